@@ -1,0 +1,82 @@
+//! `lockstep conformance`: run official fixtures and report.
+
+use crate::progress;
+use clap::Args as ClapArgs;
+use core::num::NonZeroUsize;
+use eyre::{Context, Result, ensure};
+use lockstep_testkit::{
+    Report,
+    conformance::{self, Options},
+    source::Limits,
+};
+use regex_lite::Regex;
+use std::{path::PathBuf, thread};
+
+/// Failures printed in full; the rest are in the JSON report.
+const SHOWN_FAILURES: usize = 50;
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Directories, .json files, or .tar and .tar.zst archives of fixtures.
+    #[arg(required = true, value_name = "DIR")]
+    paths: Vec<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Run only the cases whose `file::case` matches this regular expression.
+    #[arg(long, value_name = "RE")]
+    filter: Option<String>,
+    /// Worker threads [default: one per core].
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+}
+
+/// Runs the command; whether everything passed.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    let filter = args.filter.as_deref().map(Regex::new).transpose().wrap_err("--filter")?;
+    for path in &args.paths {
+        ensure!(path.exists(), "{} does not exist", path.display());
+    }
+    let options = Options {
+        jobs: args.jobs.unwrap_or_else(all_cores),
+        filter,
+        limits: Limits::default(),
+    };
+    let bar = progress::bar(!args.json, "{spinner} {elapsed_precise} {msg}", None);
+    let report = conformance::run(&args.paths, &options, &mut |so_far| {
+        bar.tick();
+        bar.set_message(format!(
+            "{} files, {} cases, {} failed",
+            so_far.files, so_far.cases, so_far.failed
+        ));
+    });
+    bar.finish_and_clear();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(report.is_success())
+}
+
+fn all_cores() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+fn print(report: &Report) {
+    for failure in report.failures.iter().take(SHOWN_FAILURES) {
+        println!("FAILED {}\n       {}", failure.case, failure.reason);
+    }
+    if report.failures.len() > SHOWN_FAILURES {
+        println!("… and {} more; see --json", report.failures.len() - SHOWN_FAILURES);
+    }
+    println!("{:<12} {:>9} {:>7} {:>7}", "suite", "passed", "failed", "skipped");
+    for (suite, counts) in &report.by_suite {
+        println!("{suite:<12} {:>9} {:>7} {:>7}", counts.passed, counts.failed, counts.skipped);
+    }
+    let total = report.counts;
+    println!("{:<12} {:>9} {:>7} {:>7}", "total", total.passed, total.failed, total.skipped);
+    for skip in &report.skips {
+        println!("skipped {}: {}", skip.count, skip.reason);
+    }
+}

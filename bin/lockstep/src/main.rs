@@ -1,0 +1,44 @@
+//! The Lockstep command line.
+
+mod conformance;
+mod progress;
+
+use alloy_consensus as _;
+use alloy_primitives as _;
+use clap::{Parser, Subcommand};
+use revm as _;
+use std::process::ExitCode;
+
+/// Runs many Ethereum rollups as if they were one chain.
+#[derive(Debug, Parser)]
+#[command(name = "lockstep", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run Ethereum's official test fixtures.
+    Conformance(conformance::Args),
+}
+
+/// Something did not hold that should have.
+const EXIT_FAILED: u8 = 1;
+
+/// The command was wrong, or its input could not be read.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Conformance(args) => conformance::run(&args),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_FAILED),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}

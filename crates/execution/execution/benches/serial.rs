@@ -1,0 +1,103 @@
+//! The serial executor against a bare revm loop over the same transactions.
+//!
+//! The loop is what revm offers at the least: `transact`, then commit to its plain in-memory
+//! database, with every transaction environment made beforehand. The executor does the whole
+//! block: it makes the environments, collects receipts and state changes, and keeps what was
+//! before. `LOCKSTEP_FIXTURES=DIR` adds real mainnet blocks to the made-up ones.
+
+#![allow(missing_docs, reason = "criterion's macros make undocumented items")]
+
+mod workloads;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group};
+use lockstep_chain::EthereumReceipt;
+use lockstep_execution::{BlockOutput, ExecuteOptions, execute_block};
+use revm::{
+    Context, ExecuteCommitEvm, MainBuilder, MainContext,
+    context::TxEnv,
+    database::{CacheDB, EmptyDB},
+};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+use workloads::Workload;
+
+/// Pairs of runs for one ratio.
+const PAIRS: usize = 41;
+
+/// Runs the transactions as revm's documentation does.
+fn bare_loop(
+    workload: &Workload,
+    db: CacheDB<EmptyDB>,
+    transactions: Vec<TxEnv>,
+) -> CacheDB<EmptyDB> {
+    let env = workload.env.clone();
+    let mut evm = Context::mainnet()
+        .with_db(db)
+        .with_cfg(env.cfg_env)
+        .with_block(env.block_env)
+        .build_mainnet();
+    for transaction in transactions {
+        black_box(evm.transact_commit(transaction).expect("the workload is valid"));
+    }
+    evm.ctx.journaled_state.database
+}
+
+fn serial(workload: &Workload) -> BlockOutput<EthereumReceipt> {
+    let Workload { chain, block, senders, state, .. } = workload;
+    let options = ExecuteOptions::default();
+    execute_block(chain, block, senders, state, options).expect("the workload is valid")
+}
+
+fn benches(criterion: &mut Criterion) {
+    for workload in workloads::all() {
+        let mut group = criterion.benchmark_group(&workload.name);
+        group.throughput(Throughput::Elements(workload.gas));
+        group.bench_function("bare revm loop", |bencher| {
+            let setup = || (workload.db.clone(), workload.tx_envs.clone());
+            let run = |(db, transactions)| bare_loop(&workload, db, transactions);
+            bencher.iter_batched(setup, run, BatchSize::LargeInput);
+        });
+        group.bench_function("lockstep serial", |bencher| {
+            bencher.iter_with_large_drop(|| serial(&workload))
+        });
+        group.finish();
+        println!("{}", ratio(&workload));
+    }
+}
+
+/// The median of the ratios of paired runs: each pair sees the same state of a noisy machine.
+fn ratio(workload: &Workload) -> String {
+    let mut ratios: Vec<f64> = (0..PAIRS)
+        .map(|_| {
+            let (db, transactions) = (workload.db.clone(), workload.tx_envs.clone());
+            let (bare, _db) = timed(|| bare_loop(workload, db, transactions));
+            let (ours, _output) = timed(|| serial(workload));
+            ours.as_secs_f64() / bare.as_secs_f64()
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let at = |quantile: f64| ratios[(quantile * (PAIRS - 1) as f64) as usize];
+    format!(
+        "ratio {}: lockstep / bare = {:.3} (quartiles {:.3} to {:.3}, {PAIRS} pairs)",
+        workload.name,
+        at(0.5),
+        at(0.25),
+        at(0.75),
+    )
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+fn timed<T>(run: impl FnOnce() -> T) -> (Duration, T) {
+    let start = Instant::now();
+    let result = run();
+    (start.elapsed(), result)
+}
+
+criterion_group!(serial_against_bare, benches);
+
+fn main() {
+    serial_against_bare();
+    Criterion::default().configure_from_args().final_summary();
+}

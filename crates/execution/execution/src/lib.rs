@@ -1,0 +1,66 @@
+//! Run one block serially over any state: the reference semantics of every Lockstep chain.
+//!
+//! A block, the senders of its transactions and a [`StateReader`] of the parent's state go in;
+//! receipts, requests, gas and [`StateChanges`] come out of [`execute_block`]. [`validate_output`]
+//! then holds them against the header. A payload builder, a tracer or a test drives the same
+//! steps one at a time through [`BlockExecutor`].
+//!
+//! ```
+//! use alloy_consensus::Header;
+//! use lockstep_chain::{Block, Ethereum, EthereumHardfork, ForkSchedule};
+//! use lockstep_execution::{ExecuteOptions, MemoryState, execute_block};
+//!
+//! let chain = Ethereum::new(1337, ForkSchedule::<EthereumHardfork>::at(EthereumHardfork::Shanghai));
+//! let header = Header { gas_limit: 30_000_000, base_fee_per_gas: Some(7), ..Default::default() };
+//! let block: Block<Ethereum> = header.into_block(Default::default());
+//! let output = execute_block(&chain, &block, &[], &MemoryState::default(), ExecuteOptions::default())?;
+//! assert_eq!(output.gas_used, 0);
+//! # Ok::<(), lockstep_execution::ExecutionError<core::convert::Infallible>>(())
+//! ```
+//!
+//! # Assumptions
+//! - Header and body passed `lockstep_chain`'s rules; the senders are those of the signatures.
+//! - The state reader is consistent: it answers from one state, the parent's.
+//!
+//! # Invariants
+//! - Serial execution is the specification: every other executor must produce these bits.
+//! - No IO but through the reader, no clock, no randomness.
+//! - The order of changes, receipts and recorded accesses depends on the block alone.
+//!
+//! # Limits
+//! - Memory grows with what the block touches, which its gas limit bounds. Call depth is the EVM's
+//!   1,024, on the heap.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod changes;
+mod error;
+mod ethereum;
+mod evm;
+mod executor;
+mod memory;
+mod reader;
+mod requests;
+mod rollup;
+mod state;
+mod system_calls;
+mod transaction;
+mod validate;
+
+pub use changes::{AccountChange, SlotChange, StateChanges};
+pub use error::ExecutionError;
+pub use evm::{EthereumEvmFactory, EvmEnvOf, Execute};
+pub use executor::{
+    BlockExecutor, BlockOutput, BlockParts, ExecuteOptions, IntermediateRoots, Progress,
+    TransactionOutcome, execute_block,
+};
+pub use memory::{MemoryAccount, MemoryState};
+pub use reader::StateReader;
+pub use requests::parse_deposits;
+pub use revm::{bytecode::Bytecode, state::AccountInfo};
+pub use state::{Accessed, BlockState, StateError};
+pub use transaction::{CheckedTransaction, TransactionError, validate_transaction};
+pub use validate::{OutputError, validate_output, validate_state_root};

@@ -1,0 +1,430 @@
+//! The state while a block runs: what was read, what was written, and what was before.
+//!
+//! Accounts and slots live in two arrays. An account is found by address once and from then on
+//! by its index, which revm carries along as `account_id`; slots of an account are chained
+//! through the array. So committing a transaction costs an array access per account and a hash
+//! of 36 bytes per slot, and nothing is allocated per account.
+
+use crate::{
+    StateChanges, StateReader,
+    changes::{AccountChange, ChainedSlot, EMPTY_CODE_WITH_STORAGE, NO_SLOT, SlotChange},
+};
+use alloc::vec::Vec;
+use alloy_eips::eip2930::{AccessList, AccessListItem};
+use alloy_primitives::{
+    Address, B256, KECCAK256_EMPTY, U256,
+    map::{AddressMap, B256Map, Entry, HashMap},
+};
+use core::fmt;
+use revm::{
+    Database, DatabaseCommit,
+    bytecode::Bytecode,
+    database_interface::DBErrorMarker,
+    state::{Account, AccountInfo},
+};
+
+/// A read failed; the reader's own error waits in the [`BlockState`].
+///
+/// revm passes errors of one type through; so the typed one travels beside it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the state could not be read")]
+pub struct StateError(());
+
+impl DBErrorMarker for StateError {}
+
+/// Every account, slot, code and block hash that a block read from its parent's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accessed {
+    /// Accounts with their slots, in the order of first access.
+    pub accounts: AccessList,
+    /// Hashes of the codes that were read, in the order of first access.
+    pub codes: Vec<B256>,
+    /// Numbers of the blocks whose hashes were read, in the order of first access.
+    pub block_numbers: Vec<u64>,
+}
+
+/// The state while a block runs, over the parent's state.
+pub struct BlockState<S: StateReader> {
+    reader: S,
+    /// Empty accounts that were touched are deleted (EIP-161).
+    deletes_empty_accounts: bool,
+    account_ids: AddressMap<u32>,
+    slot_ids: HashMap<(u32, U256), u32>,
+    changes: StateChanges,
+    codes: B256Map<Bytecode>,
+    codes_read: Vec<B256>,
+    block_hashes: Vec<(u64, B256)>,
+    /// The first error of the reader, kept in its own type for the executor.
+    error: Option<S::Error>,
+}
+
+impl<S: StateReader> fmt::Debug for BlockState<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockState")
+            .field("accounts", &self.changes.accounts.len())
+            .field("slots", &self.changes.slots.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: StateReader> BlockState<S> {
+    /// The state at the start of a block.
+    ///
+    /// `deletes_empty_accounts` from Spurious Dragon on (EIP-161).
+    pub fn new(reader: S, deletes_empty_accounts: bool) -> Self {
+        Self {
+            reader,
+            deletes_empty_accounts,
+            account_ids: AddressMap::default(),
+            slot_ids: HashMap::default(),
+            changes: StateChanges::default(),
+            codes: B256Map::default(),
+            codes_read: Vec::new(),
+            block_hashes: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// Makes room for the accounts that `transactions` transactions touch at least.
+    pub fn reserve(&mut self, transactions: usize) {
+        let accounts = transactions.saturating_mul(2).min(1 << 16);
+        self.account_ids.reserve(accounts);
+        self.changes.accounts.reserve(accounts);
+        self.slot_ids.reserve(accounts);
+        self.changes.slots.reserve(accounts);
+    }
+
+    /// The reader beneath.
+    pub const fn reader(&self) -> &S {
+        &self.reader
+    }
+
+    /// The reader's first error, if it made one.
+    pub(crate) const fn take_error(&mut self) -> Option<S::Error> {
+        self.error.take()
+    }
+
+    /// An account as it is now.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn account(&mut self, address: &Address) -> Result<Option<&AccountInfo>, StateError> {
+        let id = self.load(address)?;
+        Ok(self.changes.accounts.get(id as usize).and_then(AccountChange::after))
+    }
+
+    /// Adds `amount` wei to an account, as rewards and withdrawals do: outside any transaction.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn add_balance(&mut self, address: &Address, amount: U256) -> Result<(), StateError> {
+        self.update(address, |info| info.balance = info.balance.saturating_add(amount))
+    }
+
+    /// Takes the whole balance of an account and returns it, in wei.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn drain_balance(&mut self, address: &Address) -> Result<U256, StateError> {
+        let mut drained = U256::ZERO;
+        self.update(address, |info| drained = core::mem::take(&mut info.balance))?;
+        Ok(drained)
+    }
+
+    /// Places code at an address, as upgrades do: outside any transaction.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn set_code(
+        &mut self,
+        address: &Address,
+        code_hash: B256,
+        code: Bytecode,
+    ) -> Result<(), StateError> {
+        self.update(address, |info| info.code_hash = code_hash)?;
+        self.deploy(code_hash, code);
+        Ok(())
+    }
+
+    /// Everything read from the parent's state so far.
+    pub fn accessed(&self) -> Accessed {
+        let accounts = self.changes.accounts.iter().map(|account| {
+            let slots = self.changes.all_slots(account).map(|slot| B256::from(slot.slot));
+            AccessListItem { address: account.address, storage_keys: slots.collect() }
+        });
+        Accessed {
+            accounts: AccessList(accounts.collect()),
+            codes: self.codes_read.clone(),
+            block_numbers: self.block_hashes.iter().map(|(number, _)| *number).collect(),
+        }
+    }
+
+    /// Everything changed since the start of the block.
+    pub fn changes(&self) -> StateChanges {
+        let mut changes = self.changes.clone();
+        changes.remove_marks();
+        changes
+    }
+
+    /// [`Self::changes`] at the end of the block, without a copy.
+    pub fn into_changes(mut self) -> StateChanges {
+        self.changes.remove_marks();
+        self.changes
+    }
+
+    /// The index of an account, read from the parent's state if it is new here.
+    fn load(&mut self, address: &Address) -> Result<u32, StateError> {
+        if let Some(id) = self.account_ids.get(address) {
+            return Ok(*id);
+        }
+        let mut info = match self.reader.account(address) {
+            Ok(info) => info,
+            Err(error) => return Err(self.fail(error)),
+        };
+        let id = index(self.changes.accounts.len());
+        let existed = info.is_some();
+        if let Some(info) = &mut info {
+            info.account_id = Some(id as usize);
+            if info.nonce == 0 && info.code_hash == KECCAK256_EMPTY {
+                match self.reader.has_storage(address) {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        info.code_hash = EMPTY_CODE_WITH_STORAGE;
+                        info.code = Some(Bytecode::default());
+                    }
+                    Err(error) => return Err(self.fail(error)),
+                }
+            }
+        }
+        self.account_ids.insert(*address, id);
+        self.changes.accounts.push(AccountChange {
+            address: *address,
+            after: info,
+            before: None,
+            is_written: false,
+            existed,
+            storage_cleared: false,
+            first_slot: NO_SLOT,
+        });
+        Ok(id)
+    }
+
+    /// Keeps the reader's error for the executor; revm gets the fact that there is one.
+    fn fail(&mut self, error: S::Error) -> StateError {
+        self.error.get_or_insert(error);
+        StateError(())
+    }
+
+    /// Changes an account outside any transaction.
+    fn update(
+        &mut self,
+        address: &Address,
+        change: impl FnOnce(&mut AccountInfo),
+    ) -> Result<(), StateError> {
+        let id = self.load(address)?;
+        let current = self.changes.accounts.get(id as usize).and_then(AccountChange::after);
+        let mut info = current.cloned().unwrap_or_default();
+        info.account_id = Some(id as usize);
+        change(&mut info);
+        let is_deleted = self.deletes_empty_accounts && info.is_empty();
+        self.set_current(id, (!is_deleted).then_some(info));
+        Ok(())
+    }
+
+    fn deploy(&mut self, code_hash: B256, code: Bytecode) {
+        if self.codes.insert(code_hash, code.clone()).is_none() {
+            self.changes.codes.push((code_hash, code));
+        }
+    }
+
+    /// The value of a slot of a known account.
+    fn slot(&mut self, id: u32, slot: U256) -> Result<U256, StateError> {
+        let StateChanges { accounts, slots, .. } = &mut self.changes;
+        let Some(account) = accounts.get_mut(id as usize) else { return Ok(U256::ZERO) };
+        let vacant = match self.slot_ids.entry((id, slot)) {
+            Entry::Occupied(known) => {
+                let known = slots.get(*known.get() as usize);
+                return Ok(known.map(|slot| slot.change.after).unwrap_or_default());
+            }
+            Entry::Vacant(vacant) => vacant,
+        };
+        let value = if account.storage_cleared || !account.existed {
+            U256::ZERO
+        } else {
+            match self.reader.storage(&account.address, &slot) {
+                Ok(value) => value,
+                Err(error) => return Err(self.fail(error)),
+            }
+        };
+        let change = SlotChange { slot, before: value, after: value };
+        vacant.insert(chain_slot(account, slots, change));
+        Ok(value)
+    }
+
+    /// Forgets the whole storage of an account.
+    fn clear_storage(&mut self, id: u32) {
+        let Some(account) = self.changes.accounts.get_mut(id as usize) else { return };
+        account.storage_cleared = true;
+        let mut slot_id = account.first_slot;
+        while let Some(slot) = self.changes.slots.get_mut(slot_id as usize) {
+            slot.change.after = U256::ZERO;
+            slot_id = slot.next;
+        }
+    }
+
+    /// Makes one account's part of a transaction permanent.
+    fn commit_account(&mut self, address: Address, account: Account) {
+        let known = account.info.account_id.map(index);
+        let Some(id) = known.or_else(|| self.account_ids.get(&address).copied()) else {
+            // revm changes no account that it did not load through `basic`.
+            debug_assert!(false, "account {address} was never loaded");
+            return;
+        };
+        if !account.is_touched() {
+            self.keep_code(id, account.info.code);
+            return;
+        }
+        if account.is_selfdestructed() {
+            self.clear_storage(id);
+            self.set_current(id, None);
+            return;
+        }
+        if account.is_created() {
+            self.clear_storage(id);
+        }
+        for (slot, value) in account.storage {
+            if value.original_value != value.present_value {
+                self.write_slot(id, slot, value.present_value);
+            }
+        }
+        if self.deletes_empty_accounts && account.info.is_empty() {
+            self.set_current(id, None);
+            return;
+        }
+        let mut info = account.info;
+        info.account_id = Some(id as usize);
+        let current = self.changes.accounts.get(id as usize).and_then(AccountChange::after);
+        let known_code = current.map_or(KECCAK256_EMPTY, |info| info.code_hash);
+        if info.code_hash != known_code
+            && info.code_hash != KECCAK256_EMPTY
+            && let Some(code) = &info.code
+        {
+            self.deploy(info.code_hash, code.clone());
+        }
+        self.set_current(id, Some(info));
+    }
+
+    /// Spares the next transaction the search for code that this one only read.
+    fn keep_code(&mut self, id: u32, code: Option<Bytecode>) {
+        if let Some(code) = code
+            && let Some(account) = self.changes.accounts.get_mut(id as usize)
+            && let Some(info) = &mut account.after
+        {
+            info.code.get_or_insert(code);
+        }
+    }
+
+    fn set_current(&mut self, id: u32, info: Option<AccountInfo>) {
+        let Some(account) = self.changes.accounts.get_mut(id as usize) else { return };
+        let previous = core::mem::replace(&mut account.after, info);
+        if !account.is_written {
+            account.before = previous;
+            account.is_written = true;
+        }
+    }
+
+    fn write_slot(&mut self, id: u32, slot: U256, value: U256) {
+        let StateChanges { accounts, slots, .. } = &mut self.changes;
+        match self.slot_ids.entry((id, slot)) {
+            Entry::Occupied(known) => {
+                if let Some(slot) = slots.get_mut(*known.get() as usize) {
+                    slot.change.after = value;
+                }
+            }
+            // Written without having been read: the account was created in this transaction.
+            Entry::Vacant(vacant) => {
+                if let Some(account) = accounts.get_mut(id as usize) {
+                    let change = SlotChange { slot, before: U256::ZERO, after: value };
+                    vacant.insert(chain_slot(account, slots, change));
+                }
+            }
+        }
+    }
+}
+
+impl<S: StateReader> Database for BlockState<S> {
+    type Error = StateError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
+        self.account(&address).map(|info| info.cloned())
+    }
+
+    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, StateError> {
+        if code_hash == KECCAK256_EMPTY || code_hash == EMPTY_CODE_WITH_STORAGE {
+            return Ok(Bytecode::default());
+        }
+        if let Some(code) = self.codes.get(&code_hash) {
+            return Ok(code.clone());
+        }
+        match self.reader.code(&code_hash) {
+            Ok(code) => {
+                self.codes.insert(code_hash, code.clone());
+                self.codes_read.push(code_hash);
+                Ok(code)
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {
+        let id = self.load(&address)?;
+        self.slot(id, slot)
+    }
+
+    fn storage_by_account_id(
+        &mut self,
+        _: Address,
+        account_id: usize,
+        slot: U256,
+    ) -> Result<U256, StateError> {
+        self.slot(index(account_id), slot)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, StateError> {
+        if let Some((_, hash)) = self.block_hashes.iter().find(|(known, _)| *known == number) {
+            return Ok(*hash);
+        }
+        match self.reader.block_hash(number) {
+            Ok(hash) => {
+                self.block_hashes.push((number, hash));
+                Ok(hash)
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+}
+
+impl<S: StateReader> DatabaseCommit for BlockState<S> {
+    fn commit(&mut self, changes: AddressMap<Account>) {
+        for (address, account) in changes {
+            self.commit_account(address, account);
+        }
+    }
+}
+
+/// Puts a slot at the head of its account's chain and returns its index.
+fn chain_slot(
+    account: &mut AccountChange,
+    slots: &mut Vec<ChainedSlot>,
+    change: SlotChange,
+) -> u32 {
+    let slot_id = index(slots.len());
+    let next = core::mem::replace(&mut account.first_slot, slot_id);
+    slots.push(ChainedSlot { change, next });
+    slot_id
+}
+
+/// An array length as an index. A block's gas bounds it far below `u32::MAX`.
+fn index(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(NO_SLOT)
+}

@@ -1,0 +1,41 @@
+//! Fixture loaders, conformance runners, builders and generators for tests.
+//!
+//! Fixtures come in from files and archives ([`source`]), are parsed into the types of [`model`],
+//! and run by [`suites`] against the executor that everything else uses. [`conformance::run`] does
+//! this for whole directories on all cores and returns a [`Report`]; [`mainnet`] replays real
+//! blocks.
+//!
+//! ```
+//! use lockstep_testkit::{cases::Runner, source::File};
+//!
+//! let bytes = br#"{"dog": {"in": "dog", "out": "0x83646f67"}}"#.to_vec();
+//! let results = Runner::default().run(&File { name: "rlptest.json".into(), bytes })?;
+//! assert_eq!(results.len(), 1);
+//! # Ok::<(), lockstep_testkit::Error>(())
+//! ```
+//!
+//! # Assumptions
+//! - Fixtures are hostile: a wrong one is an error or a failure that names file and field, never a
+//!   panic and never memory by a length that was not checked.
+//!
+//! # Invariants
+//! - Nothing of the harness reaches into `execution`: tests drive its public interface.
+//! - A report depends on the fixtures alone, not on the number of threads or the time.
+//!
+//! # Limits
+//! - [`source::Limits`]; nesting of JSON: 128; files in memory at once: 1 GiB.
+
+pub mod cases;
+pub mod conformance;
+mod error;
+pub mod fields;
+pub mod json;
+pub mod model;
+pub mod network;
+pub mod report;
+pub mod source;
+pub mod suites;
+pub mod world;
+
+pub use error::Error;
+pub use report::Report;

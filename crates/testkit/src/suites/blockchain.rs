@@ -1,0 +1,132 @@
+//! Blockchain tests: blocks imported from their RLP, valid and invalid, on one or several chains.
+
+use super::{BlockTree, Seals, chain};
+use crate::{
+    model::{
+        account::Accounts,
+        blockchain::{Block as BlockFixture, BlockchainTest, SealEngine},
+        header::HeaderFields,
+    },
+    report::Outcome,
+    world::{differences, memory_state},
+};
+use alloy_consensus::Header;
+use alloy_primitives::{B256, Bytes, map::B256Map};
+use alloy_rlp::{Decodable, Header as RlpHeader};
+use lockstep_chain::{Block, Ethereum};
+
+/// Runs one test.
+pub fn run(test: &BlockchainTest, seals: &Seals) -> Outcome {
+    match chain(&test.network, test.config.as_ref()) {
+        Ok(chain) => run_on(chain, test, seals).into(),
+        Err(outcome) => outcome,
+    }
+}
+
+fn run_on(chain: Ethereum, test: &BlockchainTest, seals: &Seals) -> Result<(), String> {
+    let genesis = genesis(&test.genesis)?;
+    if let Some(encoded) = &test.genesis_rlp {
+        let decoded = decode_block(&encoded.0).map_err(|error| format!("genesisRLP: {error}"))?;
+        if decoded.header != genesis {
+            return Err("genesisRLP holds another header than genesisBlockHeader".into());
+        }
+    }
+    let seals = (test.seal_engine == SealEngine::Ethash).then_some(seals);
+    let mut tree = BlockTree::new(chain, genesis, &test.pre, seals)?;
+    let mut children = count_children(&test.blocks);
+    for (index, block) in test.blocks.iter().enumerate() {
+        let is_last_child = is_last_child(&mut children, &block.rlp.0);
+        import(&mut tree, block, &test.network, is_last_child)
+            .map_err(|error| format!("block {} of the test: {error}", index + 1))?;
+    }
+    expect_head(&tree, test.last_block_hash, test.post_state.as_ref(), test.post_state_hash)
+}
+
+/// The first header, which must have the hash it claims.
+pub(crate) fn genesis(fields: &HeaderFields) -> Result<Header, String> {
+    let header = fields.header();
+    let hash = header.hash_slow();
+    if hash != fields.hash {
+        return Err(format!("genesis hash: expected {}, got {hash}", fields.hash));
+    }
+    Ok(header)
+}
+
+/// Imports a block, or sees it refused if it must be.
+fn import(
+    tree: &mut BlockTree<'_>,
+    fixture: &BlockFixture,
+    network: &str,
+    is_last_child: bool,
+) -> Result<(), String> {
+    let imported =
+        decode_block(&fixture.rlp.0).and_then(|block| tree.import(block, is_last_child));
+    match (fixture.expected_exception(network), imported) {
+        (Some(_), Err(_)) => Ok(()),
+        (Some(exception), Ok(hash)) => {
+            Err(format!("block {hash} was accepted, expected {exception}"))
+        }
+        (None, Err(error)) => Err(format!("refused: {error}")),
+        (None, Ok(hash)) => match &fixture.header {
+            Some(header) if header.hash != hash => {
+                Err(format!("hash: expected {}, got {hash}", header.hash))
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+/// The block, and nothing after it.
+fn decode_block(mut encoded: &[u8]) -> Result<Block<Ethereum>, String> {
+    let block = Block::<Ethereum>::decode(&mut encoded).map_err(|error| format!("RLP: {error}"))?;
+    if encoded.is_empty() { Ok(block) } else { Err("RLP: bytes left over".into()) }
+}
+
+/// Head and state at the end are the expected ones.
+pub(crate) fn expect_head(
+    tree: &BlockTree<'_>,
+    hash: B256,
+    accounts: Option<&Accounts>,
+    state_root: Option<B256>,
+) -> Result<(), String> {
+    if tree.head() != hash {
+        return Err(format!("head: expected {hash}, got {}", tree.head()));
+    }
+    let state = tree.head_state().ok_or("the head has no state")?;
+    let got = state.state_root();
+    let expected = match (state_root, accounts) {
+        (Some(root), _) => root,
+        (None, Some(accounts)) => memory_state(accounts).state_root(),
+        (None, None) => return Ok(()),
+    };
+    if got == expected {
+        return Ok(());
+    }
+    let difference = accounts.map(|accounts| differences(accounts, state)).unwrap_or_default();
+    Err(format!("state root of the head: expected {expected}, got {got}: {difference}"))
+}
+
+/// How many of the blocks have each hash as their parent.
+fn count_children(blocks: &[BlockFixture]) -> B256Map<usize> {
+    let mut children = B256Map::default();
+    for parent in blocks.iter().filter_map(|block| parent_of(&block.rlp.0)) {
+        *children.entry(parent).or_default() += 1;
+    }
+    children
+}
+
+fn is_last_child(children: &mut B256Map<usize>, encoded: &Bytes) -> bool {
+    let left = parent_of(encoded).and_then(|parent| children.get_mut(&parent));
+    left.is_some_and(|left| {
+        *left = left.saturating_sub(1);
+        *left == 0
+    })
+}
+
+/// The parent's hash, read without decoding the rest.
+fn parent_of(encoded: &[u8]) -> Option<B256> {
+    let mut rest = encoded;
+    let block = RlpHeader::decode(&mut rest).ok().filter(|header| header.list);
+    let header = block.and_then(|_| RlpHeader::decode(&mut rest).ok()).filter(|header| header.list);
+    header.and_then(|_| B256::decode(&mut rest).ok())
+}
