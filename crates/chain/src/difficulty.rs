@@ -43,7 +43,7 @@ pub fn next_difficulty(
     } else {
         parent.difficulty.saturating_add(change)
     };
-    adjusted.max(MINIMUM_DIFFICULTY).saturating_add(bomb(fork, number))
+    adjusted.saturating_add(bomb(fork, number)).max(MINIMUM_DIFFICULTY)
 }
 
 /// How many steps the difficulty moves, given the seconds since the parent.

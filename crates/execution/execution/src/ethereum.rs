@@ -33,8 +33,8 @@ pub(crate) fn spec_id(fork: EthereumHardfork) -> SpecId {
         F::Tangerine => SpecId::TANGERINE,
         F::SpuriousDragon => SpecId::SPURIOUS_DRAGON,
         F::Byzantium => SpecId::BYZANTIUM,
-        F::Constantinople => SpecId::CONSTANTINOPLE,
-        F::Petersburg => SpecId::PETERSBURG,
+        // They differ in the price of storage alone, which our EVM sees to.
+        F::Constantinople | F::Petersburg => SpecId::PETERSBURG,
         F::Istanbul | F::MuirGlacier => SpecId::ISTANBUL,
         F::Berlin => SpecId::BERLIN,
         F::London | F::ArrowGlacier | F::GrayGlacier => SpecId::LONDON,
@@ -59,8 +59,9 @@ const fn block_reward(fork: EthereumHardfork) -> u128 {
 impl Execute for Ethereum {
     type EvmFactory = EthereumEvmFactory;
 
-    fn evm_factory(&self) -> EthereumEvmFactory {
-        EthereumEvmFactory
+    fn evm_factory(&self, header: &Header) -> EthereumEvmFactory {
+        let net_gas_metering = self.fork(header) == EthereumHardfork::Constantinople;
+        EthereumEvmFactory { net_gas_metering }
     }
 
     fn evm_env(&self, header: &Header) -> EvmEnvOf<Self> {

@@ -3,6 +3,7 @@
 use crate::{
     BlockState, ExecutionError, StateReader,
     executor::{BlockParts, Progress},
+    instructions::{install_extcodehash, install_net_gas_metering},
 };
 use alloy_consensus::TxReceipt;
 use alloy_eips::eip7685::Requests;
@@ -11,21 +12,15 @@ use alloy_evm::{
     eth::{EthEvm, EthEvmBuilder, EthEvmContext},
     precompiles::PrecompilesMap,
 };
+use alloy_op_evm::{OpEvm, OpEvmContext, OpEvmFactory, OpTx, OpTxError};
 use alloy_primitives::{Address, Log};
 use lockstep_chain::Chain;
+use op_revm::{OpHaltReason, OpSpecId};
 use revm::{
     Inspector,
-    bytecode::opcode::SSTORE,
     context::{BlockEnv, TxEnv},
-    context_interface::{
-        Host,
-        result::{EVMError, HaltReason},
-    },
+    context_interface::result::{EVMError, HaltReason},
     inspector::NoOpInspector,
-    interpreter::{
-        Instruction, InstructionContext, InterpreterTypes,
-        interpreter_types::{InputsTr, RuntimeFlag, StackTr},
-    },
     primitives::hardfork::SpecId,
 };
 
@@ -43,8 +38,8 @@ pub trait Execute: Chain {
     /// Makes the EVM: opcodes, precompiles, transaction rules.
     type EvmFactory: EvmFactory;
 
-    /// The factory of the chain's EVM.
-    fn evm_factory(&self) -> Self::EvmFactory;
+    /// The factory of the EVM for the block with this header.
+    fn evm_factory(&self, header: &Self::Header) -> Self::EvmFactory;
 
     /// The environment of the block with this header.
     fn evm_env(&self, header: &Self::Header) -> EvmEnvOf<Self>;
@@ -100,12 +95,28 @@ pub trait Execute: Chain {
     ) -> Result<Requests, ExecutionError<S::Error>>;
 }
 
-/// Makes Ethereum's EVM as alloy does, and completes Constantinople.
-///
-/// revm takes Constantinople for Petersburg, which replaced it on mainnet; on chains that stopped
-/// there, storage is metered by EIP-1283.
+/// Makes Ethereum's EVM, as alloy does, with our opcodes.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct EthereumEvmFactory;
+pub struct EthereumEvmFactory {
+    /// Storage is metered by EIP-1283: in Constantinople, which mainnet skipped for Petersburg and
+    /// revm therefore does not know.
+    pub net_gas_metering: bool,
+}
+
+impl EthereumEvmFactory {
+    fn complete<DB: Database, I>(
+        self,
+        evm: EthEvm<DB, I, PrecompilesMap>,
+        inspect: bool,
+    ) -> EthEvm<DB, I, PrecompilesMap> {
+        let mut inner = evm.into_inner();
+        install_extcodehash(&mut inner.instruction);
+        if self.net_gas_metering {
+            install_net_gas_metering(&mut inner.instruction);
+        }
+        EthEvm::new(inner, inspect)
+    }
+}
 
 impl EvmFactory for EthereumEvmFactory {
     type Evm<DB: Database, I: Inspector<EthEvmContext<DB>>> = EthEvm<DB, I, PrecompilesMap>;
@@ -118,7 +129,7 @@ impl EvmFactory for EthereumEvmFactory {
     type Precompiles = PrecompilesMap;
 
     fn create_evm<DB: Database>(&self, db: DB, env: EvmEnv) -> Self::Evm<DB, NoOpInspector> {
-        complete_constantinople(EthEvmBuilder::new(db, env).build(), false)
+        self.complete(EthEvmBuilder::new(db, env).build(), false)
     }
 
     fn create_evm_with_inspector<DB: Database, I: Inspector<EthEvmContext<DB>>>(
@@ -128,58 +139,48 @@ impl EvmFactory for EthereumEvmFactory {
         inspector: I,
     ) -> Self::Evm<DB, I> {
         let evm = EthEvmBuilder::new(db, env).activate_inspector(inspector).build();
-        complete_constantinople(evm, true)
+        self.complete(evm, true)
     }
 }
 
-fn complete_constantinople<DB: Database, I>(
-    evm: EthEvm<DB, I, PrecompilesMap>,
+/// Makes the OP Stack's EVM, as alloy does, with our opcodes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RollupEvmFactory;
+
+impl EvmFactory for RollupEvmFactory {
+    type Evm<DB: Database, I: Inspector<OpEvmContext<DB>>> = OpEvm<DB, I, PrecompilesMap>;
+    type Context<DB: Database> = OpEvmContext<DB>;
+    type Tx = OpTx;
+    type Error<DBError: core::error::Error + Send + Sync + 'static> = EVMError<DBError, OpTxError>;
+    type HaltReason = OpHaltReason;
+    type Spec = OpSpecId;
+    type BlockEnv = BlockEnv;
+    type Precompiles = PrecompilesMap;
+
+    fn create_evm<DB: Database>(
+        &self,
+        db: DB,
+        env: EvmEnv<OpSpecId>,
+    ) -> Self::Evm<DB, NoOpInspector> {
+        complete_rollup(OpEvmFactory::<OpTx>::default().create_evm(db, env), false)
+    }
+
+    fn create_evm_with_inspector<DB: Database, I: Inspector<OpEvmContext<DB>>>(
+        &self,
+        db: DB,
+        env: EvmEnv<OpSpecId>,
+        inspector: I,
+    ) -> Self::Evm<DB, I> {
+        let factory = OpEvmFactory::<OpTx>::default();
+        complete_rollup(factory.create_evm_with_inspector(db, env, inspector), true)
+    }
+}
+
+fn complete_rollup<DB: Database, I>(
+    evm: OpEvm<DB, I, PrecompilesMap>,
     inspect: bool,
-) -> EthEvm<DB, I, PrecompilesMap> {
-    if evm.ctx().cfg.spec != SpecId::CONSTANTINOPLE {
-        return evm;
-    }
+) -> OpEvm<DB, I, PrecompilesMap> {
     let mut inner = evm.into_inner();
-    inner.instruction.insert_instruction(SSTORE, Instruction::new(sstore_eip1283, 0));
-    EthEvm::new(inner, inspect)
-}
-
-/// `SSTORE` with net gas metering (EIP-1283): what EIP-2200 later took up with a higher price of
-/// reading and a guard against re-entrancy.
-fn sstore_eip1283<T: InterpreterTypes, H: Host + ?Sized>(context: InstructionContext<'_, H, T>) {
-    const NO_OP: u64 = 200;
-    const SET: u64 = 20_000;
-    const RESET: u64 = 5_000;
-    const CLEAR_REFUND: i64 = 15_000;
-    let interpreter = context.interpreter;
-    if interpreter.runtime_flag.is_static() {
-        return interpreter.halt(revm::interpreter::InstructionResult::StateChangeDuringStaticCall);
-    }
-    let Some([slot, value]) = interpreter.stack.popn() else {
-        return interpreter.halt_underflow();
-    };
-    let target = interpreter.input.target_address();
-    let Some(load) = context.host.sstore(target, slot, value) else {
-        return interpreter.halt_fatal();
-    };
-    let values = load.data;
-    let (original, present, new) = (values.original_value, values.present_value, values.new_value);
-    let cost = match () {
-        () if present == new || original != present => NO_OP,
-        () if original.is_zero() => SET,
-        () => RESET,
-    };
-    if !interpreter.gas.record_regular_cost(cost) {
-        return interpreter.halt_oog();
-    }
-    let mut refund = 0;
-    if present != new && !original.is_zero() {
-        refund -= if original != present && present.is_zero() { CLEAR_REFUND } else { 0 };
-        refund += if new.is_zero() { CLEAR_REFUND } else { 0 };
-    }
-    if present != new && original != present && original == new {
-        let first_write = if original.is_zero() { SET } else { RESET };
-        refund += (first_write - NO_OP).cast_signed();
-    }
-    interpreter.gas.record_refund(refund);
+    install_extcodehash(&mut inner.0.instruction);
+    OpEvm::new(inner, inspect)
 }

@@ -106,7 +106,7 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
     /// An executor for the block with this header over its parent's state.
     pub fn new(chain: &'a C, header: &'a C::Header, state: S) -> Self {
         let state = BlockState::new(state, chain.deletes_empty_accounts(header));
-        let evm = chain.evm_factory().create_evm(state, chain.evm_env(header));
+        let evm = chain.evm_factory(header).create_evm(state, chain.evm_env(header));
         Self {
             chain,
             header,

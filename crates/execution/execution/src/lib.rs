@@ -41,6 +41,7 @@ mod error;
 mod ethereum;
 mod evm;
 mod executor;
+mod instructions;
 mod memory;
 mod reader;
 mod requests;
@@ -52,7 +53,7 @@ mod validate;
 
 pub use changes::{AccountChange, SlotChange, StateChanges};
 pub use error::ExecutionError;
-pub use evm::{EthereumEvmFactory, EvmEnvOf, Execute};
+pub use evm::{EthereumEvmFactory, EvmEnvOf, Execute, RollupEvmFactory};
 pub use executor::{
     BlockExecutor, BlockOutput, BlockParts, ExecuteOptions, IntermediateRoots, Progress,
     TransactionOutcome, execute_block,

@@ -2,14 +2,14 @@
 
 use crate::{
     BlockState, Execute, ExecutionError, StateReader,
-    evm::EvmEnvOf,
+    evm::{EvmEnvOf, RollupEvmFactory},
     executor::{BlockParts, Progress, admit_gas, state_result},
     system_calls,
 };
 use alloy_consensus::{Header, TxReceipt};
 use alloy_eips::{eip2718::Encodable2718, eip7685::Requests};
 use alloy_evm::{Evm, EvmEnv, FromRecoveredTx};
-use alloy_op_evm::{OpEvmFactory, OpTx};
+use alloy_op_evm::OpTx;
 use alloy_primitives::{Address, B256, Bytes, Log, U256, address, b256, hex};
 use lockstep_chain::{Chain, ForkCondition, OpHardfork, Rollup};
 use op_alloy_consensus::OpTxEnvelope;
@@ -49,10 +49,10 @@ const fn spec_id(fork: OpHardfork) -> OpSpecId {
 }
 
 impl Execute for Rollup {
-    type EvmFactory = OpEvmFactory<OpTx>;
+    type EvmFactory = RollupEvmFactory;
 
-    fn evm_factory(&self) -> OpEvmFactory<OpTx> {
-        OpEvmFactory::default()
+    fn evm_factory(&self, _: &Header) -> RollupEvmFactory {
+        RollupEvmFactory
     }
 
     fn evm_env(&self, header: &Header) -> EvmEnvOf<Self> {

@@ -12,8 +12,8 @@ use crate::{
 use alloc::vec::Vec;
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_primitives::{
-    Address, B256, KECCAK256_EMPTY, U256,
-    map::{AddressMap, B256Map, Entry, HashMap},
+    Address, B256, FixedBytes, KECCAK256_EMPTY, U256,
+    map::{AddressMap, B256Map, Entry, FbMap},
 };
 use core::fmt;
 use revm::{
@@ -21,6 +21,15 @@ use revm::{
     bytecode::Bytecode,
     database_interface::DBErrorMarker,
     state::{Account, AccountInfo},
+};
+
+/// What stands in an account whose information was moved out.
+const NO_INFO: AccountInfo = AccountInfo {
+    balance: U256::ZERO,
+    nonce: 0,
+    code_hash: B256::ZERO,
+    account_id: None,
+    code: None,
 };
 
 /// A read failed; the reader's own error waits in the [`BlockState`].
@@ -49,7 +58,8 @@ pub struct BlockState<S: StateReader> {
     /// Empty accounts that were touched are deleted (EIP-161).
     deletes_empty_accounts: bool,
     account_ids: AddressMap<u32>,
-    slot_ids: HashMap<(u32, U256), u32>,
+    /// By [`slot_key`].
+    slot_ids: FbMap<36, u32>,
     changes: StateChanges,
     codes: B256Map<Bytecode>,
     codes_read: Vec<B256>,
@@ -76,7 +86,7 @@ impl<S: StateReader> BlockState<S> {
             reader,
             deletes_empty_accounts,
             account_ids: AddressMap::default(),
-            slot_ids: HashMap::default(),
+            slot_ids: FbMap::default(),
             changes: StateChanges::default(),
             codes: B256Map::default(),
             codes_read: Vec::new(),
@@ -87,7 +97,8 @@ impl<S: StateReader> BlockState<S> {
 
     /// Makes room for the accounts that `transactions` transactions touch at least.
     pub fn reserve(&mut self, transactions: usize) {
-        let accounts = transactions.saturating_mul(2).min(1 << 16);
+        // Senders and recipients; beneficiary, system contracts and the most used contracts.
+        let accounts = transactions.saturating_mul(2).min(1 << 16) + 64;
         self.account_ids.reserve(accounts);
         self.changes.accounts.reserve(accounts);
         self.slot_ids.reserve(accounts);
@@ -174,35 +185,22 @@ impl<S: StateReader> BlockState<S> {
 
     /// The index of an account, read from the parent's state if it is new here.
     fn load(&mut self, address: &Address) -> Result<u32, StateError> {
-        if let Some(id) = self.account_ids.get(address) {
-            return Ok(*id);
-        }
-        let mut info = match self.reader.account(address) {
+        let vacant = match self.account_ids.entry(*address) {
+            Entry::Occupied(known) => return Ok(*known.get()),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let id = index(self.changes.accounts.len());
+        let after = match read_account(&self.reader, address, id) {
             Ok(info) => info,
             Err(error) => return Err(self.fail(error)),
         };
-        let id = index(self.changes.accounts.len());
-        let existed = info.is_some();
-        if let Some(info) = &mut info {
-            info.account_id = Some(id as usize);
-            if info.nonce == 0 && info.code_hash == KECCAK256_EMPTY {
-                match self.reader.has_storage(address) {
-                    Ok(false) => {}
-                    Ok(true) => {
-                        info.code_hash = EMPTY_CODE_WITH_STORAGE;
-                        info.code = Some(Bytecode::default());
-                    }
-                    Err(error) => return Err(self.fail(error)),
-                }
-            }
-        }
-        self.account_ids.insert(*address, id);
+        vacant.insert(id);
         self.changes.accounts.push(AccountChange {
             address: *address,
-            after: info,
+            existed: after.is_some(),
+            after,
             before: None,
             is_written: false,
-            existed,
             storage_cleared: false,
             first_slot: NO_SLOT,
         });
@@ -241,7 +239,7 @@ impl<S: StateReader> BlockState<S> {
     fn slot(&mut self, id: u32, slot: U256) -> Result<U256, StateError> {
         let StateChanges { accounts, slots, .. } = &mut self.changes;
         let Some(account) = accounts.get_mut(id as usize) else { return Ok(U256::ZERO) };
-        let vacant = match self.slot_ids.entry((id, slot)) {
+        let vacant = match self.slot_ids.entry(slot_key(id, &slot)) {
             Entry::Occupied(known) => {
                 let known = slots.get(*known.get() as usize);
                 return Ok(known.map(|slot| slot.change.after).unwrap_or_default());
@@ -273,15 +271,15 @@ impl<S: StateReader> BlockState<S> {
     }
 
     /// Makes one account's part of a transaction permanent.
-    fn commit_account(&mut self, address: Address, account: Account) {
+    fn commit_account(&mut self, address: &Address, account: &mut Account) {
         let known = account.info.account_id.map(index);
-        let Some(id) = known.or_else(|| self.account_ids.get(&address).copied()) else {
+        let Some(id) = known.or_else(|| self.account_ids.get(address).copied()) else {
             // revm changes no account that it did not load through `basic`.
             debug_assert!(false, "account {address} was never loaded");
             return;
         };
         if !account.is_touched() {
-            self.keep_code(id, account.info.code);
+            self.keep_code(id, account.info.code.take());
             return;
         }
         if account.is_selfdestructed() {
@@ -292,26 +290,25 @@ impl<S: StateReader> BlockState<S> {
         if account.is_created() {
             self.clear_storage(id);
         }
-        for (slot, value) in account.storage {
+        for (slot, value) in &account.storage {
             if value.original_value != value.present_value {
-                self.write_slot(id, slot, value.present_value);
+                self.write_slot(id, *slot, value.present_value);
             }
         }
         if self.deletes_empty_accounts && account.info.is_empty() {
             self.set_current(id, None);
             return;
         }
-        let mut info = account.info;
-        info.account_id = Some(id as usize);
         let current = self.changes.accounts.get(id as usize).and_then(AccountChange::after);
         let known_code = current.map_or(KECCAK256_EMPTY, |info| info.code_hash);
+        let info = core::mem::replace(&mut account.info, NO_INFO);
         if info.code_hash != known_code
             && info.code_hash != KECCAK256_EMPTY
             && let Some(code) = &info.code
         {
             self.deploy(info.code_hash, code.clone());
         }
-        self.set_current(id, Some(info));
+        self.set_current(id, Some(AccountInfo { account_id: Some(id as usize), ..info }));
     }
 
     /// Spares the next transaction the search for code that this one only read.
@@ -335,7 +332,7 @@ impl<S: StateReader> BlockState<S> {
 
     fn write_slot(&mut self, id: u32, slot: U256, value: U256) {
         let StateChanges { accounts, slots, .. } = &mut self.changes;
-        match self.slot_ids.entry((id, slot)) {
+        match self.slot_ids.entry(slot_key(id, &slot)) {
             Entry::Occupied(known) => {
                 if let Some(slot) = slots.get_mut(*known.get() as usize) {
                     slot.change.after = value;
@@ -405,11 +402,26 @@ impl<S: StateReader> Database for BlockState<S> {
 }
 
 impl<S: StateReader> DatabaseCommit for BlockState<S> {
-    fn commit(&mut self, changes: AddressMap<Account>) {
-        for (address, account) in changes {
+    fn commit(&mut self, mut changes: AddressMap<Account>) {
+        for (address, account) in &mut changes {
             self.commit_account(address, account);
         }
     }
+}
+
+/// Reads an account from the parent's state and marks it for the EVM.
+fn read_account<S: StateReader>(
+    reader: &S,
+    address: &Address,
+    id: u32,
+) -> Result<Option<AccountInfo>, S::Error> {
+    let Some(mut info) = reader.account(address)? else { return Ok(None) };
+    info.account_id = Some(id as usize);
+    if info.nonce == 0 && info.code_hash == KECCAK256_EMPTY && reader.has_storage(address)? {
+        info.code_hash = EMPTY_CODE_WITH_STORAGE;
+        info.code = Some(Bytecode::default());
+    }
+    Ok(Some(info))
 }
 
 /// Puts a slot at the head of its account's chain and returns its index.
@@ -422,6 +434,15 @@ fn chain_slot(
     let next = core::mem::replace(&mut account.first_slot, slot_id);
     slots.push(ChainedSlot { change, next });
     slot_id
+}
+
+/// The index of an account and a slot as one key, which hashes faster than a pair.
+fn slot_key(id: u32, slot: &U256) -> FixedBytes<36> {
+    let mut key = [0; 36];
+    let (slot_part, id_part) = key.split_at_mut(32);
+    slot_part.copy_from_slice(slot.as_le_slice());
+    id_part.copy_from_slice(&id.to_le_bytes());
+    FixedBytes(key)
 }
 
 /// An array length as an index. A block's gas bounds it far below `u32::MAX`.

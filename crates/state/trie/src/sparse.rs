@@ -300,7 +300,7 @@ mod tests {
     fn a_trie_that_is_emptied_holds_no_memory_in_use() {
         let mut nodes = NodeSet::new();
         let mut trie = SparseTrie::empty();
-        let keys = (0..=255).map(|byte| Nibbles::unpack([byte, byte.reverse_bits()]));
+        let keys = (0..=255u8).map(|byte| Nibbles::unpack([byte, byte.reverse_bits()]));
         for key in keys.clone() {
             trie.insert(&key, &[7; 40], &NoSource).unwrap();
         }

@@ -35,8 +35,8 @@ proptest! {
     #[test]
     fn proofs_of_values_and_of_absence_verify_here_and_in_alloy((content, key) in scenario()) {
         let mut trie = build(&content);
-        let root = trie.root();
         let proof = trie.prove(&key, &NoSource).unwrap();
+        let root = trie.root();
         let value = content.get(&key);
         verify_proof(root, &key, value.map(Vec::as_slice), &proof).unwrap();
         // alloy-trie expects a root node shorter than 32 bytes to be embedded, in nothing.
