@@ -200,13 +200,11 @@ fn ethereum_forks(config: &ChainConfig) -> Vec<(EthereumHardfork, ForkCondition)
     let block = |block: Option<u64>| block.map_or(ForkCondition::Never, ForkCondition::Block);
     let time = |time: Option<u64>| time.map_or(ForkCondition::Never, ForkCondition::Timestamp);
     let paris = match (config.terminal_total_difficulty, config.terminal_total_difficulty_passed) {
-        (Some(total_difficulty), _) => match config.merge_netsplit_block {
-            Some(activation_block_number) if !total_difficulty.is_zero() => ForkCondition::TTD {
-                activation_block_number,
-                fork_block: Some(activation_block_number),
-                total_difficulty,
-            },
-            _ => merge_at(total_difficulty),
+        // The netsplit block only splits off nodes that missed the merge (EIP-3675).
+        (Some(total_difficulty), _) => ForkCondition::TTD {
+            activation_block_number: 0,
+            fork_block: config.merge_netsplit_block,
+            total_difficulty,
         },
         (None, true) => merge_at(U256::ZERO),
         (None, false) => ForkCondition::Never,
