@@ -7,7 +7,7 @@ use eyre::{Context, Result, ensure};
 use lockstep_testkit::{
     Report,
     conformance::{self, Options},
-    source::Limits,
+    source::{self, Limits},
 };
 use regex_lite::Regex;
 use std::{path::PathBuf, thread};
@@ -37,14 +37,12 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     for path in &args.paths {
         ensure!(path.exists(), "{} does not exist", path.display());
     }
-    let options = Options {
-        jobs: args.jobs.unwrap_or_else(all_cores),
-        filter,
-        limits: Limits::default(),
-    };
-    let bar = progress::bar(!args.json, "{spinner} {elapsed_precise} {msg}", None);
+    let options =
+        Options { jobs: args.jobs.unwrap_or_else(all_cores), filter, limits: Limits::default() };
+    let sizes = args.paths.iter().map(|path| source::size_on_disk(path, &options.limits));
+    let bar = progress::bar(!args.json, sizes.sum());
     let report = conformance::run(&args.paths, &options, &mut |so_far| {
-        bar.tick();
+        bar.set_position(so_far.read_bytes);
         bar.set_message(format!(
             "{} files, {} cases, {} failed",
             so_far.files, so_far.cases, so_far.failed

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod progress;
+mod replay;
 
 use alloy_consensus as _;
 use alloy_primitives as _;
@@ -21,6 +22,8 @@ struct Cli {
 enum Command {
     /// Run Ethereum's official test fixtures.
     Conformance(conformance::Args),
+    /// Execute real blocks, check what their headers commit to, and measure.
+    Replay(replay::Args),
 }
 
 /// Something did not hold that should have.
@@ -32,6 +35,7 @@ const EXIT_USAGE: u8 = 2;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Conformance(args) => conformance::run(&args),
+        Command::Replay(args) => replay::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -15,6 +15,26 @@ use core::fmt::{Debug, Display};
 /// A block of chain `C`.
 pub type Block<C> = alloy_consensus::Block<<C as Chain>::Transaction, <C as Chain>::Header>;
 
+/// Decodes a block from exactly the bytes that it encodes to.
+///
+/// alloy's decoder also takes typed transactions whose outer length is wrong or missing; peers
+/// refuse such blocks, and so does this.
+///
+/// # Errors
+/// What is malformed; [`alloy_rlp::Error::UnexpectedLength`] for trailing bytes,
+/// [`alloy_rlp::Error::Custom`] if the encoding is not the canonical one.
+pub fn decode_block<C: Chain>(rlp: &[u8]) -> alloy_rlp::Result<Block<C>> {
+    let mut rest = rlp;
+    let block = Block::<C>::decode(&mut rest)?;
+    if !rest.is_empty() {
+        return Err(alloy_rlp::Error::UnexpectedLength);
+    }
+    if alloy_rlp::encode(&block) != rlp {
+        return Err(alloy_rlp::Error::Custom("the block's encoding is not canonical"));
+    }
+    Ok(block)
+}
+
 /// What every transaction type of a chain can do. Implemented for all types that qualify.
 pub trait BlockTransaction:
     Transaction
@@ -139,4 +159,43 @@ pub(crate) fn receipts_root<R: BlockReceipt>(receipts: &[R]) -> (B256, Bloom) {
         ReceiptWithBloom { receipt, logs_bloom }.encode_2718(out);
     });
     (root, bloom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ethereum, EthereumTransaction};
+    use alloc::vec;
+    use alloy_consensus::{BlockBody, Header, SignableTransaction, TxEip1559};
+    use alloy_primitives::Signature;
+
+    fn block() -> Block<Ethereum> {
+        let signature = Signature::new(U256::ONE, U256::ONE, false);
+        let tx = TxEip1559 { input: vec![7; 100].into(), ..Default::default() };
+        let tx = EthereumTransaction::Eip1559(tx.into_signed(signature));
+        Header::default().into_block(BlockBody { transactions: vec![tx], ..Default::default() })
+    }
+
+    #[test]
+    fn a_block_decodes_from_its_own_encoding_alone() {
+        let block = block();
+        let mut rlp = alloy_rlp::encode(&block);
+        assert_eq!(decode_block::<Ethereum>(&rlp), Ok(block));
+        rlp.push(0);
+        assert_eq!(decode_block::<Ethereum>(&rlp), Err(alloy_rlp::Error::UnexpectedLength));
+    }
+
+    /// Found by fuzzing: the length before a typed transaction was not held against its content.
+    #[test]
+    fn a_wrong_length_before_a_typed_transaction_is_refused() {
+        let block = block();
+        let rlp = alloy_rlp::encode(&block);
+        let tx = block.body.transactions[0].encoded_2718();
+        let at = rlp.windows(tx.len()).position(|window| window == tx).unwrap();
+        for change in [1, 7] {
+            let mut rlp = rlp.clone();
+            rlp[at - 1] -= change;
+            assert!(decode_block::<Ethereum>(&rlp).is_err(), "length less by {change}");
+        }
+    }
 }

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! # Assumptions
-//! - Transactions, receipts and headers are alloy's types; their RLP and EIP-2718 decoders are
-//!   strict (no trailing bytes, canonical integers).
+//! - Transactions, receipts and headers are alloy's types. Their decoders are strict but for one
+//!   leniency, which [`decode_block`] takes away.
 //! - Ommers of a header are checked by the caller that knows the ancestors
 //!   ([`Ethereum::validate_ommers`]).
 //!
@@ -47,11 +47,12 @@ pub mod header;
 pub mod ommers;
 mod receipt;
 mod rollup;
+pub mod signer;
 
 pub use alloy_hardforks::{EthereumHardfork, ForkCondition};
 pub use alloy_op_hardforks::OpHardfork;
 pub use body::BodyError;
-pub use chain::{Block, BlockReceipt, BlockTransaction, Chain};
+pub use chain::{Block, BlockReceipt, BlockTransaction, Chain, decode_block};
 pub use ethereum::{
     Ethereum, EthereumTransaction, MAX_BLOCK_RLP_BYTES, NEWEST_FORK, next_excess_blob_gas,
 };

@@ -1,4 +1,4 @@
-//! Tell which suite a fixture belongs to, and run its cases.
+//! Tell which suite a fixture belongs to, and what its cases are.
 
 use crate::{
     Error,
@@ -18,12 +18,14 @@ use crate::{
     source::File,
     suites::{Seals, blockchain, difficulty, engine, rlp, state, transaction, trie, vm},
 };
+use core::fmt;
 use regex_lite::Regex;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 /// Files that stand among fixtures and are none: indices, statistics, and formats so old that
@@ -46,77 +48,105 @@ pub fn is_fixture_name(name: &str) -> bool {
     file.ends_with(".json") && !is_index && !NOT_TESTS.contains(&file)
 }
 
-/// Runs fixture files.
-#[derive(Debug, Default)]
-pub struct Runner {
-    filter: Option<Regex>,
-    seals: Seals,
+/// One case, ready to run.
+pub struct Case {
+    suite: Suite,
+    id: String,
+    run: Box<dyn FnOnce() -> Outcome + Send>,
 }
 
-impl Runner {
-    /// A runner of the cases whose `file::case` matches `filter`.
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case").field("suite", &self.suite).field("id", &self.id).finish()
+    }
+}
+
+impl Case {
+    /// Runs the case. A panic is a failure of the case, not of the run.
+    pub fn run(self) -> CaseResult {
+        let outcome = catch_unwind(AssertUnwindSafe(self.run))
+            .unwrap_or_else(|_| Outcome::Failed("the program panicked; see standard error".into()));
+        CaseResult { suite: self.suite, id: self.id, outcome }
+    }
+}
+
+/// Finds the cases in fixture files.
+#[derive(Debug, Default)]
+pub struct Finder {
+    filter: Option<Regex>,
+    seals: Arc<Seals>,
+}
+
+impl Finder {
+    /// A finder of the cases whose `file::case` matches `filter`.
     pub fn new(filter: Option<Regex>) -> Self {
-        Self { filter, seals: Seals::default() }
+        Self { filter, seals: Arc::default() }
     }
 
-    /// Runs every case in `file`, in the order of their names.
+    /// The cases in `file`, in the order of their names.
     ///
     /// # Errors
-    /// If the file holds no fixtures of a known format. A case that is malformed is a failure of
-    /// that case.
-    pub fn run(&self, file: &File) -> Result<Vec<CaseResult>, Error> {
+    /// If the file holds no fixtures of a known format. A case that is malformed is one that will
+    /// fail.
+    pub fn cases(&self, file: &File) -> Result<Vec<Case>, Error> {
         let text = json::utf8(&file.name, &file.bytes)?;
-        let cases: BTreeMap<String, &RawValue> = serde_json::from_str(text)
-            .map_err(|error| Error::field(&file.name, ".", error))?;
-        let mut results = Vec::new();
-        for (name, case) in cases {
-            Cases { runner: self, file: &file.name, name: &name, results: &mut results }
-                .run(case.get())?;
+        let fixtures: BTreeMap<String, &RawValue> = serde_json::from_str(text)
+            .map_err(|error| Error::field(&file.name, ".", error.to_string()))?;
+        let mut found = Vec::new();
+        for (name, fixture) in fixtures {
+            Fixture { finder: self, file: &file.name, name: &name, found: &mut found }
+                .find(fixture.get())?;
         }
-        Ok(results)
-    }
-
-    fn wants(&self, id: &str) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.is_match(id))
+        Ok(found)
     }
 }
 
-/// The cases under one name of a file.
-struct Cases<'a> {
-    runner: &'a Runner,
+/// What stands under one name of a file: one case or several.
+struct Fixture<'a> {
+    finder: &'a Finder,
     file: &'a str,
     name: &'a str,
-    results: &'a mut Vec<CaseResult>,
+    found: &'a mut Vec<Case>,
 }
 
-impl Cases<'_> {
-    fn run(&mut self, text: &str) -> Result<(), Error> {
+impl Fixture<'_> {
+    fn find(&mut self, text: &str) -> Result<(), Error> {
         let keys: BTreeMap<String, IgnoredAny> = json::parse(self.file, self.name, text)?;
         let has = |key| keys.contains_key(key);
         match () {
-            () if has("engineNewPayloads") => self.single(Suite::Engine, text, |test: EngineTest| {
-                engine::run(&test)
-            }),
-            () if has("blocks") => self.single(Suite::Blockchain, text, |test: BlockchainTest| {
-                blockchain::run(&test, &self.runner.seals)
-            }),
-            () if has("transaction") && has("post") => self.state(text),
+            () if has("engineNewPayloads") => {
+                self.single(Suite::Engine, text, |test: EngineTest| engine::run(&test));
+            }
+            () if has("blocks") => {
+                let seals = self.finder.seals.clone();
+                self.single(Suite::Blockchain, text, move |test: BlockchainTest| {
+                    blockchain::run(&test, &seals)
+                });
+            }
+            () if has("transaction") && has("post") => {
+                self.several(Suite::State, text, Self::state);
+            }
             () if has("exec") => self.single(Suite::Vm, text, |test: VmTest| vm::run(&test).into()),
             () if has("txbytes") && has("result") => {
-                self.parsed(Suite::Transaction, text, Self::transaction);
+                self.several(Suite::Transaction, text, Self::transaction);
             }
             () if has("in") && has("out") => {
                 self.single(Suite::Rlp, text, |test: RlpTest| rlp::run(&test).into());
             }
             () if has("in") && (has("root") || has("tests")) => {
                 let secure = self.file.to_lowercase().contains("secure");
-                self.single(Suite::Trie, text, |test: TrieTest| trie::run(&test, secure).into());
+                self.single(Suite::Trie, text, move |test: TrieTest| {
+                    trie::run(&test, secure).into()
+                });
             }
-            () if has("currentDifficulty") => self.mainnet_difficulty(text),
+            () if has("currentDifficulty") => self.difficulty_of_file(text),
             () if keys.keys().any(|key| difficulty::chain_of_fork(key).is_some()) => {
-                self.parsed(Suite::Difficulty, text, Self::difficulties);
+                if has("rlp") {
+                    self.several(Suite::Transaction, text, Self::old_transaction);
+                } else {
+                    self.several(Suite::Difficulty, text, Self::difficulties);
+                }
             }
-            () if has("rlp") => self.parsed(Suite::Transaction, text, Self::old_transaction),
             () => {
                 return Err(Error::Format {
                     file: self.file.into(),
@@ -127,103 +157,100 @@ impl Cases<'_> {
         Ok(())
     }
 
-    /// Parses the test and hands it on; a test that cannot be parsed fails.
-    fn parsed<T: DeserializeOwned>(
+    /// Adds one case, if it is wanted.
+    fn case(&mut self, suite: Suite, part: &str, run: impl FnOnce() -> Outcome + Send + 'static) {
+        let id = format!("{}::{}{part}", self.file, self.name);
+        if self.finder.filter.as_ref().is_none_or(|filter| filter.is_match(&id)) {
+            self.found.push(Case { suite, id, run: Box::new(run) });
+        }
+    }
+
+    /// Adds a case that fails, because it could not be read.
+    fn malformed(&mut self, suite: Suite, part: &str, error: &Error) {
+        let reason = error.to_string();
+        self.case(suite, part, || Outcome::Failed(reason));
+    }
+
+    /// A fixture that is one case.
+    fn single<T: DeserializeOwned + Send + 'static>(
         &mut self,
         suite: Suite,
         text: &str,
-        run: impl FnOnce(&mut Self, T),
+        run: impl FnOnce(T) -> Outcome + Send + 'static,
+    ) {
+        self.several(suite, text, |fixture, test| fixture.case(suite, "", || run(test)));
+    }
+
+    /// A fixture that `split` takes apart.
+    fn several<T: DeserializeOwned>(
+        &mut self,
+        suite: Suite,
+        text: &str,
+        split: impl FnOnce(&mut Self, T),
     ) {
         match json::parse(self.file, self.name, text) {
-            Ok(test) => run(self, test),
-            Err(error) => self.case(suite, "", || Outcome::Failed(error.to_string())),
+            Ok(test) => split(self, test),
+            Err(error) => self.malformed(suite, "", &error),
         }
     }
 
-    /// A test that is one case.
-    fn single<T: DeserializeOwned>(
-        &mut self,
-        suite: Suite,
-        text: &str,
-        run: impl FnOnce(T) -> Outcome,
-    ) {
-        if self.runner.wants(&self.id("")) {
-            self.parsed(suite, text, |cases, test| cases.case(suite, "", || run(test)));
-        }
-    }
-
-    fn id(&self, part: &str) -> String {
-        format!("{}::{}{part}", self.file, self.name)
-    }
-
-    /// Runs one case. A panic is a failure of the case, not of the run.
-    fn case(&mut self, suite: Suite, part: &str, run: impl FnOnce() -> Outcome) {
-        let id = self.id(part);
-        if !self.runner.wants(&id) {
-            return;
-        }
-        let outcome = catch_unwind(AssertUnwindSafe(run))
-            .unwrap_or_else(|_| Outcome::Failed("the program panicked; see standard error".into()));
-        self.results.push(CaseResult { suite, id, outcome });
-    }
-
-    fn state(&mut self, text: &str) {
-        self.parsed(Suite::State, text, |cases, test: StateTest| {
-            let prepared = state::Prepared::new(&test);
-            for (network, posts) in &test.post {
-                for (index, post) in posts.iter().enumerate() {
-                    let at = post.indexes;
-                    let part = format!("/{network}[{index}]:d{}g{}v{}", at.data, at.gas, at.value);
-                    cases.case(Suite::State, &part, || prepared.run(network, post));
-                }
+    fn state(&mut self, test: StateTest) {
+        let test = Arc::new(state::Prepared::new(test));
+        for (network, posts) in test.posts() {
+            for (index, post) in posts.iter().enumerate() {
+                let at = post.indexes;
+                let part = format!("/{network}[{index}]:d{}g{}v{}", at.data, at.gas, at.value);
+                let (test, network) = (test.clone(), network.clone());
+                self.case(Suite::State, &part, move || test.run(&network, index));
             }
-        });
+        }
     }
 
     fn transaction(&mut self, test: TransactionTest) {
-        for (network, expected) in &test.result {
-            self.case(Suite::Transaction, &format!("/{network}"), || {
-                transaction::run(network, &test.txbytes.0, expected)
+        for (network, expected) in test.result {
+            let encoded = test.txbytes.0.clone();
+            let part = format!("/{network}");
+            self.case(Suite::Transaction, &part, move || {
+                transaction::run(&network, &encoded, &expected)
             });
         }
     }
 
     /// Before 2021 the forks stood beside the bytes, and an invalid transaction had no fields.
     fn old_transaction(&mut self, fields: BTreeMap<String, serde_json::Value>) {
-        let mut result = BTreeMap::new();
-        let mut txbytes = HexBytes::default();
+        let mut test = TransactionTest { txbytes: HexBytes::default(), result: BTreeMap::new() };
         for (key, value) in fields {
             let text = value.to_string();
             match key.as_str() {
                 "_info" => {}
-                "rlp" => match json::parse(self.file, "rlp", &text) {
-                    Ok(bytes) => txbytes = bytes,
-                    // Some are not even hex, and stand for a transaction that is invalid.
-                    Err(_) => txbytes = HexBytes::default(),
-                },
+                // Some are not even hex, and stand for a transaction that is invalid.
+                "rlp" => test.txbytes = json::parse(self.file, "rlp", &text).unwrap_or_default(),
                 network => match json::parse::<Expected>(self.file, network, &text) {
                     Ok(expected) => {
-                        result.insert(network.to_owned(), expected);
+                        test.result.insert(network.to_owned(), expected);
                     }
                     Err(error) => {
-                        self.case(Suite::Transaction, "", || Outcome::Failed(error.to_string()));
+                        self.malformed(Suite::Transaction, &format!("/{network}"), &error);
                     }
                 },
             }
         }
-        self.transaction(TransactionTest { txbytes, result });
+        self.transaction(test);
     }
 
     /// A test in `BasicTests`, where the rules follow from the name of the file.
-    fn mainnet_difficulty(&mut self, text: &str) {
-        let Some(chain) = difficulty::chain_of_file(self.file) else {
-            return self.case(Suite::Difficulty, "", || {
-                Outcome::Failed("the name of the file says no chain".into())
-            });
-        };
-        self.single(Suite::Difficulty, text, |test: DifficultyTest| {
-            difficulty::run(&chain, &test).into()
-        });
+    fn difficulty_of_file(&mut self, text: &str) {
+        match difficulty::chain_of_file(self.file) {
+            Some(chain) => {
+                self.single(Suite::Difficulty, text, move |test: DifficultyTest| {
+                    difficulty::run(&chain, &test).into()
+                });
+            }
+            None => {
+                let reason = "the name of the file says no chain";
+                self.case(Suite::Difficulty, "", || Outcome::Failed(reason.into()));
+            }
+        }
     }
 
     /// The tests in `DifficultyTests`: by fork, then by name.
@@ -234,16 +261,13 @@ impl Cases<'_> {
             match json::parse::<BTreeMap<String, DifficultyTest>>(self.file, &fork, &text) {
                 Ok(tests) => {
                     for (name, test) in tests {
-                        self.case(Suite::Difficulty, &format!("/{fork}/{name}"), || {
+                        let chain = chain.clone();
+                        self.case(Suite::Difficulty, &format!("/{fork}/{name}"), move || {
                             difficulty::run(&chain, &test).into()
                         });
                     }
                 }
-                Err(error) => {
-                    self.case(Suite::Difficulty, &format!("/{fork}"), || {
-                        Outcome::Failed(error.to_string())
-                    });
-                }
+                Err(error) => self.malformed(Suite::Difficulty, &format!("/{fork}"), &error),
             }
         }
     }

@@ -61,12 +61,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// The file or archive that is wrong.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Io { path, .. } => path.display().to_string(),
+            Self::Archive { archive: place, .. }
+            | Self::Limit { file: place, .. }
+            | Self::Field { file: place, .. }
+            | Self::Format { file: place, .. }
+            | Self::Missing { place, .. } => place.clone(),
+        }
+    }
+
     /// A mistake in one field of `file`.
     pub(crate) fn field(
         file: impl Into<String>,
         field: impl Into<String>,
-        reason: impl ToString,
+        reason: impl Into<String>,
     ) -> Self {
-        Self::Field { file: file.into(), field: field.into(), reason: reason.to_string() }
+        Self::Field { file: file.into(), field: field.into(), reason: reason.into() }
     }
 }

@@ -25,7 +25,7 @@ fn explain<T: DeserializeOwned>(
 ) -> Error {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Ok(_) => Error::field(file, if place.is_empty() { "." } else { place }, error),
+        Ok(_) => Error::field(file, if place.is_empty() { "." } else { place }, error.to_string()),
         Err(error) => {
             let path = error.path().to_string();
             let field = match (place.is_empty(), path == ".") {
@@ -33,7 +33,7 @@ fn explain<T: DeserializeOwned>(
                 (false, true) => place.to_owned(),
                 (false, false) => format!("{place}.{path}"),
             };
-            Error::field(file, field, error.inner())
+            Error::field(file, field, error.inner().to_string())
         }
     }
 }

@@ -6,11 +6,13 @@
 //! blocks.
 //!
 //! ```
-//! use lockstep_testkit::{cases::Runner, source::File};
+//! use lockstep_testkit::{cases::Finder, report::Outcome, source::File};
 //!
 //! let bytes = br#"{"dog": {"in": "dog", "out": "0x83646f67"}}"#.to_vec();
-//! let results = Runner::default().run(&File { name: "rlptest.json".into(), bytes })?;
-//! assert_eq!(results.len(), 1);
+//! let cases = Finder::default().cases(&File { name: "rlptest.json".into(), bytes, read_bytes: 0 })?;
+//! for case in cases {
+//!     assert_eq!(case.run().outcome, Outcome::Passed);
+//! }
 //! # Ok::<(), lockstep_testkit::Error>(())
 //! ```
 //!
@@ -30,9 +32,12 @@ pub mod conformance;
 mod error;
 pub mod fields;
 pub mod json;
+pub mod mainnet;
 pub mod model;
 pub mod network;
 pub mod report;
+#[cfg(test)]
+mod samples;
 pub mod source;
 pub mod suites;
 pub mod world;

@@ -36,7 +36,9 @@ impl Network {
         let condition = parse_condition(at).ok_or_else(unknown)?;
         let (from, to) = (Fork::parse(from), Fork::parse(to));
         match (from.ok_or_else(unknown)?, to.ok_or_else(unknown)?) {
-            (Fork::Known(from), Fork::Known(to)) => Ok(Self::Known(transition(from, to, condition))),
+            (Fork::Known(from), Fork::Known(to)) => {
+                Ok(Self::Known(transition(from, to, condition)))
+            }
             (Fork::NotImplemented(fork), _) | (_, Fork::NotImplemented(fork)) => {
                 Ok(Self::NotImplemented(fork.into()))
             }
@@ -194,8 +196,15 @@ mod tests {
             Network::parse("BPO2ToAmsterdamAtTime15k"),
             Ok(Network::NotImplemented("Amsterdam".into()))
         );
-        for name in ["", "Foo", "FrontierTo", "FrontierToHomestead", "FrontierToHomesteadAtX",
-            "ShanghaiToCancunAtTime99999999999999999999k", "ArrowGlacierToParisAtDiff"] {
+        for name in [
+            "",
+            "Foo",
+            "FrontierTo",
+            "FrontierToHomestead",
+            "FrontierToHomesteadAtX",
+            "ShanghaiToCancunAtTime99999999999999999999k",
+            "ArrowGlacierToParisAtDiff",
+        ] {
             assert!(Network::parse(name).is_err(), "{name}");
         }
     }

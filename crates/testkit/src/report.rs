@@ -1,5 +1,6 @@
 //! What a conformance run found.
 
+use crate::Error;
 use core::fmt;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -143,13 +144,10 @@ impl Report {
     }
 
     /// Adds a file that could not be read.
-    pub fn add_unreadable(&mut self, error: &crate::Error, file: &str) {
+    pub fn add_unreadable(&mut self, error: &Error) {
         self.counts.failed += 1;
-        self.push_failure(Failure {
-            case: file.to_owned(),
-            suite: None,
-            reason: error.to_string(),
-        });
+        let failure = Failure { case: error.place(), suite: None, reason: error.to_string() };
+        self.push_failure(failure);
     }
 
     /// Whether nothing failed.
@@ -214,10 +212,8 @@ mod tests {
     #[test]
     fn an_unreadable_file_is_a_failure() {
         let mut report = Report::default();
-        report.add_unreadable(&Error::field("f.json", "x", "mistyped"), "f.json");
+        report.add_unreadable(&Error::field("f.json", "x", "mistyped"));
         assert_eq!(report.counts.failed, 1);
         assert!(report.failures[0].reason.contains("`x`"));
     }
-
-    use crate::Error;
 }

@@ -5,6 +5,7 @@ mod meter;
 
 use crate::Error;
 use core::ops::ControlFlow;
+use meter::{Counted, Counter};
 use std::{
     fs,
     io::{self, Read},
@@ -45,6 +46,8 @@ pub struct File {
     pub name: String,
     /// The content.
     pub bytes: Vec<u8>,
+    /// Bytes read from the disk so far by the walk that found the file; see [`size_on_disk`].
+    pub read_bytes: u64,
 }
 
 /// What takes files as they are read. An error is about one file or archive; the walk continues
@@ -61,7 +64,7 @@ pub fn visit(
     wanted: &dyn Fn(&str) -> bool,
     visitor: &mut Visitor<'_>,
 ) -> ControlFlow<()> {
-    let mut walk = Walk { limits, wanted, visitor, entries: 0 };
+    let mut walk = Walk { limits, wanted, visitor, entries: 0, read_bytes: Counter::default() };
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => walk.directory(path, 0),
         Ok(_) if is_archive(path) || wanted(&path.to_string_lossy()) => walk.file(path),
@@ -97,21 +100,34 @@ pub fn read_within(mut reader: impl Read, name: &Path, limit: u64) -> Result<Vec
 /// # Errors
 /// [`Error::Io`] if it cannot be opened.
 pub fn open(path: &Path, limits: &Limits) -> Result<Box<dyn Read>, Error> {
+    open_counted(path, limits, Counter::default())
+}
+
+fn open_counted(path: &Path, limits: &Limits, counter: Counter) -> Result<Box<dyn Read>, Error> {
     let failed = |source| Error::Io { path: path.into(), source };
-    let file = fs::File::open(path).map_err(failed)?;
+    let file = Counted::new(fs::File::open(path).map_err(failed)?, counter);
     if path.extension().is_some_and(|extension| extension == "zst") {
-        return Ok(Box::new(decompress(file, limits).map_err(failed)?));
+        let mut decoder = zstd::Decoder::new(file).map_err(failed)?;
+        decoder.window_log_max(limits.window_log).map_err(failed)?;
+        return Ok(Box::new(decoder));
     }
     Ok(Box::new(io::BufReader::new(file)))
 }
 
-fn decompress(
-    file: fs::File,
-    limits: &Limits,
-) -> io::Result<zstd::Decoder<'static, io::BufReader<fs::File>>> {
-    let mut decoder = zstd::Decoder::new(file)?;
-    decoder.window_log_max(limits.window_log)?;
-    Ok(decoder)
+/// The bytes that a walk over `path` reads from the disk at most; what cannot be read counts as
+/// nothing.
+pub fn size_on_disk(path: &Path, limits: &Limits) -> u64 {
+    size_below(path, limits.depth)
+}
+
+fn size_below(path: &Path, depth: usize) -> u64 {
+    match (fs::symlink_metadata(path), fs::read_dir(path)) {
+        (Ok(metadata), Ok(children)) if metadata.is_dir() && depth > 0 => {
+            children.flatten().map(|child| size_below(&child.path(), depth - 1)).sum()
+        }
+        (Ok(_), Err(_)) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
+        _ => 0,
+    }
 }
 
 fn too_large(file: &str, limit: u64) -> Error {
@@ -123,6 +139,7 @@ struct Walk<'a> {
     wanted: &'a dyn Fn(&str) -> bool,
     visitor: &'a mut Visitor<'a>,
     entries: u64,
+    read_bytes: Counter,
 }
 
 impl Walk<'_> {
@@ -135,11 +152,11 @@ impl Walk<'_> {
         if depth > self.limits.depth {
             return self.report(Err(limit("directories inside one another", depth as u64 - 1)));
         }
-        let mut children = match fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>)
-        {
-            Ok(children) => children,
-            Err(source) => return self.report(Err(Error::Io { path: path.into(), source })),
-        };
+        let mut children =
+            match fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+                Ok(children) => children,
+                Err(source) => return self.report(Err(Error::Io { path: path.into(), source })),
+            };
         children.sort_by_key(fs::DirEntry::file_name);
         for child in children {
             self.entries += 1;
@@ -165,23 +182,18 @@ impl Walk<'_> {
     }
 
     fn file(&mut self, path: &Path) -> ControlFlow<()> {
+        let name = path.display().to_string();
+        let reader = match open_counted(path, self.limits, self.read_bytes.clone()) {
+            Ok(reader) => reader,
+            Err(error) => return self.report(Err(error)),
+        };
         if is_archive(path) {
-            return match open(path, self.limits) {
-                Ok(reader) => archive::visit(
-                    reader,
-                    &path.display().to_string(),
-                    self.limits,
-                    self.wanted,
-                    self.visitor,
-                ),
-                Err(error) => self.report(Err(error)),
-            };
+            let archive = archive::Archive { name: &name, read_bytes: &self.read_bytes };
+            return archive.visit(reader, self.limits, self.wanted, self.visitor);
         }
-        let file = fs::File::open(path)
-            .map_err(|source| Error::Io { path: path.into(), source })
-            .and_then(|file| read_within(file, path, self.limits.file_bytes))
-            .map(|bytes| File { name: path.display().to_string(), bytes });
-        self.report(file)
+        let file = read_within(reader, path, self.limits.file_bytes);
+        let read_bytes = self.read_bytes.get();
+        self.report(file.map(|bytes| File { name, bytes, read_bytes }))
     }
 }
 

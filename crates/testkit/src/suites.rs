@@ -1,7 +1,7 @@
 //! Run the tests of each suite.
 
-pub mod blockchain;
 mod block_tree;
+pub mod blockchain;
 pub mod difficulty;
 pub mod engine;
 pub mod rlp;
@@ -35,10 +35,14 @@ pub fn chain(network: &str, config: Option<&Config>) -> Result<Ethereum, Outcome
         Err(error) => return Err(Outcome::Failed(error.to_string())),
     };
     let chain_id = config.and_then(|config| config.chainid).map_or(1, |id| id.0);
-    let schedule = config.into_iter().flat_map(|config| &config.blob_schedule);
-    Ok(schedule
-        .filter_map(|(name, fields)| Some((parse_fork(name)?, fields.params())))
-        .fold(Ethereum::new(chain_id, forks), |chain, (fork, params)| {
-            chain.with_blob_params(fork, params)
-        }))
+    let mut chain = Ethereum::new(chain_id, forks);
+    for (name, fields) in config.into_iter().flat_map(|config| &config.blob_schedule) {
+        // A schedule may name forks beyond the network's.
+        let Some(fork) = parse_fork(name) else { continue };
+        let params = fields.params().ok_or_else(|| {
+            Outcome::Failed(format!("config.blobSchedule.{name}: no blob parameters: {fields:?}"))
+        })?;
+        chain = chain.with_blob_params(fork, params);
+    }
+    Ok(chain)
 }

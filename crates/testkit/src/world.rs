@@ -43,8 +43,11 @@ pub fn differences(expected: &Accounts, got: &MemoryState) -> String {
             }
         }
     }
-    let mut unexpected: Vec<_> =
-        got.accounts().map(|(address, _)| address).filter(|at| !expected.contains_key(*at)).collect();
+    let mut unexpected: Vec<_> = got
+        .accounts()
+        .map(|(address, _)| address)
+        .filter(|at| !expected.contains_key(*at))
+        .collect();
     unexpected.sort();
     lines.extend(unexpected.into_iter().map(|address| format!("{address}: should not exist")));
     if lines.len() > SHOWN {

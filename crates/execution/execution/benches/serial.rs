@@ -3,51 +3,55 @@
 //! The loop is what revm offers at the least: `transact`, then commit to its plain in-memory
 //! database, with every transaction environment made beforehand. The executor does the whole
 //! block: it makes the environments, collects receipts and state changes, and keeps what was
-//! before. `LOCKSTEP_FIXTURES=DIR` adds real mainnet blocks to the made-up ones.
+//! before. Each run gets its inputs as fresh copies, equally warm in the cache. `LOCKSTEP_FIXTURES=DIR` adds real mainnet blocks to the made-up ones.
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented items")]
 
 mod workloads;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group};
-use lockstep_chain::EthereumReceipt;
-use lockstep_execution::{BlockOutput, ExecuteOptions, execute_block};
+use lockstep_chain::{Block, Ethereum, EthereumReceipt};
+use lockstep_execution::{BlockOutput, ExecuteOptions, MemoryState, execute_block};
 use revm::{
     Context, ExecuteCommitEvm, MainBuilder, MainContext,
-    context::TxEnv,
     database::{CacheDB, EmptyDB},
 };
 use std::{
     hint::black_box,
     time::{Duration, Instant},
 };
-use workloads::Workload;
+use workloads::{BareInput, BlockLoad, SerialInput, Workload};
+
+/// What the executor leaves behind, with its inputs, so that dropping them is not measured.
+type SerialOutput = (BlockOutput<EthereumReceipt>, Block<Ethereum>, MemoryState);
 
 /// Pairs of runs for one ratio.
 const PAIRS: usize = 201;
 
 /// Runs the transactions as revm's documentation does.
-fn bare_loop(
-    workload: &Workload,
-    db: CacheDB<EmptyDB>,
-    transactions: Vec<TxEnv>,
-) -> CacheDB<EmptyDB> {
-    let env = workload.env.clone();
-    let mut evm = Context::mainnet()
-        .with_db(db)
-        .with_cfg(env.cfg_env)
-        .with_block(env.block_env)
-        .build_mainnet();
-    for transaction in transactions {
-        black_box(evm.transact_commit(transaction).expect("the workload is valid"));
-    }
-    evm.ctx.journaled_state.database
+fn bare_loop(workload: &Workload, inputs: Vec<BareInput>) -> Vec<CacheDB<EmptyDB>> {
+    let run = |(block, (db, transactions)): (&BlockLoad, BareInput)| {
+        let env = block.env.clone();
+        let mut evm = Context::mainnet()
+            .with_db(db)
+            .with_cfg(env.cfg_env)
+            .with_block(env.block_env)
+            .build_mainnet();
+        for transaction in transactions {
+            black_box(evm.transact_commit(transaction).expect("the workload is valid"));
+        }
+        evm.ctx.journaled_state.database
+    };
+    workload.blocks.iter().zip(inputs).map(run).collect()
 }
 
-fn serial(workload: &Workload) -> BlockOutput<EthereumReceipt> {
-    let Workload { chain, block, senders, state, .. } = workload;
-    let options = ExecuteOptions::default();
-    execute_block(chain, block, senders, state, options).expect("the workload is valid")
+fn serial(workload: &Workload, inputs: Vec<SerialInput>) -> Vec<SerialOutput> {
+    let run = |(load, (block, state)): (&BlockLoad, SerialInput)| {
+        let options = ExecuteOptions::default();
+        let output = execute_block(&load.chain, &block, &load.senders, &state, options);
+        (output.expect("the workload is valid"), block, state)
+    };
+    workload.blocks.iter().zip(inputs).map(run).collect()
 }
 
 fn benches(criterion: &mut Criterion) {
@@ -55,12 +59,12 @@ fn benches(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(&workload.name);
         group.throughput(Throughput::Elements(workload.gas));
         group.bench_function("bare revm loop", |bencher| {
-            let setup = || (workload.db.clone(), workload.tx_envs.clone());
-            let run = |(db, transactions)| bare_loop(&workload, db, transactions);
-            bencher.iter_batched(setup, run, BatchSize::LargeInput);
+            let run = |inputs| bare_loop(&workload, inputs);
+            bencher.iter_batched(|| workload.bare_inputs(), run, BatchSize::LargeInput);
         });
         group.bench_function("lockstep serial", |bencher| {
-            bencher.iter_with_large_drop(|| serial(&workload))
+            let run = |inputs| serial(&workload, inputs);
+            bencher.iter_batched(|| workload.serial_inputs(), run, BatchSize::LargeInput);
         });
         group.finish();
         println!("{}", ratio(&workload));
@@ -73,9 +77,10 @@ fn ratio(workload: &Workload) -> String {
     let mut bare_times = Vec::new();
     let mut our_times = Vec::new();
     for _ in 0..PAIRS {
-        let (db, transactions) = (workload.db.clone(), workload.tx_envs.clone());
-        let (bare, _db) = timed(|| bare_loop(workload, db, transactions));
-        let (ours, _output) = timed(|| serial(workload));
+        let inputs = workload.bare_inputs();
+        let (bare, _dbs) = timed(|| bare_loop(workload, inputs));
+        let inputs = workload.serial_inputs();
+        let (ours, _outputs) = timed(|| serial(workload, inputs));
         bare_times.push(bare.as_secs_f64());
         our_times.push(ours.as_secs_f64());
     }

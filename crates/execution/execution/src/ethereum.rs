@@ -7,13 +7,14 @@ use crate::{
     requests::parse_deposits,
     system_calls,
 };
-use alloy_consensus::{Header, Transaction, TxReceipt, constants::ETH_TO_WEI};
+use alloc::vec::Vec;
+use alloy_consensus::{Header, Transaction, TxReceipt, Typed2718, constants::ETH_TO_WEI};
 use alloy_eips::{
     eip6110::DEPOSIT_REQUEST_TYPE, eip7002::WITHDRAWAL_REQUEST_TYPE,
     eip7251::CONSOLIDATION_REQUEST_TYPE, eip7685::Requests, eip7825::MAX_TX_GAS_LIMIT_OSAKA,
 };
 use alloy_evm::{
-    Evm, EvmEnv, FromRecoveredTx,
+    Evm, EvmEnv, EvmFactory, FromRecoveredTx,
     eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY},
 };
 use alloy_primitives::{Address, Log, U256};
@@ -21,7 +22,9 @@ use lockstep_chain::{Chain, Ethereum, EthereumHardfork, EthereumTransaction};
 use revm::{
     context::{BlockEnv, CfgEnv, TxEnv},
     context_interface::block::BlobExcessGasAndPrice,
+    inspector::NoOpInspector,
     primitives::hardfork::SpecId,
+    state::EvmState,
 };
 
 /// The rules of the EVM that a fork of Ethereum brings.
@@ -102,11 +105,41 @@ impl Execute for Ethereum {
     }
 
     fn tx_env(&self, transaction: &EthereumTransaction, sender: Address) -> TxEnv {
-        TxEnv::from_recovered_tx(transaction, sender)
+        match transaction {
+            // The common types, without the detour over a default that alloy's conversion takes.
+            EthereumTransaction::Legacy(_)
+            | EthereumTransaction::Eip2930(_)
+            | EthereumTransaction::Eip1559(_) => TxEnv {
+                tx_type: transaction.ty(),
+                caller: sender,
+                gas_limit: transaction.gas_limit(),
+                gas_price: transaction.max_fee_per_gas(),
+                gas_priority_fee: transaction.max_priority_fee_per_gas(),
+                kind: transaction.kind(),
+                value: transaction.value(),
+                data: transaction.input().clone(),
+                nonce: transaction.nonce(),
+                chain_id: transaction.chain_id(),
+                access_list: transaction.access_list().cloned().unwrap_or_default(),
+                blob_hashes: Vec::new(),
+                max_fee_per_blob_gas: 0,
+                authorization_list: Vec::new(),
+            },
+            EthereumTransaction::Eip4844(_) | EthereumTransaction::Eip7702(_) => {
+                TxEnv::from_recovered_tx(transaction, sender)
+            }
+        }
     }
 
     fn is_deposit(&self, _: &EthereumTransaction) -> bool {
         false
+    }
+
+    fn recycle<S: StateReader>(
+        evm: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<S>, NoOpInspector>,
+        state: EvmState,
+    ) {
+        evm.ctx_mut().journaled_state.inner.state = state;
     }
 
     fn before_transactions<S: StateReader>(
@@ -221,4 +254,44 @@ fn move_dao_balances<S: StateReader>(
         state_result(state, paid)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxLegacy};
+    use alloy_primitives::{Bytes, Signature, TxKind};
+
+    #[test]
+    fn our_short_cut_to_the_evm_environment_agrees_with_alloy() {
+        let signature = || Signature::new(U256::ONE, U256::ONE, false);
+        let (to, input) = (TxKind::Call(Address::repeat_byte(3)), Bytes::from_static(b"input"));
+        let legacy = TxLegacy {
+            chain_id: Some(5),
+            nonce: 1,
+            gas_price: 2,
+            gas_limit: 3,
+            to,
+            value: U256::from(4),
+            input: input.clone(),
+        };
+        let listed = TxEip2930 { chain_id: 5, gas_price: 6, to, ..Default::default() };
+        let dynamic = TxEip1559 {
+            chain_id: 5,
+            max_fee_per_gas: 7,
+            max_priority_fee_per_gas: 6,
+            input,
+            ..Default::default()
+        };
+        let transactions = [
+            EthereumTransaction::Legacy(legacy.into_signed(signature())),
+            EthereumTransaction::Eip2930(listed.into_signed(signature())),
+            EthereumTransaction::Eip1559(dynamic.into_signed(signature())),
+        ];
+        let sender = Address::repeat_byte(9);
+        for transaction in &transactions {
+            let expected = TxEnv::from_recovered_tx(transaction, sender);
+            assert_eq!(Ethereum::mainnet().tx_env(transaction, sender), expected);
+        }
+    }
 }

@@ -22,6 +22,7 @@ use revm::{
     context_interface::result::{EVMError, HaltReason},
     inspector::NoOpInspector,
     primitives::hardfork::SpecId,
+    state::EvmState,
 };
 
 /// The environment in which chain `C` runs the transactions of one block.
@@ -59,6 +60,15 @@ pub trait Execute: Chain {
 
     /// Whether the transaction is a deposit, whose receipt states its sender's nonce.
     fn is_deposit(&self, transaction: &Self::Transaction) -> bool;
+
+    /// Gives the EVM the emptied state map of the last transaction back, so that the next one
+    /// need not allocate it. Nothing depends on it.
+    fn recycle<S: StateReader>(
+        evm: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<S>, NoOpInspector>,
+        state: EvmState,
+    ) {
+        let _ = (evm, state);
+    }
 
     /// What happens before the first transaction: system calls, upgrades, irregular changes.
     ///

@@ -8,11 +8,15 @@ use alloy_evm::{Evm, EvmFactory};
 use alloy_primitives::{Address, B256};
 use core::fmt;
 use lockstep_chain::{Block, Chain};
-use revm::{DatabaseCommit, context_interface::result::ResultAndState, inspector::NoOpInspector};
+use revm::{context_interface::result::ResultAndState, inspector::NoOpInspector};
 
 /// Computes the state root that follows from the parent's state and the changes since.
 pub type IntermediateRoots<'a> =
     &'a mut dyn FnMut(&StateChanges) -> Result<B256, Box<dyn core::error::Error + Send + Sync>>;
+
+/// A state map with room for more accounts is not recycled: walking it would slow down the small
+/// transactions that follow.
+const MAX_RECYCLED_ACCOUNTS: usize = 64;
 
 /// What [`execute_block`] does beyond executing.
 #[derive(Default)]
@@ -149,13 +153,16 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
             None
         };
         let tx_env = self.chain.tx_env(transaction, sender);
-        let ResultAndState { result, state } = match self.evm.transact_raw(tx_env) {
+        let ResultAndState { result, mut state } = match self.evm.transact_raw(tx_env) {
             Ok(outcome) => outcome,
             Err(error) => return Err(self.refusal(transaction, error)),
         };
         let outcome =
             TransactionOutcome { gas_used: result.tx_gas_used(), success: result.is_success() };
-        self.evm.db_mut().commit(state);
+        self.evm.db_mut().commit_all(&mut state);
+        if state.capacity() <= MAX_RECYCLED_ACCOUNTS {
+            C::recycle(&mut self.evm, state);
+        }
         self.progress.transactions += 1;
         self.progress.gas_used = self.progress.gas_used.saturating_add(outcome.gas_used);
         self.progress.blob_gas_used = self.progress.blob_gas_used.saturating_add(blob_gas_used);

@@ -8,7 +8,7 @@ use crate::{
 };
 use alloy_consensus::{Header, TxReceipt};
 use alloy_eips::{eip2718::Encodable2718, eip7685::Requests};
-use alloy_evm::{Evm, EvmEnv, FromRecoveredTx};
+use alloy_evm::{Evm, EvmEnv, EvmFactory, FromRecoveredTx};
 use alloy_op_evm::OpTx;
 use alloy_primitives::{Address, B256, Bytes, Log, U256, address, b256, hex};
 use lockstep_chain::{Chain, ForkCondition, OpHardfork, Rollup};
@@ -18,7 +18,9 @@ use revm::{
     bytecode::Bytecode,
     context::{BlockEnv, CfgEnv},
     context_interface::block::BlobExcessGasAndPrice,
+    inspector::NoOpInspector,
     primitives::hardfork::SpecId,
+    state::EvmState,
 };
 
 /// Where Canyon places the create2 deployer (OP spec: Canyon § create2deployer contract).
@@ -89,6 +91,13 @@ impl Execute for Rollup {
 
     fn is_deposit(&self, transaction: &OpTxEnvelope) -> bool {
         transaction.is_deposit()
+    }
+
+    fn recycle<S: StateReader>(
+        evm: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<S>, NoOpInspector>,
+        state: EvmState,
+    ) {
+        evm.ctx_mut().journaled_state.inner.state = state;
     }
 
     fn before_transactions<S: StateReader>(

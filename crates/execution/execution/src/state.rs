@@ -270,6 +270,14 @@ impl<S: StateReader> BlockState<S> {
         }
     }
 
+    /// Makes a transaction permanent, leaving the map empty.
+    pub(crate) fn commit_all(&mut self, changes: &mut AddressMap<Account>) {
+        for (address, account) in &mut *changes {
+            self.commit_account(address, account);
+        }
+        changes.clear();
+    }
+
     /// Makes one account's part of a transaction permanent.
     fn commit_account(&mut self, address: &Address, account: &mut Account) {
         let known = account.info.account_id.map(index);
@@ -403,9 +411,7 @@ impl<S: StateReader> Database for BlockState<S> {
 
 impl<S: StateReader> DatabaseCommit for BlockState<S> {
     fn commit(&mut self, mut changes: AddressMap<Account>) {
-        for (address, account) in &mut changes {
-            self.commit_account(address, account);
-        }
+        self.commit_all(&mut changes);
     }
 }
 

@@ -74,14 +74,21 @@ pub struct BlobFields {
 }
 
 impl BlobFields {
-    /// The parameters, with what EIP-7840 does not schedule as in Cancun.
-    pub fn params(&self) -> BlobParams {
-        BlobParams {
+    /// More blobs than any block could ever hold.
+    const MAX_BLOBS: u64 = 1 << 32;
+
+    /// The parameters, with what EIP-7840 does not schedule as in Cancun; `None` if they make no
+    /// sense.
+    pub fn params(&self) -> Option<BlobParams> {
+        let is_sensible = self.target.0 <= self.max.0
+            && self.max.0 <= Self::MAX_BLOBS
+            && self.base_fee_update_fraction.0 > 0;
+        is_sensible.then(|| BlobParams {
             target_blob_count: self.target.0,
             max_blob_count: self.max.0,
             update_fraction: self.base_fee_update_fraction.0.into(),
             ..BlobParams::cancun()
-        }
+        })
     }
 }
 

@@ -44,7 +44,9 @@ impl Value {
         let number = |number: U256| Item::Bytes(number.to_be_bytes_trimmed_vec().into());
         match self {
             Self::Number(value) => Ok(number(U256::from(*value))),
-            Self::List(values) => values.iter().map(Self::item).collect::<Result<_, _>>().map(Item::List),
+            Self::List(values) => {
+                values.iter().map(Self::item).collect::<Result<_, _>>().map(Item::List)
+            }
             Self::Text(text) => match text.strip_prefix('#') {
                 None => Ok(Item::Bytes(text.clone().into_bytes().into())),
                 Some(digits) => Ok(Item::Bytes(big_number(digits)?)),

@@ -80,7 +80,8 @@ pub struct RpcTransaction {
     pub access_list: Option<Vec<AccessListFields>>,
     pub blob_versioned_hashes: Option<Vec<B256>>,
     pub authorization_list: Option<Vec<AuthorizationFields>>,
-    pub v: Quantity,
+    pub v: Option<Quantity>,
+    pub y_parity: Option<Quantity>,
     pub r: Quantity,
     pub s: Quantity,
 }
@@ -114,76 +115,102 @@ struct Parts {
 impl Parts {
     /// The transaction of the newest type that any of the fields demands.
     fn into_typed(self) -> Result<EthereumTypedTransaction<TxEip4844>, Unrepresentable> {
-        let required = |value: Option<u128>, field| value.ok_or(Unrepresentable { field });
-        let callee = || self.to.to().copied().ok_or(Unrepresentable { field: "to" });
-        let chain_id = self.chain_id.unwrap_or(1);
-        let max_fee = required(self.max_fee_per_gas, "maxFeePerGas");
-        let priority_fee = required(self.max_priority_fee_per_gas, "maxPriorityFeePerGas");
-        let gas_price = required(self.gas_price, "gasPrice");
-        if let Some(authorization_list) = self.authorization_list {
-            return Ok(EthereumTypedTransaction::Eip7702(TxEip7702 {
-                chain_id,
-                nonce: self.nonce,
-                gas_limit: self.gas_limit,
-                max_fee_per_gas: max_fee?,
-                max_priority_fee_per_gas: priority_fee?,
-                to: self.to.to().copied().ok_or(Unrepresentable { field: "to" })?,
-                value: self.value,
-                access_list: self.access_list.unwrap_or_default(),
-                authorization_list,
-                input: self.input,
-            }));
+        if self.authorization_list.is_some() {
+            return self.into_eip7702().map(Into::into);
         }
         if self.blob_versioned_hashes.is_some() || self.max_fee_per_blob_gas.is_some() {
-            return Ok(EthereumTypedTransaction::Eip4844(TxEip4844 {
-                chain_id,
-                nonce: self.nonce,
-                gas_limit: self.gas_limit,
-                max_fee_per_gas: max_fee?,
-                max_priority_fee_per_gas: priority_fee?,
-                to: callee()?,
-                value: self.value,
-                access_list: self.access_list.unwrap_or_default(),
-                blob_versioned_hashes: self.blob_versioned_hashes.unwrap_or_default(),
-                max_fee_per_blob_gas: required(self.max_fee_per_blob_gas, "maxFeePerBlobGas")?,
-                input: self.input,
-            }));
+            return self.into_eip4844().map(Into::into);
         }
         if self.max_fee_per_gas.is_some() {
-            return Ok(EthereumTypedTransaction::Eip1559(TxEip1559 {
-                chain_id,
-                nonce: self.nonce,
-                gas_limit: self.gas_limit,
-                max_fee_per_gas: max_fee?,
-                max_priority_fee_per_gas: priority_fee?,
-                to: self.to,
-                value: self.value,
-                access_list: self.access_list.unwrap_or_default(),
-                input: self.input,
-            }));
+            return self.into_eip1559().map(Into::into);
         }
-        Ok(match self.access_list {
-            Some(access_list) => EthereumTypedTransaction::Eip2930(TxEip2930 {
-                chain_id,
-                nonce: self.nonce,
-                gas_price: gas_price?,
-                gas_limit: self.gas_limit,
-                to: self.to,
-                value: self.value,
-                access_list,
-                input: self.input,
-            }),
-            None => EthereumTypedTransaction::Legacy(TxLegacy {
-                chain_id: self.chain_id,
-                nonce: self.nonce,
-                gas_price: gas_price?,
-                gas_limit: self.gas_limit,
-                to: self.to,
-                value: self.value,
-                input: self.input,
-            }),
+        if self.access_list.is_some() {
+            return self.into_eip2930().map(Into::into);
+        }
+        self.into_legacy().map(Into::into)
+    }
+
+    fn into_legacy(self) -> Result<TxLegacy, Unrepresentable> {
+        Ok(TxLegacy {
+            chain_id: self.chain_id,
+            nonce: self.nonce,
+            gas_price: required(self.gas_price, "gasPrice")?,
+            gas_limit: self.gas_limit,
+            to: self.to,
+            value: self.value,
+            input: self.input,
         })
     }
+
+    fn into_eip2930(self) -> Result<TxEip2930, Unrepresentable> {
+        Ok(TxEip2930 {
+            chain_id: required(self.chain_id, "chainId")?,
+            nonce: self.nonce,
+            gas_price: required(self.gas_price, "gasPrice")?,
+            gas_limit: self.gas_limit,
+            to: self.to,
+            value: self.value,
+            access_list: self.access_list.unwrap_or_default(),
+            input: self.input,
+        })
+    }
+
+    fn into_eip1559(self) -> Result<TxEip1559, Unrepresentable> {
+        Ok(TxEip1559 {
+            chain_id: required(self.chain_id, "chainId")?,
+            nonce: self.nonce,
+            gas_limit: self.gas_limit,
+            max_fee_per_gas: required(self.max_fee_per_gas, "maxFeePerGas")?,
+            max_priority_fee_per_gas: required(
+                self.max_priority_fee_per_gas,
+                "maxPriorityFeePerGas",
+            )?,
+            to: self.to,
+            value: self.value,
+            access_list: self.access_list.unwrap_or_default(),
+            input: self.input,
+        })
+    }
+
+    fn into_eip4844(mut self) -> Result<TxEip4844, Unrepresentable> {
+        let blob_versioned_hashes = self.blob_versioned_hashes.take().unwrap_or_default();
+        let max_fee_per_blob_gas = required(self.max_fee_per_blob_gas, "maxFeePerBlobGas")?;
+        let base = self.into_eip1559()?;
+        Ok(TxEip4844 {
+            chain_id: base.chain_id,
+            nonce: base.nonce,
+            gas_limit: base.gas_limit,
+            max_fee_per_gas: base.max_fee_per_gas,
+            max_priority_fee_per_gas: base.max_priority_fee_per_gas,
+            to: required(base.to.into_to(), "to")?,
+            value: base.value,
+            access_list: base.access_list,
+            blob_versioned_hashes,
+            max_fee_per_blob_gas,
+            input: base.input,
+        })
+    }
+
+    fn into_eip7702(mut self) -> Result<TxEip7702, Unrepresentable> {
+        let authorization_list = self.authorization_list.take().unwrap_or_default();
+        let base = self.into_eip1559()?;
+        Ok(TxEip7702 {
+            chain_id: base.chain_id,
+            nonce: base.nonce,
+            gas_limit: base.gas_limit,
+            max_fee_per_gas: base.max_fee_per_gas,
+            max_priority_fee_per_gas: base.max_priority_fee_per_gas,
+            to: required(base.to.into_to(), "to")?,
+            value: base.value,
+            access_list: base.access_list,
+            authorization_list,
+            input: base.input,
+        })
+    }
+}
+
+fn required<T>(value: Option<T>, field: &'static str) -> Result<T, Unrepresentable> {
+    value.ok_or(Unrepresentable { field })
 }
 
 fn narrow<T: TryFrom<U256>>(wide: Wide, field: &'static str) -> Result<T, Unrepresentable> {
@@ -274,10 +301,11 @@ impl RpcTransaction {
             narrow_option(value.map(|value| Wide(Some(value.0))), field)
         };
         // Legacy signatures hold the chain id in `v` (EIP-155); typed ones only the parity.
-        let v: u64 = narrow(Wide(Some(self.v.0)), "v")?;
+        let v = if self.ty.0 == 0 { self.v } else { self.y_parity.or(self.v) };
+        let v: u64 = narrow(Wide(v.map(|v| v.0)), "v")?;
         let (odd_y_parity, signed_chain_id) = match (self.ty.0, v) {
             (0, 27 | 28) => (v == 28, None),
-            (0, 35..) => (v % 2 == 0, Some((v - 35) / 2)),
+            (0, 35..) => (v.is_multiple_of(2), Some((v - 35) / 2)),
             (1.., 0 | 1) => (v == 1, self.chain_id.map(|id| id.0)),
             _ => return Err(Unrepresentable { field: "v" }),
         };

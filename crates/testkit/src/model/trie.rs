@@ -36,12 +36,15 @@ pub enum Changes {
     AnyOrder(BTreeMap<String, Option<String>>),
 }
 
+/// A key and its new value; none deletes.
+pub type Change = (Vec<u8>, Option<Vec<u8>>);
+
 impl Changes {
     /// The changes as bytes, in the order given (or that of the keys).
     ///
     /// # Errors
     /// The text that begins like hex and is not.
-    pub fn bytes(&self) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, String> {
+    pub fn bytes(&self) -> Result<Vec<Change>, String> {
         let change = |(key, value): (&String, &Option<String>)| {
             Ok((bytes(key)?, value.as_deref().map(bytes).transpose()?))
         };

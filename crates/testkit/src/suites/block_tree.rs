@@ -60,7 +60,12 @@ impl<'a> BlockTree<'a> {
         let header = genesis.seal_slow();
         let head = header.hash();
         let total_difficulty = header.difficulty;
-        let node = Node { header, ommers: Vec::new(), total_difficulty, state: Some(State { flat, trie }) };
+        let node = Node {
+            header,
+            ommers: Vec::new(),
+            total_difficulty,
+            state: Some(State { flat, trie }),
+        };
         Ok(Self { chain, seals, nodes: B256Map::from_iter([(head, node)]), head })
     }
 

@@ -13,7 +13,7 @@ use crate::{
 use alloy_consensus::Header;
 use alloy_primitives::{B256, Bytes, map::B256Map};
 use alloy_rlp::{Decodable, Header as RlpHeader};
-use lockstep_chain::{Block, Ethereum};
+use lockstep_chain::{Ethereum, decode_block};
 
 /// Runs one test.
 pub fn run(test: &BlockchainTest, seals: &Seals) -> Outcome {
@@ -26,7 +26,8 @@ pub fn run(test: &BlockchainTest, seals: &Seals) -> Outcome {
 fn run_on(chain: Ethereum, test: &BlockchainTest, seals: &Seals) -> Result<(), String> {
     let genesis = genesis(&test.genesis)?;
     if let Some(encoded) = &test.genesis_rlp {
-        let decoded = decode_block(&encoded.0).map_err(|error| format!("genesisRLP: {error}"))?;
+        let decoded =
+            decode_block::<Ethereum>(&encoded.0).map_err(|error| format!("genesisRLP: {error}"))?;
         if decoded.header != genesis {
             return Err("genesisRLP holds another header than genesisBlockHeader".into());
         }
@@ -59,8 +60,9 @@ fn import(
     network: &str,
     is_last_child: bool,
 ) -> Result<(), String> {
-    let imported =
-        decode_block(&fixture.rlp.0).and_then(|block| tree.import(block, is_last_child));
+    let imported = decode_block::<Ethereum>(&fixture.rlp.0)
+        .map_err(|error| format!("RLP: {error}"))
+        .and_then(|block| tree.import(block, is_last_child));
     match (fixture.expected_exception(network), imported) {
         (Some(_), Err(_)) => Ok(()),
         (Some(exception), Ok(hash)) => {
@@ -74,12 +76,6 @@ fn import(
             _ => Ok(()),
         },
     }
-}
-
-/// The block, and nothing after it.
-fn decode_block(mut encoded: &[u8]) -> Result<Block<Ethereum>, String> {
-    let block = Block::<Ethereum>::decode(&mut encoded).map_err(|error| format!("RLP: {error}"))?;
-    if encoded.is_empty() { Ok(block) } else { Err("RLP: bytes left over".into()) }
 }
 
 /// Head and state at the end are the expected ones.
@@ -129,4 +125,106 @@ fn parent_of(encoded: &[u8]) -> Option<B256> {
     let block = RlpHeader::decode(&mut rest).ok().filter(|header| header.list);
     let header = block.and_then(|_| RlpHeader::decode(&mut rest).ok()).filter(|header| header.list);
     header.and_then(|_| B256::decode(&mut rest).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+    use lockstep_chain::Chain;
+
+    const PRE: &str = r#"{"0x0000000000000000000000000000000000000bbb": {"balance": "0x0f4240"}}"#;
+
+    /// A chain of two empty blocks after genesis, and the test that imports them.
+    struct Sample {
+        headers: Vec<Header>,
+    }
+
+    impl Sample {
+        fn new() -> Self {
+            let chain = chain("Shanghai", None).unwrap();
+            let mut headers = vec![samples::shanghai_genesis(PRE)];
+            for _ in 0..2 {
+                let parent = headers.last().unwrap();
+                let timestamp = parent.timestamp + 12;
+                headers.push(Header {
+                    parent_hash: parent.hash_slow(),
+                    number: parent.number + 1,
+                    timestamp,
+                    base_fee_per_gas: chain.next_base_fee(parent, timestamp),
+                    ..parent.clone()
+                });
+            }
+            Self { headers }
+        }
+
+        fn block(&self, index: usize, exception: &str) -> String {
+            let header = &self.headers[index];
+            let valid = if exception.is_empty() {
+                format!(r#", "blockHeader": {}"#, samples::header_json(header))
+            } else {
+                format!(r#", "expectException": "{exception}""#)
+            };
+            format!(r#"{{"rlp": "{}"{valid}}}"#, samples::empty_block_rlp(header))
+        }
+
+        fn run(&self, blocks: &[String], head: usize) -> Outcome {
+            let test = format!(
+                r#"{{"network": "Shanghai", "genesisBlockHeader": {}, "pre": {PRE}, "blocks": [{}],
+                    "lastblockhash": "{}", "postState": {PRE}, "sealEngine": "NoProof"}}"#,
+                samples::header_json(&self.headers[0]),
+                blocks.join(","),
+                self.headers[head].hash_slow()
+            );
+            run(&serde_json::from_str(&test).unwrap(), &Seals::default())
+        }
+    }
+
+    #[test]
+    fn blocks_are_imported_in_order() {
+        let sample = Sample::new();
+        let blocks = [sample.block(1, ""), sample.block(2, "")];
+        assert_eq!(sample.run(&blocks, 2), Outcome::Passed);
+        assert!(sample.run(&blocks, 1).is_failed());
+        let [first, second] = blocks;
+        assert!(sample.run(&[second, first], 2).is_failed());
+    }
+
+    #[test]
+    fn a_block_that_must_be_refused_is_refused() {
+        let mut sample = Sample::new();
+        let valid = sample.block(1, "");
+        assert!(sample.run(&[sample.block(1, "BlockException.X")], 1).is_failed());
+        sample.headers[1].state_root = B256::repeat_byte(1);
+        let blocks = [sample.block(1, "BlockException.INVALID_STATE_ROOT"), valid];
+        let good = Sample::new();
+        assert_eq!(good.run(&blocks, 1), Outcome::Passed);
+    }
+
+    #[test]
+    fn a_truncated_block_is_refused() {
+        let sample = Sample::new();
+        let block = sample.block(1, "BlockException.RLP");
+        let end = block.find("\", \"expect").unwrap();
+        for length in [11, 13, 201, end - 2] {
+            let truncated = format!("{}{}", &block[..length], &block[end..]);
+            assert_eq!(sample.run(&[truncated], 0), Outcome::Passed, "{length}");
+        }
+    }
+
+    #[test]
+    fn exceptions_of_other_networks_do_not_count() {
+        let header = samples::header_json(&Sample::new().headers[0]);
+        let parse = |fields: &str| -> BlockFixture {
+            serde_json::from_str(&format!(r#"{{"rlp": "0x" {fields}}}"#)).unwrap()
+        };
+        let header = format!(r#", "blockHeader": {header}"#);
+        let istanbul = r#", "expectExceptionIstanbul": "X""#;
+        let all = r#", "expectExceptionALL": "Y""#;
+        assert_eq!(parse(&header).expected_exception("Berlin"), None);
+        assert_eq!(parse(&(header + istanbul)).expected_exception("Berlin"), None);
+        assert_eq!(parse(istanbul).expected_exception("Istanbul"), Some("X"));
+        assert_eq!(parse(all).expected_exception("Berlin"), Some("Y"));
+        assert!(parse("").expected_exception("Berlin").is_some());
+    }
 }

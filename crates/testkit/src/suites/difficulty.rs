@@ -20,7 +20,11 @@ pub fn run(chain: &Ethereum, test: &DifficultyTest) -> Result<(), String> {
     };
     let got = chain.next_difficulty(&parent, test.current_timestamp.0);
     let expected = test.current_difficulty.0;
-    if got == expected { Ok(()) } else { Err(format!("difficulty: expected {expected}, got {got}")) }
+    if got == expected {
+        Ok(())
+    } else {
+        Err(format!("difficulty: expected {expected}, got {got}"))
+    }
 }
 
 /// The chain that the tests of a file in `BasicTests` mean, by the file's name.
@@ -28,19 +32,26 @@ pub fn chain_of_file(file: &str) -> Option<Ethereum> {
     let name = file.rsplit('/').next()?;
     let forks = match name {
         "difficulty.json" | "difficultyMainNetwork.json" | "difficultyCustomMainNetwork.json" => {
-            ForkSchedule::new(EthereumHardfork::mainnet())
+            mainnet_before_paris()
         }
         "difficultyCustomHomestead.json" => {
             ForkSchedule::<EthereumHardfork>::at(EthereumHardfork::Homestead)
         }
-        // Ropsten began with Homestead's rules; the tests end before Constantinople.
+        // Ropsten began with Homestead's rules; the tests end before Istanbul.
         "difficultyRopsten.json" => {
             ForkSchedule::<EthereumHardfork>::at(EthereumHardfork::Homestead)
                 .with(EthereumHardfork::Byzantium, ForkCondition::Block(1_700_000))
+                .with(EthereumHardfork::Constantinople, ForkCondition::Block(4_230_000))
         }
         _ => return None,
     };
     Some(Ethereum::new(1, forks))
+}
+
+/// Mainnet's forks that began at a block; the tests' times lie beyond those that began at a time.
+fn mainnet_before_paris() -> ForkSchedule<EthereumHardfork> {
+    let forks = EthereumHardfork::mainnet();
+    ForkSchedule::new(forks.into_iter().filter(|(_, condition)| condition.is_block()))
 }
 
 /// The chain that the tests under this name of a file in `DifficultyTests` mean.

@@ -59,7 +59,9 @@ fn deliver(tree: &mut BlockTree<'_>, payload: &Payload) -> Result<(), String> {
     let imported = params.into_block().and_then(|block| tree.import(block, false));
     match (&payload.validation_error, imported) {
         (Some(_), Err(_)) => Ok(()),
-        (Some(expected), Ok(hash)) => Err(format!("block {hash} was accepted, expected {expected}")),
+        (Some(expected), Ok(hash)) => {
+            Err(format!("block {hash} was accepted, expected {expected}"))
+        }
         (None, Err(error)) => Err(format!("refused: {error}")),
         (None, Ok(hash)) => tree.set_head(hash),
     }
@@ -83,12 +85,13 @@ struct Params {
     requests: Option<Requests>,
 }
 
-fn invalid(reason: impl ToString) -> ParamsError {
-    ParamsError { code: INVALID_PARAMS, reason: reason.to_string() }
+fn invalid(reason: impl Into<String>) -> ParamsError {
+    ParamsError { code: INVALID_PARAMS, reason: reason.into() }
 }
 
 fn read<T: serde::de::DeserializeOwned>(params: &[Value], index: usize) -> Result<T, ParamsError> {
-    let value = params.get(index).ok_or_else(|| invalid(format!("parameter {index} is missing")))?;
+    let value =
+        params.get(index).ok_or_else(|| invalid(format!("parameter {index} is missing")))?;
     T::deserialize(value).map_err(|error| invalid(format!("parameter {index}: {error}")))
 }
 
@@ -189,7 +192,8 @@ impl Params {
             return Err(format!("blockHash: the payload states {stated_hash}, its hash is {hash}"));
         }
         if let Some(cancun) = &self.cancun {
-            let carried = block.body.transactions.iter().filter_map(|tx| tx.blob_versioned_hashes());
+            let carried =
+                block.body.transactions.iter().filter_map(|tx| tx.blob_versioned_hashes());
             let carried: Vec<B256> = carried.flatten().copied().collect();
             if carried != cancun.versioned_hashes {
                 return Err("the blob hashes are not those of the transactions".into());

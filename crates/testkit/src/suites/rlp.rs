@@ -108,7 +108,11 @@ mod tests {
     #[test]
     fn malformed_encodings_must_be_refused() {
         for out in ["8100", "c2", "", "8001", "nonsense"] {
-            assert_eq!(run_json(&format!(r#"{{"in": "INVALID", "out": "{out}"}}"#)), Ok(()), "{out}");
+            assert_eq!(
+                run_json(&format!(r#"{{"in": "INVALID", "out": "{out}"}}"#)),
+                Ok(()),
+                "{out}"
+            );
         }
         assert!(run_json(r#"{"in": "INVALID", "out": "0x80"}"#).is_err());
         assert!(run_json(r#"{"in": "dog", "out": "0x83646f66"}"#).is_err());

@@ -12,31 +12,40 @@ use alloy_consensus::{
     transaction::SignerRecoverable,
 };
 use alloy_eips::eip2718::Decodable2718;
-use alloy_primitives::{Address, B256, Signature, keccak256};
+use alloy_primitives::{Address, B256, Signature, U256, keccak256};
 use lockstep_chain::{Chain, Ethereum, EthereumHardfork, EthereumTransaction};
-use lockstep_execution::{BlockExecutor, MemoryState};
+use lockstep_execution::{BlockExecutor, Bytecode, Execute, MemoryState};
+use std::collections::BTreeMap;
 
 /// The base fee that tests without one were made with.
 const DEFAULT_BASE_FEE: u64 = 10;
 
 /// A state test with what its cases share.
 #[derive(Debug)]
-pub struct Prepared<'a> {
-    test: &'a StateTest,
+pub struct Prepared {
+    test: StateTest,
     state: MemoryState,
 }
 
 /// A transaction that may be tried, and who sent it.
 type Sent = (EthereumTransaction, Address);
 
-impl<'a> Prepared<'a> {
+impl Prepared {
     /// Builds the state before the transaction.
-    pub fn new(test: &'a StateTest) -> Self {
-        Self { test, state: memory_state(&test.pre) }
+    pub fn new(test: StateTest) -> Self {
+        Self { state: memory_state(&test.pre), test }
     }
 
-    /// Runs the case that `post` describes, under the rules of `network`.
-    pub fn run(&self, network: &str, post: &Post) -> Outcome {
+    /// By fork, what is to come of each combination of alternatives.
+    pub const fn posts(&self) -> &BTreeMap<String, Vec<Post>> {
+        &self.test.post
+    }
+
+    /// Runs the case at this index of [`Self::posts`] under the rules of `network`.
+    pub fn run(&self, network: &str, index: usize) -> Outcome {
+        let Some(post) = self.test.post.get(network).and_then(|posts| posts.get(index)) else {
+            return Outcome::Failed(format!("there is no case {network}[{index}]"));
+        };
         match chain(network, self.test.config.as_ref()) {
             Ok(chain) => self.run_on(&chain, post).into(),
             Err(outcome) => outcome,
@@ -68,6 +77,7 @@ impl<'a> Prepared<'a> {
         let logs_hash = logs_hash(logs);
         let mut state = self.state.clone();
         state.apply(&executor.changes());
+        pay_nothing(chain, &header, &mut state);
         check_root(post, &state)?;
         if logs_hash != post.logs {
             return Err(format!("logs: expected {}, got {logs_hash}", post.logs));
@@ -109,6 +119,15 @@ impl<'a> Prepared<'a> {
         let key = k256::ecdsa::SigningKey::from_slice(key.0.as_slice())
             .map_err(|error| format!("`secretKey`: {error}"))?;
         Ok(Address::from_private_key(&key))
+    }
+}
+
+/// The reward of a block in a state test: nothing, which before Spurious Dragon (EIP-161) makes
+/// the beneficiary exist even where no transaction did.
+fn pay_nothing(chain: &Ethereum, header: &Header, state: &mut MemoryState) {
+    let beneficiary = header.beneficiary;
+    if !chain.deletes_empty_accounts(header) && state.get(&beneficiary).is_none() {
+        state.set_account(beneficiary, 0, U256::ZERO, Bytecode::default());
     }
 }
 
@@ -169,4 +188,92 @@ pub(crate) fn header(chain: &Ethereum, env: &Env) -> Header {
         header.parent_beacon_block_root = env.current_beacon_root;
     }
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::account::Accounts;
+
+    /// A transfer of 5 wei that costs 21,000 gas at 10 wei, with a hole for what is to come of it.
+    const TEST: &str = r#"{
+        "env": {"currentCoinbase": "0x00000000000000000000000000000000000000cb",
+            "currentDifficulty": "0x020000", "currentGasLimit": "0x0f4240",
+            "currentNumber": "0x01", "currentTimestamp": "0x03e8"},
+        "pre": {"0x0000000000000000000000000000000000000bbb": {"balance": "0x0f4240"}},
+        "transaction": {"data": ["0x"], "gasLimit": ["0x61a8"], "value": ["0x05", "0x0f4240"],
+            "gasPrice": "0x0a", "nonce": "0x00", "sender": "0x0000000000000000000000000000000000000bbb",
+            "to": "0x0000000000000000000000000000000000000aaa"},
+        "post": {"NETWORK": [{"indexes": {"data": 0, "gas": 0, "value": VALUE}, "hash": "HASH",
+            "logs": "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347" MORE}]}
+    }"#;
+
+    const AFTER: &str = r#"{
+        "0x0000000000000000000000000000000000000bbb": {"balance": "789995", "nonce": 1},
+        "0x0000000000000000000000000000000000000aaa": {"balance": 5},
+        "0x00000000000000000000000000000000000000cb": {"balance": 210000}
+    }"#;
+
+    const BEFORE: &str =
+        r#"{"0x0000000000000000000000000000000000000bbb": {"balance": "0x0f4240"}}"#;
+
+    fn root(accounts: &str) -> B256 {
+        memory_state(&serde_json::from_str::<Accounts>(accounts).unwrap()).state_root()
+    }
+
+    fn run(network: &str, value: usize, after: &str, more: &str) -> Outcome {
+        let text = TEST
+            .replace("NETWORK", network)
+            .replace("VALUE", &value.to_string())
+            .replace("HASH", &root(after).to_string())
+            .replace("MORE", more);
+        Prepared::new(serde_json::from_str(&text).unwrap()).run(network, 0)
+    }
+
+    #[test]
+    fn the_state_after_a_transfer_is_compared() {
+        assert_eq!(run("Berlin", 0, AFTER, ""), Outcome::Passed);
+        let more = format!(r#", "state": {AFTER}"#).replace("789995", "789994");
+        let Outcome::Failed(reason) = run("Berlin", 0, BEFORE, &more) else { panic!("passed") };
+        assert!(reason.contains(".balance: expected 789994, got 789995"), "{reason}");
+    }
+
+    #[test]
+    fn a_transaction_that_must_be_refused_leaves_the_state() {
+        let exception = r#", "expectException": "INSUFFICIENT_ACCOUNT_FUNDS""#;
+        assert_eq!(run("Berlin", 1, BEFORE, exception), Outcome::Passed);
+        assert!(run("Berlin", 1, BEFORE, "").is_failed());
+        assert!(run("Berlin", 0, AFTER, exception).is_failed());
+    }
+
+    #[test]
+    fn before_spurious_dragon_the_beneficiary_of_nothing_exists() {
+        let exception = r#", "expectException": "INSUFFICIENT_ACCOUNT_FUNDS""#;
+        let after =
+            BEFORE.replacen('{', r#"{"0x00000000000000000000000000000000000000cb": {},"#, 1);
+        assert_eq!(run("EIP150", 1, &after, exception), Outcome::Passed);
+    }
+
+    #[test]
+    fn alternatives_that_do_not_exist_and_unknown_forks_are_told_apart() {
+        assert!(run("Berlin", 9, BEFORE, "").is_failed());
+        assert!(matches!(run("Amsterdam", 0, AFTER, ""), Outcome::Skipped(_)));
+        assert!(run("Atlantis", 0, AFTER, "").is_failed());
+    }
+
+    #[test]
+    fn a_sender_follows_from_its_key() {
+        let text = TEST
+            .replace("NETWORK", "Berlin")
+            .replace("VALUE", "0")
+            .replace("HASH", &B256::ZERO.to_string())
+            .replace("MORE", "")
+            .replace(
+                r#""sender": "0x0000000000000000000000000000000000000bbb""#,
+                r#""secretKey": "0x45a915e4d060149eb4365960e6a7a45f334393093061116b197e3240065ff2d8""#,
+            );
+        let prepared = Prepared::new(serde_json::from_str(&text).unwrap());
+        let sender = alloy_primitives::address!("a94f5374fce5edbc8e2a8697c15331677e6ebf0b");
+        assert_eq!(prepared.sender(), Ok(sender));
+    }
 }

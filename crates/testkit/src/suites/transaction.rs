@@ -5,8 +5,12 @@ use crate::{model::transaction_test::Expected, report::Outcome};
 use alloy_consensus::{BlockBody, EMPTY_OMMER_ROOT_HASH, Header, Transaction};
 use alloy_eips::{eip2718::Decodable2718, eip4895::Withdrawals};
 use alloy_evm::{Evm, EvmFactory};
-use alloy_primitives::{Address, B256, U256};
-use lockstep_chain::{Block, Chain, Ethereum, EthereumHardfork, EthereumTransaction, body};
+use alloy_primitives::U256;
+use alloy_rlp::{EMPTY_STRING_CODE, Header as RlpHeader};
+use lockstep_chain::{
+    Block, Chain, Ethereum, EthereumHardfork, EthereumTransaction, body,
+    signer::{Signed, recover_encoded, split_fields},
+};
 use lockstep_execution::{BlockState, Bytecode, Execute, MemoryState};
 
 /// Runs one case: the transaction `encoded` under the rules of `network`.
@@ -28,11 +32,11 @@ fn compare(chain: &Ethereum, encoded: &[u8], expected: &Expected) -> Result<(), 
         };
     };
     let valid = judgement.map_err(|error| format!("the transaction was refused: {error}"))?;
-    if valid.hash() != hash {
-        return Err(format!("hash: expected {hash}, got {}", valid.hash()));
+    if valid.signed.hash != hash {
+        return Err(format!("hash: expected {hash}, got {}", valid.signed.hash));
     }
-    if valid.sender != sender {
-        return Err(format!("sender: expected {sender}, got {}", valid.sender));
+    if valid.signed.signer != sender {
+        return Err(format!("sender: expected {sender}, got {}", valid.signed.signer));
     }
     match expected.intrinsic_gas.map(|gas| u64::try_from(gas.0)) {
         Some(Ok(intrinsic_gas)) => valid.expect_least_gas(chain, intrinsic_gas),
@@ -45,36 +49,41 @@ fn compare(chain: &Ethereum, encoded: &[u8], expected: &Expected) -> Result<(), 
 struct Judgement {
     block: Block<Ethereum>,
     transaction: EthereumTransaction,
-    sender: Address,
+    signed: Signed,
 }
 
 impl Judgement {
     /// Holds the transaction against every rule that does not depend on the state.
     fn of(chain: &Ethereum, encoded: &[u8]) -> Result<Self, String> {
-        let transaction =
-            EthereumTransaction::decode_2718_exact(encoded).map_err(|error| error.to_string())?;
+        // No account can pay a fee beyond 128 bits, and no block contains such a transaction; the
+        // rules that need no state do not mind it, and hold for the highest fee as well.
+        let affordable = with_affordable_fees(encoded)?;
+        let transaction = EthereumTransaction::decode_2718_exact(&affordable)
+            .map_err(|error| error.to_string())?;
         let block = block_of(chain, &transaction);
         chain.validate_body(&block).map_err(|error| error.to_string())?;
-        let senders = chain.recover_senders(&block).map_err(|error| error.to_string())?;
-        let sender = senders.first().copied().ok_or("no sender")?;
-        let judgement = Self { block, transaction, sender };
+        let allows_high_s = chain.fork(&block.header) < EthereumHardfork::Homestead;
+        let signed = recover_encoded(encoded, allows_high_s).map_err(|error| error.to_string())?;
+        if affordable == encoded {
+            let senders = chain.recover_senders(&block).map_err(|error| error.to_string())?;
+            if senders != [signed.signer] || signed.hash != *transaction.tx_hash() {
+                return Err("hash or sender depends on how it is computed".into());
+            }
+        }
+        let judgement = Self { block, transaction, signed };
         judgement.try_with_gas(chain, judgement.transaction.gas_limit())?;
         Ok(judgement)
-    }
-
-    fn hash(&self) -> B256 {
-        *self.transaction.tx_hash()
     }
 
     /// Executes the transaction for a sender whom only the transaction itself can stop.
     fn try_with_gas(&self, chain: &Ethereum, gas_limit: u64) -> Result<(), String> {
         let mut state = MemoryState::default();
         let nonce = self.transaction.nonce();
-        state.set_account(self.sender, nonce, U256::MAX, Bytecode::default());
+        state.set_account(self.signed.signer, nonce, U256::MAX, Bytecode::default());
         let header = &self.block.header;
         let state = BlockState::new(&state, chain.deletes_empty_accounts(header));
-        let mut evm = chain.evm_factory().create_evm(state, chain.evm_env(header));
-        let mut tx_env = chain.tx_env(&self.transaction, self.sender);
+        let mut evm = chain.evm_factory(header).create_evm(state, chain.evm_env(header));
+        let mut tx_env = chain.tx_env(&self.transaction, self.signed.signer);
         // Nobody could pay the highest values, which are valid nevertheless.
         tx_env.value = U256::ZERO;
         tx_env.gas_limit = gas_limit;
@@ -94,6 +103,40 @@ impl Judgement {
             _ => Ok(()),
         }
     }
+}
+
+/// The same transaction if its type has room for its fees (128 bits). Otherwise no fee is more
+/// than 64 bits, so that the price of any gas limit has room as well; their order stays.
+fn with_affordable_fees(encoded: &[u8]) -> Result<Vec<u8>, String> {
+    let (ty, mut list) = match encoded.split_first() {
+        Some((ty, list)) if *ty < EMPTY_STRING_CODE => (Some(*ty), list),
+        _ => (None, encoded),
+    };
+    // The fees, the highest last; the gas limit follows.
+    let (first_fee, gas_limit) = match ty {
+        None => (1, 2),
+        Some(1) => (2, 3),
+        Some(_) => (2, 4),
+    };
+    let fields = split_fields(&mut list).map_err(|error| error.to_string())?;
+    let mut fields: Vec<Vec<u8>> = fields.into_iter().map(Vec::from).collect();
+    let integer = |field: &Vec<u8>| alloy_rlp::decode_exact::<U256>(field).unwrap_or_default();
+    let gas = fields.get(gas_limit).map(integer).unwrap_or_default();
+    let fees = fields.get_mut(first_fee..gas_limit).unwrap_or_default();
+    if !fees.iter().any(|fee| integer(fee) > U256::from(u128::MAX)) {
+        return Ok(encoded.to_vec());
+    }
+    if fees.last().is_some_and(|fee| integer(fee).checked_mul(gas).is_none()) {
+        return Err("gas limit times fee exceeds 256 bits".into());
+    }
+    for fee in fees {
+        *fee = alloy_rlp::encode(integer(fee).min(U256::from(u64::MAX)));
+    }
+    let payload = fields.concat();
+    let mut limited = Vec::from_iter(ty);
+    RlpHeader { list: true, payload_length: payload.len() }.encode(&mut limited);
+    limited.extend_from_slice(&payload);
+    Ok(limited)
 }
 
 /// A block with nothing in it but `transaction`.
@@ -118,4 +161,51 @@ fn block_of(chain: &Ethereum, transaction: &EthereumTransaction) -> Block<Ethere
     }
     let transactions = vec![transaction.clone()];
     Block::<Ethereum> { header, body: BlockBody { transactions, ommers: Vec::new(), withdrawals } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_consensus::{SignableTransaction, TxLegacy, transaction::SignerRecoverable};
+    use alloy_eips::eip2718::Encodable2718;
+    use alloy_primitives::Signature;
+
+    fn transfer() -> EthereumTransaction {
+        let transaction = TxLegacy { gas_price: 1, gas_limit: 30_000, ..Default::default() };
+        let to = Address::repeat_byte(1).into();
+        TxLegacy { to, ..transaction }.into_signed(Signature::test_signature()).into()
+    }
+
+    fn expected(transaction: &EthereumTransaction, intrinsic_gas: u64) -> Expected {
+        let sender = transaction.recover_signer().unwrap();
+        serde_json::from_str(&format!(
+            r#"{{"hash": "{}", "sender": "{sender}", "intrinsicGas": {intrinsic_gas}}}"#,
+            transaction.tx_hash()
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn hash_sender_and_least_gas_are_compared() {
+        let transaction = transfer();
+        let encoded = transaction.encoded_2718();
+        let run = |expected: Expected| run("Berlin", &encoded, &expected);
+        assert_eq!(run(expected(&transaction, 21_000)), Outcome::Passed);
+        assert!(run(expected(&transaction, 21_001)).is_failed());
+        assert!(run(expected(&transaction, 20_999)).is_failed());
+        let hash = Some(B256::ZERO);
+        assert!(run(Expected { hash, ..expected(&transaction, 21_000) }).is_failed());
+        let exception = Some("TransactionException.X".to_owned());
+        assert!(run(Expected { exception, ..expected(&transaction, 21_000) }).is_failed());
+    }
+
+    #[test]
+    fn truncated_transactions_are_refused() {
+        let exception = Some("RLP".to_owned());
+        let refused = Expected { exception, hash: None, sender: None, intrinsic_gas: None };
+        let encoded = transfer().encoded_2718();
+        for length in 0..encoded.len() {
+            assert_eq!(run("Berlin", &encoded[..length], &refused), Outcome::Passed, "{length}");
+        }
+    }
 }

@@ -25,7 +25,11 @@ pub fn run(test: &TrieTest, secure: bool) -> Result<(), String> {
 }
 
 fn expect_root(how: &str, got: B256, expected: B256) -> Result<(), String> {
-    if got == expected { Ok(()) } else { Err(format!("root {how}: expected {expected}, got {got}")) }
+    if got == expected {
+        Ok(())
+    } else {
+        Err(format!("root {how}: expected {expected}, got {got}"))
+    }
 }
 
 fn path(key: &[u8], secure: bool) -> Result<Nibbles, String> {
@@ -113,7 +117,8 @@ mod tests {
 
     #[test]
     fn neighbours_are_found() {
-        let json = r#"{"in": ["cat", "doge"], "tests": [["cat", "", "doge"], ["d", "cat", "doge"]]}"#;
+        let json =
+            r#"{"in": ["cat", "doge"], "tests": [["cat", "", "doge"], ["d", "cat", "doge"]]}"#;
         assert_eq!(run_json(json), Ok(()));
         assert!(run_json(&json.replace(r#""", "doge""#, r#""", "cat""#)).is_err());
     }

@@ -2,10 +2,11 @@
 
 use super::state::header;
 use crate::{
+    fields::HexBytes,
     model::{account::Accounts, vm::VmTest},
     world::{differences, logs_hash, memory_state},
 };
-use alloy_consensus::{SignableTransaction, TxLegacy};
+use alloy_consensus::{SignableTransaction, Transaction, TxLegacy};
 use alloy_evm::{Evm, EvmFactory};
 use alloy_primitives::{Address, Bytes, Signature, U256};
 use lockstep_chain::{Ethereum, EthereumHardfork, EthereumTransaction, ForkSchedule};
@@ -24,13 +25,14 @@ pub fn run(test: &VmTest) -> Result<(), String> {
         return Err("exec.caller is not exec.origin, as it is in the top frame".into());
     }
     let chain = Ethereum::new(1, ForkSchedule::<EthereumHardfork>::at(EthereumHardfork::Frontier));
-    let header = header(&chain, &test.env);
+    let mut header = header(&chain, &test.env);
     let before = state_before(test);
     let intrinsic_gas = intrinsic_gas(&exec.data.0);
     let transaction = transaction(test, intrinsic_gas)?;
-    let deletes_empty_accounts = chain.deletes_empty_accounts(&header);
-    let state = BlockState::new(&before, deletes_empty_accounts);
-    let mut evm = chain.evm_factory().create_evm(state, chain.evm_env(&header));
+    // Some frames have more gas than their block, which a transaction cannot.
+    header.gas_limit = header.gas_limit.max(transaction.gas_limit());
+    let state = BlockState::new(&before, chain.deletes_empty_accounts(&header));
+    let mut evm = chain.evm_factory(&header).create_evm(state, chain.evm_env(&header));
     let result = evm
         .transact_commit(chain.tx_env(&transaction, exec.caller))
         .map_err(|error| error.to_string())?;
@@ -43,10 +45,14 @@ pub fn run(test: &VmTest) -> Result<(), String> {
     if !result.is_success() {
         return Err(format!("the call failed: {result:?}"));
     }
-    let gas_left = (exec.gas.0 + intrinsic_gas).saturating_sub(result.gas().total_gas_spent());
-    expect("gas", test.gas.map(|gas| gas.0), gas_left)?;
-    expect("out", test.out.clone().map(|out| out.0), result.output().cloned().unwrap_or_default())?;
-    expect("logs", test.logs, logs_hash(result.logs()))?;
+    let gas_used = result.gas().total_gas_spent().saturating_sub(intrinsic_gas);
+    expect("gas", test.gas.map(|gas| gas.0), &exec.gas.0.saturating_sub(gas_used))?;
+    expect(
+        "out",
+        test.out.clone().map(|out| out.0),
+        &result.output().cloned().unwrap_or_default(),
+    )?;
+    expect("logs", test.logs, &logs_hash(result.logs()))?;
     let mut after = before.clone();
     after.apply(&evm.db().changes());
     expect_accounts(post, &after, [exec.caller, test.env.current_coinbase])
@@ -55,20 +61,23 @@ pub fn run(test: &VmTest) -> Result<(), String> {
 fn expect<T: PartialEq + core::fmt::Debug>(
     what: &str,
     expected: Option<T>,
-    got: T,
+    got: &T,
 ) -> Result<(), String> {
     match expected {
-        Some(expected) if expected != got => {
+        Some(expected) if expected != *got => {
             Err(format!("{what}: expected {expected:?}, got {got:?}"))
         }
         _ => Ok(()),
     }
 }
 
-/// The test's state, with a caller who can pay, and the call's value not yet with the callee.
+/// The test's state, with a caller who can send the transaction, and the call's value not yet with the callee.
 fn state_before(test: &VmTest) -> MemoryState {
     let mut accounts = test.pre.clone();
-    accounts.entry(test.exec.caller).or_default().balance.0 = U256::MAX >> 1;
+    let caller = accounts.entry(test.exec.caller).or_default();
+    caller.balance.0 = U256::MAX >> 1;
+    // No transaction comes from an account with code (EIP-3607).
+    caller.code = HexBytes::default();
     if test.exec.address != test.exec.caller {
         let callee = accounts.entry(test.exec.address).or_default();
         callee.balance.0 = callee.balance.0.saturating_sub(test.exec.value.0);
@@ -118,5 +127,49 @@ fn expect_accounts(
     match differences(&expected, &relevant) {
         difference if difference.is_empty() => Ok(()),
         difference => Err(difference),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stores 1 in slot 0: two pushes of 3 gas and a store of 20,000.
+    const TEST: &str = r#"{
+        "env": {"currentCoinbase": "0x00000000000000000000000000000000000000cb",
+            "currentDifficulty": "0x020000", "currentGasLimit": "0x0f4240",
+            "currentNumber": "0x01", "currentTimestamp": "0x03e8"},
+        "exec": {"address": "0x0000000000000000000000000000000000000aaa",
+            "caller": "0x0000000000000000000000000000000000000bbb",
+            "origin": "0x0000000000000000000000000000000000000bbb",
+            "code": "0x600160005500", "data": "0x00ff", "gas": "0x0186a0", "gasPrice": "0x01",
+            "value": "0x07"},
+        "pre": {"0x0000000000000000000000000000000000000aaa":
+            {"balance": "0x07", "code": "0x600160005500", "nonce": "0x00", "storage": {}}},
+        "post": {"0x0000000000000000000000000000000000000aaa":
+            {"balance": "0x07", "code": "0x600160005500", "nonce": "0x00", "storage": {"0x": "0x01"}}},
+        "gas": "79994", "out": "0x",
+        "logs": "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"
+    }"#;
+
+    fn run_text(text: &str) -> Result<(), String> {
+        run(&serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn gas_storage_and_balance_of_a_frame_are_compared() {
+        assert_eq!(run_text(TEST), Ok(()));
+        let error = run_text(&TEST.replace("79994", "79993")).unwrap_err();
+        assert_eq!(error, "gas: expected 79993, got 79994");
+        let error = run_text(&TEST.replace(r#""0x": "0x01""#, r#""0x": "0x02""#)).unwrap_err();
+        assert!(error.contains("[0x0]: expected 0x2, got 0x1"), "{error}");
+    }
+
+    #[test]
+    fn a_frame_that_must_fail_and_does_not_is_a_failure() {
+        let without_post = TEST.replace("\"post\"", "\"ignored\"");
+        assert!(run_text(&without_post).unwrap_err().contains("succeeded"));
+        let out_of_gas = without_post.replace("0x0186a0", "0x4e25");
+        assert_eq!(run_text(&out_of_gas), Ok(()));
     }
 }

@@ -2,14 +2,16 @@
 
 use alloy_consensus::{Header, SignableTransaction, TxEip1559};
 use alloy_evm::EvmEnv;
-use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, hex, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
 use lockstep_chain::{Block, Ethereum, EthereumHardfork, EthereumTransaction, ForkSchedule};
 use lockstep_execution::{Bytecode, Execute, ExecuteOptions, MemoryState, execute_block};
+use lockstep_testkit::mainnet::{Fixture, Limits, visit};
 use revm::{
     context::TxEnv,
     database::{CacheDB, EmptyDB},
     state::AccountInfo,
 };
+use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
 
 const TRANSACTIONS: u64 = 2_000;
 const TOKEN: Address = Address::repeat_byte(0x70);
@@ -23,41 +25,98 @@ const TOKEN_CODE: &[u8] = &hex!(
     "00"
 );
 
-/// A block, the state before it, and the same in revm's own forms.
+/// Blocks to execute one after the other, each over a state of its own.
 pub(crate) struct Workload {
     pub(crate) name: String,
+    pub(crate) blocks: Vec<BlockLoad>,
+    pub(crate) gas: u64,
+}
+
+/// A block, the state before it, and the same in revm's own forms.
+pub(crate) struct BlockLoad {
     pub(crate) chain: Ethereum,
     pub(crate) block: Block<Ethereum>,
     pub(crate) senders: Vec<Address>,
     pub(crate) state: MemoryState,
     pub(crate) env: EvmEnv,
-    pub(crate) tx_envs: Vec<TxEnv>,
-    pub(crate) db: CacheDB<EmptyDB>,
-    pub(crate) gas: u64,
+    tx_envs: Vec<TxEnv>,
+    db: CacheDB<EmptyDB>,
 }
 
+/// What the bare loop consumes for one block.
+pub(crate) type BareInput = (CacheDB<EmptyDB>, Vec<TxEnv>);
+
+/// What the serial executor reads for one block.
+pub(crate) type SerialInput = (Block<Ethereum>, MemoryState);
+
 pub(crate) fn all() -> Vec<Workload> {
-    vec![transfers(), tokens()]
+    let mut all = vec![transfers(), tokens()];
+    #[expect(clippy::disallowed_methods, reason = "benchmarks find fixtures by the environment")]
+    match std::env::var("LOCKSTEP_FIXTURES") {
+        Ok(fixtures) => all.push(mainnet(&fixtures)),
+        Err(_) => eprintln!("skipped: mainnet blocks; set LOCKSTEP_FIXTURES"),
+    }
+    all
 }
 
 impl Workload {
+    fn new(name: &str, blocks: Vec<BlockLoad>) -> Self {
+        let gas = |load: &BlockLoad| {
+            let BlockLoad { chain, block, senders, state, .. } = load;
+            let output = execute_block(chain, block, senders, state, ExecuteOptions::default());
+            output.expect("the workload is valid").gas_used
+        };
+        Self { name: name.into(), gas: blocks.iter().map(gas).sum(), blocks }
+    }
+
+    pub(crate) fn serial_inputs(&self) -> Vec<SerialInput> {
+        self.blocks.iter().map(|load| (load.block.clone(), load.state.clone())).collect()
+    }
+
+    pub(crate) fn bare_inputs(&self) -> Vec<BareInput> {
+        self.blocks.iter().map(|load| (load.db.clone(), load.tx_envs.clone())).collect()
+    }
+}
+
+impl BlockLoad {
     fn new(
-        name: &str,
         chain: Ethereum,
         block: Block<Ethereum>,
         senders: Vec<Address>,
         state: MemoryState,
+        block_hashes: &BTreeMap<u64, B256>,
     ) -> Self {
-        let transactions = &block.body.transactions;
-        let tx_envs =
-            transactions.iter().zip(&senders).map(|(tx, sender)| chain.tx_env(tx, *sender));
-        let tx_envs = tx_envs.collect();
+        let transactions = block.body.transactions.iter().zip(&senders);
+        let tx_envs = transactions.map(|(tx, sender)| chain.tx_env(tx, *sender)).collect();
         let env = chain.evm_env(&block.header);
-        let output = execute_block(&chain, &block, &senders, &state, ExecuteOptions::default());
-        let gas = output.expect("the workload is valid").gas_used;
-        let db = cache_db(&state);
-        Self { name: name.into(), chain, block, senders, state, env, tx_envs, db, gas }
+        let mut db = cache_db(&state);
+        for (number, hash) in block_hashes {
+            db.cache.block_hashes.insert(U256::from(*number), *hash);
+        }
+        Self { chain, block, senders, state, env, tx_envs, db }
     }
+}
+
+/// Real blocks from Homestead to Cancun, as `lockstep replay` executes them.
+fn mainnet(fixtures: &str) -> Workload {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..").join(fixtures);
+    let mut blocks = Vec::new();
+    let mut take = |fixture: Result<Fixture, _>| {
+        let fixture = fixture.expect("the fixture is whole");
+        let block_hashes = fixture.state().block_hashes();
+        if fixture.is_complete() {
+            let mut state = fixture.state().accounts().clone();
+            for (number, hash) in block_hashes {
+                state.set_block_hash(*number, *hash);
+            }
+            let (chain, block) = (fixture.chain().clone(), fixture.block().clone());
+            let senders = fixture.senders().to_vec();
+            blocks.push(BlockLoad::new(chain, block, senders, state, block_hashes));
+        }
+        ControlFlow::Continue(())
+    };
+    let _ = visit(&path.join("mainnet-blocks"), &Limits::default(), &mut take);
+    Workload::new("mainnet blocks", blocks)
 }
 
 /// revm's in-memory database with the content of `state`.
@@ -132,7 +191,8 @@ fn made_up(name: &str, call: impl Fn(u64) -> (Address, U256, Bytes), gas_limit: 
         header,
         alloy_consensus::BlockBody { transactions, ..Default::default() },
     );
-    Workload::new(name, chain, block, senders, state)
+    let load = BlockLoad::new(chain, block, senders, state, &BTreeMap::new());
+    Workload::new(name, vec![load])
 }
 
 fn recipient(index: u64) -> Address {

@@ -1,0 +1,108 @@
+//! Ethereum's official fixtures and real blocks, where the environment says they are.
+
+mod common;
+
+#[cfg(test)]
+mod tests {
+    use crate::common::fixtures;
+    use core::{num::NonZeroUsize, ops::ControlFlow};
+    use lockstep_testkit::{
+        Report,
+        conformance::{Options, run},
+        mainnet,
+        report::Failure,
+        source::Limits,
+    };
+    use std::thread;
+
+    /// Runs the fixtures of these paths.
+    fn report(paths: &[&str]) -> Option<Report> {
+        let fixtures = fixtures()?;
+        let paths: Vec<_> = paths.iter().map(|path| fixtures.join(path)).collect();
+        let jobs = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let options = Options { jobs, filter: None, limits: Limits::default() };
+        Some(run(&paths, &options, &mut |_| {}))
+    }
+
+    /// At least `cases` of these fixtures must pass, and none may fail or be skipped.
+    fn pass(paths: &[&str], cases: u64) {
+        let Some(report) = report(paths) else { return };
+        assert!(report.is_success(), "{:#?}", report.failures);
+        assert!(report.counts.passed >= cases, "{:?}", report.counts);
+        assert_eq!(report.skips, []);
+    }
+
+    #[test]
+    fn official_prague_and_osaka_tests_pass() {
+        pass(&["eest"], 6_612);
+    }
+
+    #[test]
+    fn official_block_tests_pass() {
+        pass(
+            &[
+                "ethereum-tests/blockchain-invalid.tar.zst",
+                "ethereum-tests/blockchain-transition.tar.zst",
+                "ethereum-tests/blockchain-valid.tar.zst",
+                "ethereum-tests/legacy-istanbul-to-cancun-blockchain.tar.zst",
+            ],
+            2_456,
+        );
+    }
+
+    /// Valid transactions that offer `2^128` wei per gas or more, which is more ether than exists.
+    /// Our transaction types do not hold such a fee, so they are refused when they are decoded.
+    const UNPAYABLE: [&str; 3] =
+        ["GasLimitPriceProductOverflowtMinusOne/", "TransactionWithHighGasPrice/", "V_equals38/"];
+
+    #[test]
+    fn official_trie_rlp_transaction_and_difficulty_tests_pass() {
+        let path = "ethereum-tests/misc-trie-rlp-tx-basic.tar.zst";
+        let Some(report) = report(&[path]) else { return };
+        let is_known = |case: &str| UNPAYABLE.iter().any(|name| case.contains(name));
+        let failures = report.failures.iter().filter(|failure| !is_known(&failure.case));
+        assert_eq!(failures.collect::<Vec<_>>(), Vec::<&Failure>::new());
+        assert!(report.counts.passed >= 7_626, "{:?}", report.counts);
+        assert_eq!(report.skips, []);
+    }
+
+    #[test]
+    #[ignore = "half a minute of work; `lockstep conformance` runs it too"]
+    fn official_tests_of_frontier_to_constantinople_pass() {
+        pass(&["ethereum-tests/legacy-frontier-to-constantinople.tar.zst"], 30_761);
+    }
+
+    #[test]
+    #[ignore = "minutes of work; `lockstep conformance` runs it too"]
+    fn official_state_tests_pass() {
+        pass(
+            &[
+                "ethereum-tests/blockchain-statetests.tar.zst",
+                "ethereum-tests/legacy-istanbul-to-cancun-state-tests.tar.zst",
+                "ethereum-tests/state-tests.tar.zst",
+            ],
+            130_791,
+        );
+    }
+
+    #[test]
+    fn real_blocks_hold_what_their_headers_commit_to() {
+        let Some(fixtures) = fixtures() else { return };
+        let path = fixtures.join("mainnet-blocks");
+        let (mut executed, mut decoded) = (0, 0);
+        let _ = mainnet::visit(&path, &mainnet::Limits::default(), &mut |fixture| {
+            let fixture = fixture.expect("the fixtures are whole");
+            let number = fixture.number();
+            assert_eq!(fixture.check_block(), [], "block {number}");
+            if fixture.is_complete() {
+                let output = fixture.execute().expect("the block is valid");
+                assert_eq!(fixture.check_output(&output), [], "block {number}");
+                executed += 1;
+            } else {
+                decoded += 1;
+            }
+            ControlFlow::Continue(())
+        });
+        assert_eq!((executed, decoded), (53, 17));
+    }
+}
