@@ -202,7 +202,7 @@ fn largest_prime_multiple(bytes: u64, unit: u64) -> u64 {
 }
 
 fn is_prime(n: u64) -> bool {
-    n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| n % d != 0)
+    n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
 }
 
 const fn fnv(a: u32, b: u32) -> u32 {

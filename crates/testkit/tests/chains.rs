@@ -1,5 +1,11 @@
 //! Whole chains from genesis files: the truth is the hash of the genesis and of the newest block.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may stop at what it did not expect"
+)]
+
 mod common;
 
 use alloy_consensus::{Header, Sealable, Sealed};

@@ -1,5 +1,11 @@
 //! Real OP Sepolia blocks, executed with nothing but hashes: the truth is each block's own hash.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may stop at what it did not expect"
+)]
+
 mod common;
 
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, Sealable, Sealed};

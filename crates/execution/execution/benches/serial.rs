@@ -90,7 +90,7 @@ fn ratio(workload: &Workload) -> String {
     format!(
         "ratio {}: lockstep / bare = {:.3} (median of {PAIRS} pairs), {:.3} (fastest runs)",
         workload.name,
-        ratios[PAIRS / 2],
+        ratios.get(PAIRS / 2).copied().unwrap_or(f64::NAN),
         fastest(&our_times) / fastest(&bare_times),
     )
 }

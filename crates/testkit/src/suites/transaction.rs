@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use alloy_consensus::{SignableTransaction, TxLegacy, transaction::SignerRecoverable};
     use alloy_eips::eip2718::Encodable2718;
-    use alloy_primitives::Signature;
+    use alloy_primitives::{Address, B256, Signature};
 
     fn transfer() -> EthereumTransaction {
         let transaction = TxLegacy { gas_price: 1, gas_limit: 30_000, ..Default::default() };
