@@ -98,9 +98,9 @@ pub fn split_fields<'a>(list: &mut &'a [u8]) -> Result<Vec<&'a [u8]>, SignerErro
 }
 
 fn parity(v: U256, base: U256) -> Result<bool, SignerError> {
-    match v.checked_sub(base) {
-        Some(U256::ZERO) => Ok(false),
-        Some(U256::ONE) => Ok(true),
+    match v.checked_sub(base).map(u64::try_from) {
+        Some(Ok(0)) => Ok(false),
+        Some(Ok(1)) => Ok(true),
         _ => Err(SignerError::Parity(v)),
     }
 }

@@ -1,4 +1,6 @@
 //! Ethereum's official fixtures and real blocks, where the environment says they are.
+//!
+//! The state tests, minutes of work, are left to `lockstep conformance`, which runs everything.
 
 mod common;
 
@@ -47,25 +49,6 @@ mod tests {
     #[test]
     fn official_trie_rlp_transaction_and_difficulty_tests_pass() {
         pass(&["ethereum-tests/misc-trie-rlp-tx-basic.tar.zst"], 7_653);
-    }
-
-    #[test]
-    #[ignore = "half a minute of work; `lockstep conformance` runs it too"]
-    fn official_tests_of_frontier_to_constantinople_pass() {
-        pass(&["ethereum-tests/legacy-frontier-to-constantinople.tar.zst"], 30_761);
-    }
-
-    #[test]
-    #[ignore = "minutes of work; `lockstep conformance` runs it too"]
-    fn official_state_tests_pass() {
-        pass(
-            &[
-                "ethereum-tests/blockchain-statetests.tar.zst",
-                "ethereum-tests/legacy-istanbul-to-cancun-state-tests.tar.zst",
-                "ethereum-tests/state-tests.tar.zst",
-            ],
-            130_791,
-        );
     }
 
     #[test]
