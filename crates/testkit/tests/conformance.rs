@@ -16,7 +16,9 @@ mod tests {
     };
 
     fn directory(test: &str, files: &[(&str, &str)]) -> PathBuf {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance").join(test);
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("conformance-{}", std::process::id()))
+            .join(test);
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         for (name, text) in files {
