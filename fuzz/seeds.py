@@ -78,6 +78,10 @@ def blocks():
     assert keccak256(rlp.encode(block[0])) == unhex(sample["hash"])
     write("block_rlp", "cancun", bytes([CANCUN]) + encoded)
 
+    for index, name in ((0, "legacy"), (1, "eip2930"), (2, "eip1559"), (5, "eip4844")):
+        tx = transactions[index]
+        write("block_rlp", f"transaction_{name}", bytes([CANCUN]) + (tx if isinstance(tx, bytes) else rlp.encode(tx)))
+
     ommer = header(sample)[:15]
     ommer[7], ommer[10], ommer[14] = b"\2\0\0", b"", b"\1" * 8
     old = list(transactions[0])

@@ -1,4 +1,4 @@
-//! Blocks and receipts from bytes, as a peer sends them: nothing panics, and a block decodes from
+//! Blocks, receipts and transactions from bytes, as a peer sends them: nothing panics, and a block decodes from
 //! nothing but its own encoding.
 //!
 //! Input: one byte that chooses the fork, then RLP.
@@ -7,13 +7,16 @@
 
 use alloy_consensus::{
     Header, ReceiptWithBloom, RlpDecodableReceipt, RlpEncodableReceipt, Sealable,
+    transaction::{SignerRecoverable, TxHashRef},
 };
+use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::U256;
 use alloy_rlp::{Decodable, Encodable};
 use libfuzzer_sys::fuzz_target;
 use lockstep_chain::{
-    Ancestor, Block, Chain, Ethereum, EthereumHardfork, EthereumReceipt, FeeParams, ForkSchedule,
-    OpHardfork, Rollup, decode_block, forks::merge_at,
+    Ancestor, Block, Chain, Ethereum, EthereumHardfork, EthereumReceipt, EthereumTransaction,
+    FeeParams, ForkSchedule, OpHardfork, Rollup, decode_block, forks::merge_at,
+    signer::recover_encoded,
 };
 
 fuzz_target!(|input: &[u8]| {
@@ -39,6 +42,7 @@ fuzz_target!(|input: &[u8]| {
     }
 
     receipt(rlp);
+    transaction(rlp);
 });
 
 /// A block as alloy decodes it, which is strict only in [`decode_block`].
@@ -94,4 +98,30 @@ fn receipt(rlp: &[u8]) {
     receipt.rlp_encode_with_bloom(&logs_bloom, &mut encoded);
     assert_eq!(encoded, rlp[..rlp.len() - rest.len()], "a receipt that encodes to other bytes");
     assert_eq!(receipt.rlp_encoded_length_with_bloom(&logs_bloom), encoded.len());
+}
+
+/// Both ways to the signer of an encoded transaction agree.
+fn transaction(encoded: &[u8]) {
+    for allows_high_s in [true, false] {
+        let signed = recover_encoded(encoded, allows_high_s);
+        let mut rest = encoded;
+        let Ok(transaction) = EthereumTransaction::decode_2718(&mut rest) else { continue };
+        if !rest.is_empty() {
+            continue;
+        }
+        let signer = if allows_high_s {
+            transaction.recover_signer_unchecked()
+        } else {
+            transaction.recover_signer()
+        };
+        assert_eq!(
+            transaction.encoded_2718(),
+            encoded,
+            "a transaction that encodes to other bytes"
+        );
+        assert_eq!(signed.as_ref().map(|signed| signed.signer).ok(), signer.ok());
+        if let Ok(signed) = signed {
+            assert_eq!(signed.hash, *transaction.tx_hash());
+        }
+    }
 }
