@@ -80,7 +80,17 @@ pub trait Chain: Clone + Debug + Send + Sync + 'static {
     /// A receipt, without its bloom (which is computed when needed).
     type Receipt: BlockReceipt;
     /// A block header.
-    type Header: BlockHeader + Sealable + Encodable + Decodable + Clone + Debug + PartialEq + Unpin;
+    type Header: BlockHeader
+        + Sealable
+        + Encodable
+        + Decodable
+        + Clone
+        + Debug
+        + PartialEq
+        + Send
+        + Sync
+        + Unpin
+        + 'static;
     /// The rule sets the chain has gone through, oldest first.
     type Fork: Copy + Ord + Debug + Display + Send + Sync + 'static;
 

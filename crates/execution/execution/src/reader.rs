@@ -1,5 +1,6 @@
 //! Where the parent's state comes from.
 
+use alloc::sync::Arc;
 use alloy_primitives::{Address, B256, U256};
 use revm::{bytecode::Bytecode, state::AccountInfo};
 
@@ -48,7 +49,31 @@ pub trait StateReader {
     fn block_hash(&self, number: u64) -> Result<B256, Self::Error>;
 }
 
-impl<S: StateReader> StateReader for &S {
+impl<S: StateReader + ?Sized> StateReader for &S {
+    type Error = S::Error;
+
+    fn account(&self, address: &Address) -> Result<Option<AccountInfo>, Self::Error> {
+        (**self).account(address)
+    }
+
+    fn storage(&self, address: &Address, slot: &U256) -> Result<U256, Self::Error> {
+        (**self).storage(address, slot)
+    }
+
+    fn has_storage(&self, address: &Address) -> Result<bool, Self::Error> {
+        (**self).has_storage(address)
+    }
+
+    fn code(&self, code_hash: &B256) -> Result<Bytecode, Self::Error> {
+        (**self).code(code_hash)
+    }
+
+    fn block_hash(&self, number: u64) -> Result<B256, Self::Error> {
+        (**self).block_hash(number)
+    }
+}
+
+impl<S: StateReader + ?Sized> StateReader for Arc<S> {
     type Error = S::Error;
 
     fn account(&self, address: &Address) -> Result<Option<AccountInfo>, Self::Error> {

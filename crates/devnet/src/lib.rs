@@ -1,0 +1,1 @@
+//! An embedded L1 with a development beacon chain.

@@ -1,0 +1,1 @@
+//! The tree of unfinalised blocks: fork choice, payload building, persistence behind it.

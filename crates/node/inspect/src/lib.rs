@@ -1,0 +1,1 @@
+//! Run calls and past transactions on any state, and tell what they did.

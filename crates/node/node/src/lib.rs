@@ -1,0 +1,1 @@
+//! Assemble a node from replaceable parts.

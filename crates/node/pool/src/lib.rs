@@ -1,0 +1,1 @@
+//! Transactions waiting for a block.

@@ -1,0 +1,1 @@
+//! Speak JSON-RPC to users and consensus clients.

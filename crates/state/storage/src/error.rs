@@ -1,0 +1,90 @@
+//! Why the chain on disk cannot be read or written.
+
+use std::{io, path::PathBuf};
+
+/// A failure of storage. [`Self::class`] says who must act.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The operating system refused.
+    #[error("{operation} {path}: {source}")]
+    Io {
+        /// What was tried: `open`, `write`, `sync`…
+        operation: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system answered.
+        source: io::Error,
+    },
+    /// The database refused.
+    #[error("database: {operation}: {reason}")]
+    Database {
+        /// What was tried.
+        operation: &'static str,
+        /// What the database answered.
+        reason: String,
+    },
+    /// A file does not hold what was written to it. It is never served; restore it from a backup
+    /// or sync anew.
+    #[error("{path} is corrupt: {reason}")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// The folder holds another chain, or a format of another version.
+    #[error("{path} cannot be used: {reason}")]
+    Unusable {
+        /// The folder.
+        path: PathBuf,
+        /// What was expected, and what was found.
+        reason: String,
+    },
+    /// Something that must be there is not.
+    #[error("{0} is missing")]
+    Missing(String),
+    /// Blocks to append do not continue the chain.
+    #[error("block {number} does not extend the stored tip {tip}")]
+    NotNext {
+        /// The block that was to be appended.
+        number: u64,
+        /// The newest stored block.
+        tip: u64,
+    },
+    /// The state of this block is no longer kept, or the block is not there.
+    #[error("the state at block {number} is not retained (retained: {earliest} to {tip})")]
+    NotRetained {
+        /// The block asked for.
+        number: u64,
+        /// The oldest block whose state is retained.
+        earliest: u64,
+        /// The newest stored block.
+        tip: u64,
+    },
+}
+
+/// Who must act on an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// Try again: nothing is wrong with the data.
+    Temporary,
+    /// Stop and call a person.
+    Critical,
+}
+
+impl StorageError {
+    /// Who must act: a full disk or an interrupted call may pass, damage does not.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::Interrupted
+                | io::ErrorKind::WouldBlock => ErrorClass::Temporary,
+                _ => ErrorClass::Critical,
+            },
+            Self::NotRetained { .. } | Self::NotNext { .. } => ErrorClass::Temporary,
+            _ => ErrorClass::Critical,
+        }
+    }
+}
