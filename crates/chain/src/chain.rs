@@ -3,7 +3,7 @@
 use crate::{BodyError, HeaderError, body};
 use alloc::vec::Vec;
 use alloy_consensus::{
-    BlockHeader, Eip2718EncodableReceipt, Receipt, ReceiptWithBloom, Transaction,
+    BlockHeader, Eip2718DecodableReceipt, Eip2718EncodableReceipt, Receipt, ReceiptWithBloom, Transaction,
     TransactionEnvelope, TxReceipt,
     transaction::{SignerRecoverable, TxHashRef},
 };
@@ -67,9 +67,15 @@ impl<T> BlockTransaction for T where
 }
 
 /// What every receipt type of a chain can do. Implemented for all types that qualify.
-pub trait BlockReceipt: TxReceipt<Log = Log> + Eip2718EncodableReceipt + Unpin + 'static {}
+pub trait BlockReceipt:
+    TxReceipt<Log = Log> + Eip2718EncodableReceipt + Eip2718DecodableReceipt + Unpin + 'static
+{
+}
 
-impl<T> BlockReceipt for T where T: TxReceipt<Log = Log> + Eip2718EncodableReceipt + Unpin + 'static {}
+impl<T> BlockReceipt for T where
+    T: TxReceipt<Log = Log> + Eip2718EncodableReceipt + Eip2718DecodableReceipt + Unpin + 'static
+{
+}
 
 /// The definition of a chain: its types, its forks, and its rules that need no execution.
 ///

@@ -40,6 +40,7 @@ pub mod report;
 mod samples;
 pub mod source;
 pub mod suites;
+pub mod transcripts;
 pub mod world;
 
 pub use error::Error;

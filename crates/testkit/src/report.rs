@@ -25,6 +25,8 @@ pub enum Suite {
     Difficulty,
     /// One call frame in the format that preceded state tests.
     Vm,
+    /// Recorded JSON-RPC requests and answers.
+    Rpc,
 }
 
 impl fmt::Display for Suite {
@@ -38,6 +40,7 @@ impl fmt::Display for Suite {
             Self::Rlp => "rlp",
             Self::Difficulty => "difficulty",
             Self::Vm => "vm",
+            Self::Rpc => "rpc",
         })
     }
 }

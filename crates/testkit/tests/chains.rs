@@ -14,8 +14,7 @@ use alloy_rlp::Decodable;
 use common::{archive, fixtures};
 use lockstep_chain::{Block, Chain, Ethereum, genesis};
 use lockstep_execution::{
-    Bytecode, ExecuteOptions, MemoryState, StateChanges, execute_block, validate_output,
-    validate_state_root,
+    ExecuteOptions, MemoryState, StateChanges, execute_block, validate_output, validate_state_root,
 };
 use lockstep_trie::{NoSource, StateTrie};
 
@@ -87,15 +86,7 @@ impl Import {
         let genesis = genesis::parse(json).expect("the genesis file parses");
         let chain = Ethereum::from_genesis(&genesis).expect("the genesis file is valid");
         let head = chain.genesis_header(&genesis).seal_slow();
-        let mut state = MemoryState::default();
-        for (address, account) in &genesis.alloc {
-            let code = Bytecode::new_raw(account.code.clone().unwrap_or_default());
-            let nonce = account.nonce.unwrap_or_default();
-            state.set_account(*address, nonce, account.balance, code);
-            for (slot, value) in account.storage_slots() {
-                state.set_slot(*address, slot.into(), value);
-            }
-        }
+        let mut state = MemoryState::from_genesis(&genesis);
         let mut trie = StateTrie::empty();
         common::fill(&mut trie, &state);
         let Ok(root) = trie.root(&NoSource) else { panic!("the whole trie is known") };

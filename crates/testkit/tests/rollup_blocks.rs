@@ -11,12 +11,14 @@ mod common;
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, Sealable, Sealed};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B64, B256, Bytes, KECCAK256_EMPTY, U64, U256, hex, keccak256};
-use lockstep_chain::{Block, Chain, Rollup, body::transactions_root};
+use lockstep_chain::{Block, Chain, OpHardfork, Rollup, body::transactions_root};
 use lockstep_execution::{
     AccountInfo, Bytecode, ExecuteOptions, StateReader, execute_block, validate_output,
 };
+use lockstep_protocol::L1Attributes;
 use lockstep_testkit::source::{Limits, open};
 use lockstep_trie::{NodePath, NodeSet, NodeSource, StateTrie};
+use op_alloy_consensus::OpTxEnvelope;
 use serde::Deserialize;
 use std::{cell::RefCell, io::Read, path::Path};
 
@@ -139,6 +141,20 @@ fn header_before_execution(chain: &Rollup, parent: &Sealed<Header>, payload: &Pa
         excess_blob_gas: Some(0),
         parent_beacon_block_root: Some(payload.parent_beacon_block_root),
         ..Default::default()
+    }
+}
+
+#[test]
+fn the_l1_attributes_of_real_blocks_are_read_and_written_back() {
+    let Some(fixtures) = common::fixtures() else { return };
+    for number in BLOCKS {
+        let path = fixtures.join(format!("op-blocks/blocks/block-{number}.fixture.json"));
+        let fixture: Fixture = serde_json::from_str(&read(&path)).expect("the fixture parses");
+        let first = &fixture.executing_payload.transactions[0];
+        let deposit = OpTxEnvelope::decode_2718_exact(first).expect("the transaction decodes");
+        let deposit = deposit.as_deposit().expect("a block begins with a deposit").inner();
+        let attributes = L1Attributes::decode(&deposit.input).expect("the attributes decode");
+        assert_eq!(attributes.deposit(OpHardfork::Holocene), *deposit, "block {number}");
     }
 }
 

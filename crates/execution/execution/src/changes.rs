@@ -93,8 +93,13 @@ impl StateChanges {
     }
 
     /// The changed slots of one of [`Self::accounts`], the newest first.
+    ///
+    /// Of an account whose storage was cleared, every slot is listed that is not zero now, also one
+    /// that has its old value again: it was set anew.
     pub fn slots(&self, account: &AccountChange) -> impl Iterator<Item = &SlotChange> {
-        self.all_slots(account).filter(|slot| slot.before != slot.after)
+        let was_cleared = account.storage_cleared();
+        self.all_slots(account)
+            .filter(move |slot| slot.before != slot.after || (was_cleared && !slot.after.is_zero()))
     }
 
     /// The contract codes that were deployed, with their hashes.
@@ -163,3 +168,50 @@ impl PartialEq for StateChanges {
 }
 
 impl Eq for StateChanges {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryState;
+    use alloc::vec;
+
+    /// Destroyed and created again in one block (before EIP-6780), with the old value in a slot
+    /// that the block had read before.
+    #[test]
+    fn a_slot_that_gets_its_old_value_after_a_clear_is_a_change() {
+        let address = Address::repeat_byte(1);
+        let info = AccountInfo { nonce: 1, ..Default::default() };
+        let slot = |slot: u64, before: u64, after: u64, next| ChainedSlot {
+            change: SlotChange {
+                slot: U256::from(slot),
+                before: U256::from(before),
+                after: U256::from(after),
+            },
+            next,
+        };
+        let mut changes = StateChanges {
+            accounts: vec![AccountChange {
+                address,
+                after: Some(info.clone()),
+                before: Some(info),
+                is_written: true,
+                existed: true,
+                storage_cleared: true,
+                first_slot: 1,
+            }],
+            slots: vec![slot(0, 7, 7, NO_SLOT), slot(1, 0, 0, 0)],
+            codes: vec![],
+        };
+        let mut state = MemoryState::default();
+        state.set_account(address, 1, U256::ZERO, Bytecode::default());
+        state.set_slot(address, U256::ZERO, U256::from(7));
+        state.set_slot(address, U256::from(2), U256::from(9));
+        state.apply(&changes);
+        let storage = |state: &MemoryState| state.get(&address).map(|a| a.storage.clone());
+        let kept = [(U256::ZERO, U256::from(7))];
+        assert_eq!(storage(&state), Some(kept.into_iter().collect()));
+
+        changes.accounts[0].storage_cleared = false;
+        assert_eq!(changes.slots(&changes.accounts[0]).count(), 0, "nothing was cleared");
+    }
+}

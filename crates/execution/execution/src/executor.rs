@@ -208,6 +208,11 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
         self.evm.db().changes()
     }
 
+    /// The chain definition.
+    pub const fn chain(&self) -> &'a C {
+        self.chain
+    }
+
     /// The receipts so far.
     pub fn receipts(&self) -> &[C::Receipt] {
         &self.receipts

@@ -63,5 +63,8 @@ pub use reader::StateReader;
 pub use requests::parse_deposits;
 pub use revm::{bytecode::Bytecode, state::AccountInfo};
 pub use state::{Accessed, BlockState, StateError};
-pub use transaction::{CheckedTransaction, TransactionError, validate_transaction};
+pub use transaction::{
+    CheckedTransaction, TransactionError, check_rollup_transaction, check_transaction,
+    validate_transaction,
+};
 pub use validate::{OutputError, validate_output, validate_state_root};

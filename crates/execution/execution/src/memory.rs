@@ -1,6 +1,7 @@
 //! A plain in-memory state.
 
 use crate::{StateChanges, StateReader};
+use alloy_genesis::Genesis;
 use alloy_primitives::{
     Address, B256, KECCAK256_EMPTY, U256,
     map::{AddressMap, B256Map, HashMap, U256Map},
@@ -37,6 +38,23 @@ pub struct MemoryState {
 }
 
 impl MemoryState {
+    /// The state that a genesis file allocates.
+    pub fn from_genesis(genesis: &Genesis) -> Self {
+        let mut state = Self::default();
+        for (address, account) in &genesis.alloc {
+            let raw = account.code.clone().unwrap_or_default();
+            // What looks like a malformed delegation (EIP-7702) is plain code.
+            let code = Bytecode::new_raw_checked(raw.clone())
+                .unwrap_or_else(|_| Bytecode::new_legacy(raw));
+            let nonce = account.nonce.unwrap_or_default();
+            state.set_account(*address, nonce, account.balance, code);
+            for (slot, value) in account.storage_slots() {
+                state.set_slot(*address, slot.into(), value);
+            }
+        }
+        state
+    }
+
     /// Sets nonce and balance of an account, and its code unless that is empty; keeps its storage.
     pub fn set_account(&mut self, address: Address, nonce: u64, balance: U256, code: Bytecode) {
         let code_hash = if code.is_empty() { KECCAK256_EMPTY } else { code.hash_slow() };

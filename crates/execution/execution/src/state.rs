@@ -110,8 +110,8 @@ impl<S: StateReader> BlockState<S> {
         &self.reader
     }
 
-    /// The reader's first error, if it made one.
-    pub(crate) const fn take_error(&mut self) -> Option<S::Error> {
+    /// Takes the reader's first error, if it made one: revm passes on only that there was one.
+    pub const fn take_error(&mut self) -> Option<S::Error> {
         self.error.take()
     }
 

@@ -1,11 +1,16 @@
 //! The rules for a transaction that need no state: what a pool checks first.
 
-use crate::{Execute, ethereum::spec_id};
-use alloy_consensus::{Header, transaction::SignerRecoverable};
+use crate::Execute;
+use alloc::string::ToString;
+use alloy_consensus::{Header, Typed2718, transaction::SignerRecoverable};
 use alloy_primitives::Address;
-use lockstep_chain::{BodyError, Chain, Ethereum, EthereumHardfork, EthereumTransaction};
+use lockstep_chain::{
+    BodyError, Chain, Ethereum, EthereumHardfork, EthereumTransaction, OpHardfork, Rollup,
+};
+use op_alloy_consensus::{OpTxEnvelope, OpTxType};
 use revm::{
     Context, MainContext,
+    context::{BlockEnv, CfgEnv, TxEnv},
     context_interface::result::InvalidTransaction,
     handler::validation::{validate_initial_tx_gas, validate_tx_env},
 };
@@ -49,13 +54,64 @@ pub fn validate_transaction(
         transaction.recover_signer_unchecked()
     }
     .map_err(|_| BodyError::Sender { index: 0 })?;
+    check_transaction(chain, header, transaction, sender)
+}
+
+/// [`validate_transaction`] for a transaction whose signature was already recovered to `sender`.
+///
+/// # Errors
+/// The first broken rule.
+pub fn check_transaction(
+    chain: &Ethereum,
+    header: &Header,
+    transaction: &EthereumTransaction,
+    sender: Address,
+) -> Result<CheckedTransaction, TransactionError> {
+    let fork = chain.fork(header);
+    chain.validate_transaction_form(fork, 0, transaction)?;
     let env = chain.evm_env(header);
-    let tx_env = chain.tx_env(transaction, sender);
-    let spec = spec_id(fork);
+    check_env(chain.tx_env(transaction, sender), env.cfg_env, env.block_env, sender)
+}
+
+/// Checks a rollup's transaction, whose signature was recovered to `sender`, against everything
+/// that block `header` demands of it, whatever the state. A deposit passes no such check: nobody
+/// but the derivation puts it into a block.
+///
+/// # Errors
+/// The first broken rule; [`BodyError::TransactionType`] for a deposit and for types that the fork
+/// does not know.
+pub fn check_rollup_transaction(
+    chain: &Rollup,
+    header: &Header,
+    transaction: &OpTxEnvelope,
+    sender: Address,
+) -> Result<CheckedTransaction, TransactionError> {
+    let fork = chain.fork(header);
+    let known = match transaction.tx_type() {
+        OpTxType::Deposit | OpTxType::PostExec => false,
+        OpTxType::Eip7702 => fork >= OpHardfork::Isthmus,
+        _ => true,
+    };
+    if !known {
+        let (ty, fork) = (transaction.ty(), fork.to_string());
+        return Err(BodyError::TransactionType { index: 0, ty, fork }.into());
+    }
+    let env = chain.evm_env(header);
+    let spec = env.cfg_env.spec.into_eth_spec();
+    let cfg = env.cfg_env.with_spec_and_mainnet_gas_params(spec);
+    check_env(chain.tx_env(transaction, sender).0.base, cfg, env.block_env, sender)
+}
+
+fn check_env(
+    tx_env: TxEnv,
+    cfg: CfgEnv,
+    block: BlockEnv,
+    sender: Address,
+) -> Result<CheckedTransaction, TransactionError> {
+    let spec = cfg.spec;
     let gas = validate_initial_tx_gas(&tx_env, spec, false, false, u64::MAX)
         .map_err(TransactionError::Rule)?;
-    let context =
-        Context::mainnet().with_cfg(env.cfg_env).with_block(env.block_env).with_tx(tx_env);
+    let context = Context::mainnet().with_cfg(cfg).with_block(block).with_tx(tx_env);
     validate_tx_env(context, spec).map_err(TransactionError::Rule)?;
     Ok(CheckedTransaction {
         sender,

@@ -1,5 +1,6 @@
 //! Why the chain on disk cannot be read or written.
 
+use alloy_primitives::B256;
 use std::{io, path::PathBuf};
 
 /// A failure of storage. [`Self::class`] says who must act.
@@ -39,6 +40,33 @@ pub enum StorageError {
         path: PathBuf,
         /// What was expected, and what was found.
         reason: String,
+    },
+    /// The genesis state is not the one that the genesis block commits to.
+    #[error("the genesis state has root {root}, its block says {expected}")]
+    GenesisState {
+        /// The root of the state given.
+        root: B256,
+        /// The root in the header.
+        expected: B256,
+    },
+    /// The state trie could not be computed from what is stored.
+    #[error("state trie: {0}")]
+    Trie(String),
+    /// A reorganisation took the block back after the snapshot was made. Take a new snapshot.
+    #[error("block {number} was taken back since the snapshot was made")]
+    Unwound {
+        /// The block asked for.
+        number: u64,
+    },
+    /// The trie of an old state differs too much from the newest one to be computed.
+    #[error("the trie after block {number} differs from that of {tip} in more than {limit} places")]
+    TooFar {
+        /// The block asked for.
+        number: u64,
+        /// The newest stored block.
+        tip: u64,
+        /// Accounts and slots that may differ.
+        limit: usize,
     },
     /// Something that must be there is not.
     #[error("{0} is missing")]
@@ -83,7 +111,10 @@ impl StorageError {
                 | io::ErrorKind::WouldBlock => ErrorClass::Temporary,
                 _ => ErrorClass::Critical,
             },
-            Self::NotRetained { .. } | Self::NotNext { .. } => ErrorClass::Temporary,
+            Self::NotRetained { .. }
+            | Self::NotNext { .. }
+            | Self::Unwound { .. }
+            | Self::TooFar { .. } => ErrorClass::Temporary,
             _ => ErrorClass::Critical,
         }
     }

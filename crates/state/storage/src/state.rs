@@ -94,6 +94,11 @@ impl<C: Chain> NodeSource for OverlayState<C> {
             None => self.base.node(at, hash),
         }
     }
+
+    /// The blocks' nodes come from their own tries.
+    fn is_trusted(&self) -> bool {
+        self.base.is_trusted()
+    }
 }
 
 impl<C: Chain> State for OverlayState<C> {

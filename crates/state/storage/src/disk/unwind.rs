@@ -1,0 +1,156 @@
+//! Taking blocks back.
+
+use super::{
+    Shared,
+    append::{admit_commit, put_account, put_slot},
+    changes::{ChangeSet, Reversal},
+    rows::{self, Body},
+    view::NodesOf,
+};
+use crate::{
+    ForkChoice, StorageError,
+    db::{BlockRow, NodeWriter, Position, Table, Writer, history, slot_key},
+    files::Kind,
+};
+use alloy_consensus::transaction::TxHashRef;
+use alloy_eips::BlockNumHash;
+use alloy_primitives::{B256, keccak256, map::B256Set};
+use lockstep_chain::Chain;
+use std::sync::atomic::Ordering;
+
+/// Takes back every block above `number`. One commit makes the blocks go; then the static files are
+/// cut.
+pub(super) fn unwind<C: Chain>(shared: &Shared, number: u64) -> Result<(), StorageError> {
+    let tx = shared.environment.write()?;
+    let position = Position::read(&tx)?;
+    let tip = position.tip.number;
+    let earliest = shared.identity.genesis.number;
+    if number > tip || number < earliest {
+        return Err(StorageError::NotRetained { number, earliest, tip });
+    }
+    if number == tip {
+        return Ok(());
+    }
+    let kept = block_row(&tx, number)?;
+    let newest = block_row(&tx, tip)?;
+    let mut reversal = Reversal::default();
+    for taken in number + 1..=tip {
+        let row = block_row(&tx, taken)?;
+        let content = shared.files.read(Kind::Changes, taken, &row.hash)?;
+        let changes = ChangeSet::decode(&content)
+            .map_err(|reason| tx.corrupt(Table::Blocks, &taken.to_be_bytes(), reason))?;
+        reversal.add(&changes);
+        remove_block::<C>(shared, &tx, taken, &row)?;
+    }
+    restore(&tx, &reversal, number, newest.state_root, kept.state_root)?;
+    let new = Position {
+        tip: BlockNumHash::new(number, kept.hash),
+        fork_choice: fork_choice_after(&tx, position.fork_choice, kept.hash)?,
+        lengths: shared.files.lengths_at(number)?,
+    };
+    tx.put(Table::Meta, Position::KEY, &new.encode())?;
+    admit_commit(&shared.environment, shared)?;
+    tx.commit()?;
+    shared.unwinds.fetch_add(1, Ordering::SeqCst);
+    if let Err(error) = shared.files.truncate(number, new.lengths) {
+        tracing::warn!(%error, "rows that were taken back remain until the next start");
+    }
+    metrics::counter!("lockstep_storage_unwound_blocks_total").increment(tip - number);
+    metrics::gauge!("lockstep_storage_tip").set(number as f64);
+    tracing::info!(from = tip, to = number, "blocks were taken back");
+    Ok(())
+}
+
+fn block_row(tx: &Writer, number: u64) -> Result<BlockRow, StorageError> {
+    let key = number.to_be_bytes();
+    let row = tx.get(Table::Blocks, &key, BlockRow::decode)?;
+    row.ok_or_else(|| tx.corrupt(Table::Blocks, &key, "the row is missing"))
+}
+
+/// Removes a block from the indices.
+fn remove_block<C: Chain>(
+    shared: &Shared,
+    tx: &Writer,
+    number: u64,
+    row: &BlockRow,
+) -> Result<(), StorageError> {
+    let body = shared.files.read(Kind::Bodies, number, &row.hash)?;
+    let body: Body<C> = rows::decode_exact(&body)
+        .map_err(|reason| tx.corrupt(Table::Blocks, &number.to_be_bytes(), reason))?;
+    for transaction in &body.transactions {
+        tx.delete(Table::Transactions, transaction.tx_hash().as_slice())?;
+    }
+    tx.delete(Table::BlockNumbers, row.hash.as_slice())?;
+    tx.delete(Table::Blocks, &number.to_be_bytes())
+}
+
+/// Makes the state after block `number` the newest one.
+fn restore(
+    tx: &Writer,
+    reversal: &Reversal,
+    number: u64,
+    newest_root: B256,
+    root: B256,
+) -> Result<(), StorageError> {
+    // From the nodes of the newest state, so before anything is written.
+    let (computed, nodes) = reversal.nodes(newest_root, &NodesOf(tx))?;
+    if computed != root {
+        let reason = format!("the state after block {number} has root {computed}, expected {root}");
+        return Err(StorageError::Trie(reason));
+    }
+    let mut cleared = Vec::new();
+    for (address, before) in &reversal.accounts {
+        let hashed = keccak256(address);
+        put_account(tx, address, &hashed, before.as_ref())?;
+        history::pop_above(tx, Table::AccountHistory, address.as_slice(), number)?;
+        if before.is_none() {
+            cleared.push(hashed);
+        }
+    }
+    let mut written = Vec::new();
+    for ((address, slot), before) in &reversal.slots {
+        let hashed = keccak256(address);
+        put_slot(tx, address, &hashed, slot, before)?;
+        let subject = slot_key(address.as_slice(), slot);
+        history::pop_above(tx, Table::StorageHistory, &subject, number)?;
+        if written.last() != Some(&hashed) {
+            written.push(hashed);
+        }
+    }
+    // Slots may have come back to what they were, and then their storage has no new root.
+    let rooted: B256Set = nodes
+        .iter()
+        .filter(|(at, ..)| at.path.is_empty())
+        .filter_map(|(at, ..)| at.owner)
+        .collect();
+    let mut emptied = Vec::new();
+    for owner in written {
+        if !rooted.contains(&owner) && !has_slots(tx, &owner)? {
+            emptied.push(owner);
+        }
+    }
+    NodeWriter { tx, old_root: newest_root, new_root: root, written: &emptied, cleared: &cleared }
+        .write(&nodes)
+}
+
+fn has_slots(tx: &Writer, owner: &B256) -> Result<bool, StorageError> {
+    let first = tx.seek(Table::HashedStorage, owner.as_slice())?;
+    Ok(first.is_some_and(|(key, _)| key.starts_with(owner.as_slice())))
+}
+
+/// What of a fork choice still stands: blocks that are gone are no longer chosen.
+fn fork_choice_after(
+    tx: &Writer,
+    choice: ForkChoice,
+    tip: B256,
+) -> Result<ForkChoice, StorageError> {
+    let stands = |hash: B256| -> Result<bool, StorageError> {
+        Ok(tx.get(Table::BlockNumbers, hash.as_slice(), |_| Ok(()))?.is_some())
+    };
+    let or_zero = |hash| Ok::<_, StorageError>(if stands(hash)? { hash } else { B256::ZERO });
+    Ok(ForkChoice {
+        head: if stands(choice.head)? { choice.head } else { tip },
+        safe: or_zero(choice.safe)?,
+        finalized: or_zero(choice.finalized)?,
+    })
+}

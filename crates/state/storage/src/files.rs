@@ -1,0 +1,11 @@
+//! The static files of a chain on disk: what never changes once it is written.
+
+mod format;
+mod pending;
+mod segment;
+mod store;
+
+pub(crate) use format::Kind;
+pub(crate) use pending::Pending;
+pub use store::FileStats;
+pub(crate) use store::StaticFiles;

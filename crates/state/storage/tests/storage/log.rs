@@ -1,0 +1,206 @@
+//! What was acknowledged survives the process.
+
+use crate::{
+    compare::assert_holds,
+    faults::Faulty,
+    forge::{Forge, options},
+};
+use alloy_primitives::B256;
+use lockstep_chain::Ethereum;
+use lockstep_storage::{
+    DiskStorage, ErrorClass, ForkChoice, LogEntry, LoggedEntry, Options, Storage, StorageError,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// An entry, without what is not compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Entry {
+    Block(B256),
+    Choice(ForkChoice),
+}
+
+fn logged(storage: &DiskStorage<Ethereum>) -> Vec<Entry> {
+    let entries = storage.logged().unwrap_or_else(|error| panic!("the log is readable: {error}"));
+    let entry = |entry: &LoggedEntry<Ethereum>| match entry {
+        LoggedEntry::Block(block) => Entry::Block(block.seal()),
+        LoggedEntry::ForkChoice(choice) => Entry::Choice(*choice),
+    };
+    entries.iter().map(entry).collect()
+}
+
+fn log_block(storage: &DiskStorage<Ethereum>, forge: &Forge, number: u64) {
+    let block = Arc::clone(&forge.executed(number, number)[0].block);
+    storage.log(&LogEntry::Block(block)).expect("the disk has room");
+}
+
+fn log_choice(storage: &DiskStorage<Ethereum>, forge: &Forge, number: u64) {
+    let choice = LogEntry::ForkChoice(forge.fork_choice(number));
+    storage.log(&choice).expect("the disk has room");
+}
+
+fn block(forge: &Forge, number: u64) -> Entry {
+    Entry::Block(forge.header(number).seal())
+}
+
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder.join("log")).expect("the log is there");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn what_was_logged_and_not_persisted_comes_back_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let forge = Forge::with_blocks(6);
+    let disk = forge.disk(folder.path(), options());
+    (1..=4).for_each(|number| log_block(&disk, &forge, number));
+    log_choice(&disk, &forge, 3);
+    assert!(logged(&disk).is_empty(), "this life's entries are not those of earlier ones");
+    drop(disk);
+
+    let disk = forge.disk(folder.path(), options());
+    let mut expected: Vec<Entry> = (1..=4).map(|number| block(&forge, number)).collect();
+    expected.push(Entry::Choice(forge.fork_choice(3)));
+    assert_eq!(logged(&disk), expected);
+    disk.append(&forge.executed(1, 2), forge.fork_choice(2)).unwrap();
+    log_block(&disk, &forge, 5);
+    log_choice(&disk, &forge, 5);
+    drop(disk);
+
+    let disk = forge.disk(folder.path(), options());
+    let expected = [
+        block(&forge, 3),
+        block(&forge, 4),
+        Entry::Choice(forge.fork_choice(3)),
+        Entry::Choice(forge.fork_choice(3)),
+        block(&forge, 5),
+        Entry::Choice(forge.fork_choice(5)),
+    ];
+    let found = logged(&disk);
+    let blocks = |entries: &[Entry]| -> Vec<Entry> {
+        entries.iter().filter(|entry| matches!(entry, Entry::Block(_))).cloned().collect()
+    };
+    assert_eq!(blocks(&found), blocks(&expected));
+    assert_eq!(found.last(), expected.last());
+    assert_holds(&disk, &forge.prefix(2));
+}
+
+#[test]
+fn segments_go_when_their_blocks_are_persisted_and_the_fork_choice_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let forge = Forge::with_blocks(8);
+    let mut disk = forge.disk(folder.path(), options());
+    for number in 1..=8 {
+        log_block(&disk, &forge, number);
+        log_choice(&disk, &forge, number);
+        // One block behind, as an engine persists.
+        if number > 1 {
+            disk.append(&forge.executed(number - 1, number - 1), forge.fork_choice(1)).unwrap();
+        }
+        assert!(files(folder.path()).len() <= 3, "block {number}: {:?}", files(folder.path()));
+    }
+    for _ in 0..3 {
+        drop(disk);
+        disk = forge.disk(folder.path(), options());
+        let found = logged(&disk);
+        let is_block = |entry: &&Entry| matches!(entry, Entry::Block(_));
+        assert_eq!(found.iter().filter(is_block).collect::<Vec<_>>(), [&block(&forge, 8)]);
+        assert_eq!(found.last(), Some(&Entry::Choice(forge.fork_choice(8))));
+        assert!(files(folder.path()).len() <= 4);
+    }
+    disk.append(&forge.executed(8, 8), forge.fork_choice(8)).unwrap();
+    drop(disk);
+    let disk = forge.disk(folder.path(), options());
+    assert!(logged(&disk).is_empty());
+    assert_eq!(files(folder.path()).len(), 1);
+}
+
+/// Two blocks and a fork choice in one file, and where each record ends.
+fn three_records(folder: &Path) -> (Forge, PathBuf, Vec<u8>, [usize; 4]) {
+    let forge = Forge::with_blocks(2);
+    let disk = forge.disk(folder, options());
+    let path = files(folder)[0].clone();
+    let length = || fs::metadata(&path).expect("readable").len() as usize;
+    let mut ends = [length(), 0, 0, 0];
+    log_block(&disk, &forge, 1);
+    ends[1] = length();
+    log_choice(&disk, &forge, 1);
+    ends[2] = length();
+    log_block(&disk, &forge, 2);
+    ends[3] = length();
+    drop(disk);
+    let bytes = fs::read(&path).expect("readable");
+    (forge, path, bytes, ends)
+}
+
+/// Puts the log back as it was.
+fn reset(folder: &Path, path: &Path, bytes: &[u8]) {
+    for file in files(folder) {
+        fs::remove_file(file).expect("removable");
+    }
+    fs::write(path, bytes).expect("writable");
+}
+
+#[test]
+fn a_log_cut_at_any_byte_gives_every_whole_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let (forge, path, bytes, ends) = three_records(folder.path());
+    let all = [block(&forge, 1), Entry::Choice(forge.fork_choice(1)), block(&forge, 2)];
+    // Every byte of what stands around the contents, a sample within.
+    let is_near_end = |cut: usize| ends.iter().any(|end| end.abs_diff(cut) < 18);
+    for cut in (0..=bytes.len()).filter(|cut| is_near_end(*cut) || cut % 31 == 0) {
+        reset(folder.path(), &path, &bytes[..cut]);
+        let disk = forge.disk(folder.path(), options());
+        let whole = ends[1..].iter().filter(|end| **end <= cut).count();
+        assert_eq!(logged(&disk), all[..whole], "cut at byte {cut}");
+        // What is written next is not lost behind the cut.
+        log_block(&disk, &forge, 2);
+        drop(disk);
+        let disk = forge.disk(folder.path(), options());
+        let again = logged(&disk);
+        assert_eq!(again[..whole], all[..whole]);
+        assert!(again[whole..].contains(&block(&forge, 2)));
+    }
+}
+
+#[test]
+fn a_damaged_log_is_named_and_never_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let (forge, path, bytes, ends) = three_records(folder.path());
+    let is_framing = |at: usize| ends.iter().any(|end| end.abs_diff(at) < 18);
+    for at in (0..bytes.len()).filter(|at| is_framing(*at) || at % 31 == 0) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        reset(folder.path(), &path, &damaged);
+        let opened = DiskStorage::open(folder.path(), &forge.chain, &forge.genesis, options());
+        match opened.err() {
+            Some(StorageError::Corrupt { path: named, .. }) => assert_eq!(named, path),
+            other => panic!("byte {at}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_finds_no_room_is_refused_and_the_log_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let forge = Forge::with_blocks(3);
+    let gate = Arc::new(Faulty::new());
+    let with_gate = Options { gate: Arc::clone(&gate) as _, ..options() };
+    let disk = forge.disk(folder.path(), with_gate);
+    log_block(&disk, &forge, 1);
+    for written in [0, 1, 20, 300] {
+        gate.fail_after(0, written);
+        let refused = disk.log(&LogEntry::Block(Arc::clone(&forge.executed(2, 2)[0].block)));
+        assert_eq!(refused.unwrap_err().class(), ErrorClass::Temporary);
+        gate.never_fail();
+    }
+    log_block(&disk, &forge, 3);
+    drop(disk);
+    let disk = forge.disk(folder.path(), options());
+    assert_eq!(logged(&disk), [block(&forge, 1), block(&forge, 3)]);
+}
