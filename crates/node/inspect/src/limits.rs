@@ -1,0 +1,168 @@
+//! What one request may take, and how it is stopped.
+
+use crate::InspectError;
+use alloy_rpc_types_eth::state::StateOverride;
+use core::fmt;
+use revm::{
+    Inspector,
+    context_interface::{ContextTr, context::ContextError},
+    interpreter::{
+        CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter,
+        interpreter_types::{InterpreterTypes, LoopControl, MemoryTr, StackTr},
+    },
+};
+
+/// What one request may take.
+#[derive(Clone, Copy)]
+pub struct Limits<'a> {
+    /// The most gas a call may use, and all calls of a simulation together.
+    pub gas_cap: u64,
+    /// The memory that a recorded trace may take, in bytes, about.
+    pub trace_bytes: usize,
+    /// The most accounts and slots that overrides may name together.
+    pub overrides: usize,
+    /// The most blocks that one simulation may span.
+    pub simulated_blocks: u64,
+    /// Asked now and then while code runs; `true` stops it with [`InspectError::Stopped`].
+    pub stop: Option<&'a (dyn Fn() -> bool + Sync)>,
+}
+
+impl Limits<'_> {
+    /// go-ethereum's gas cap and simulation span; traces up to 512 MiB; 100,000 overrides; no stop.
+    pub const DEFAULT: Self = Self {
+        gas_cap: 50_000_000,
+        trace_bytes: 512 << 20,
+        overrides: 100_000,
+        simulated_blocks: 256,
+        stop: None,
+    };
+
+    pub(crate) fn check_overrides(&self, overrides: &StateOverride) -> Result<(), InspectError> {
+        let slots = |account: &alloy_rpc_types_eth::state::AccountOverride| {
+            account.state.as_ref().map_or(0, |slots| slots.len())
+                + account.state_diff.as_ref().map_or(0, |slots| slots.len())
+        };
+        let got: usize = overrides.values().map(|account| 1 + slots(account)).sum();
+        if got > self.overrides {
+            let (got, limit) = (got as u64, self.overrides as u64);
+            return Err(InspectError::Limit { what: "overridden accounts and slots", got, limit });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.is_some_and(|stop| stop())
+    }
+}
+
+impl Default for Limits<'_> {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+impl fmt::Debug for Limits<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits")
+            .field("gas_cap", &self.gas_cap)
+            .field("trace_bytes", &self.trace_bytes)
+            .field("overrides", &self.overrides)
+            .field("simulated_blocks", &self.simulated_blocks)
+            .field("stop", &self.stop.is_some())
+            .finish()
+    }
+}
+
+/// What a tracer keeps of each step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Recorded {
+    /// Keeps something of every step.
+    pub(crate) steps: bool,
+    /// Keeps the stack of every step.
+    pub(crate) stack: bool,
+    /// Keeps the memory of every step.
+    pub(crate) memory: bool,
+}
+
+/// Steps between two questions whether to stop.
+const STEPS_PER_POLL: u32 = 1024;
+
+/// What a recorded step, and a recorded call, take beside stack, memory and input; in bytes.
+const STEP_BYTES: usize = 256;
+const CALL_BYTES: usize = 1024;
+
+/// Stops the code when it is asked to or when the trace grows too large.
+///
+/// Stands before a tracer in a pair of inspectors.
+pub(crate) struct Watch<'a> {
+    limits: Limits<'a>,
+    recorded: Recorded,
+    steps: u32,
+    bytes: usize,
+    is_stopped: bool,
+}
+
+impl fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) const fn new(limits: Limits<'a>, recorded: Recorded) -> Self {
+        Self { limits, recorded, steps: 0, bytes: 0, is_stopped: false }
+    }
+
+    /// Why it stopped the code, if it did.
+    pub(crate) const fn verdict(&self) -> Option<InspectError> {
+        if self.is_stopped {
+            return Some(InspectError::Stopped);
+        }
+        if self.bytes > self.limits.trace_bytes {
+            let (got, limit) = (self.bytes as u64, self.limits.trace_bytes as u64);
+            return Some(InspectError::Limit { what: "bytes of trace", got, limit });
+        }
+        None
+    }
+
+    /// Whether the code must stop now.
+    fn must_stop(&mut self) -> bool {
+        self.steps = self.steps.wrapping_add(1);
+        if self.steps.is_multiple_of(STEPS_PER_POLL) {
+            self.is_stopped |= self.limits.is_stopped();
+        }
+        self.is_stopped || self.bytes > self.limits.trace_bytes
+    }
+}
+
+impl<CTX: ContextTr, INTR: InterpreterTypes> Inspector<CTX, INTR> for Watch<'_> {
+    fn step(&mut self, interpreter: &mut Interpreter<INTR>, context: &mut CTX) {
+        if self.recorded.steps {
+            self.bytes += STEP_BYTES;
+            if self.recorded.stack {
+                self.bytes += interpreter.stack.len() * 32;
+            }
+            if self.recorded.memory {
+                self.bytes += interpreter.memory.size();
+            }
+        }
+        if self.must_stop() {
+            // As when the state cannot be read: the error outlives every frame.
+            *context.error() = Err(ContextError::Custom("stopped".into()));
+            interpreter.bytecode.set_action(revm::interpreter::InterpreterAction::new_halt(
+                revm::interpreter::InstructionResult::FatalExternalError,
+                interpreter.gas,
+            ));
+        }
+    }
+
+    fn call(&mut self, _: &mut CTX, inputs: &mut CallInputs) -> Option<CallOutcome> {
+        self.bytes += CALL_BYTES + inputs.input.len();
+        None
+    }
+
+    fn create(&mut self, _: &mut CTX, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+        self.bytes += CALL_BYTES + inputs.init_code().len();
+        None
+    }
+}
