@@ -1,0 +1,241 @@
+//! What a development network is made of.
+
+use crate::MNEMONIC;
+use lockstep_chain::EthereumHardfork;
+use lockstep_rpc::{Limits, ServerSettings};
+use serde::{Deserialize, Serialize};
+use std::{fs, io, net::SocketAddr, path::{Path, PathBuf}};
+
+/// What a development network is made of.
+#[derive(Clone, Debug)]
+pub struct DevnetConfig {
+    /// Where everything is kept; `None` keeps it in memory.
+    pub data_dir: Option<PathBuf>,
+    /// Where the L1 comes from.
+    pub l1: L1Source,
+    /// The mnemonic of the funded accounts.
+    pub mnemonic: String,
+    /// How many accounts are funded.
+    pub accounts: u32,
+    /// The name of the rollup.
+    pub rollup_name: String,
+    /// Seconds from one block of the rollup to the next, at least one.
+    pub rollup_block_time_s: u64,
+    /// Where the rollup serves JSON-RPC.
+    pub rollup_server: ServerSettings,
+    /// Limits of JSON-RPC.
+    pub limits: Limits,
+}
+
+/// Where the L1 comes from.
+#[derive(Clone, Debug)]
+pub enum L1Source {
+    /// In this process: our node under the dev beacon.
+    Embedded(EmbeddedL1),
+    /// Somewhere else.
+    Foreign {
+        /// The URL of its JSON-RPC.
+        url: String,
+    },
+}
+
+/// The settings of the L1 in this process.
+#[derive(Clone, Debug)]
+pub struct EmbeddedL1 {
+    /// The fork it begins with and stays at: Prague or Osaka.
+    pub fork: EthereumHardfork,
+    /// Seconds per slot, at least one.
+    pub slot_time_s: u64,
+    /// Where it serves JSON-RPC.
+    pub server: ServerSettings,
+    /// Where the Beacon API is served.
+    pub beacon_address: SocketAddr,
+}
+
+impl Default for DevnetConfig {
+    fn default() -> Self {
+        Self {
+            data_dir: None,
+            l1: L1Source::Embedded(EmbeddedL1::default()),
+            mnemonic: MNEMONIC.to_owned(),
+            accounts: crate::ACCOUNTS,
+            rollup_name: "alpha".to_owned(),
+            rollup_block_time_s: 1,
+            rollup_server: ServerSettings::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for EmbeddedL1 {
+    fn default() -> Self {
+        Self {
+            fork: EthereumHardfork::Osaka,
+            slot_time_s: 2,
+            server: ServerSettings::default(),
+            beacon_address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        }
+    }
+}
+
+/// What must stay the same when a network goes on in the same folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Identity {
+    /// When the chains begin, in seconds.
+    pub(crate) genesis_time: u64,
+    /// The fork of the embedded L1, or nothing.
+    pub(crate) fork: Option<String>,
+    /// The slot time of the embedded L1, or nothing.
+    pub(crate) slot_time_s: Option<u64>,
+    /// The chain id of a foreign L1, or nothing.
+    pub(crate) foreign_chain_id: Option<u64>,
+    /// The L1 block from which the first rollup block takes its origin.
+    pub(crate) first_origin: u64,
+    pub(crate) rollup_block_time_s: u64,
+    pub(crate) mnemonic: String,
+    pub(crate) accounts: u32,
+}
+
+/// Why the folder of a network cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The operating system refused.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system answered.
+        source: io::Error,
+    },
+    /// The file does not describe a network.
+    #[error("{path}: {reason}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The network in the folder began with other settings.
+    #[error(
+        "{path} was begun with {field} {stored}, not {wanted}: use the same, or another folder",
+        path = path.display()
+    )]
+    Differs {
+        /// The file.
+        path: PathBuf,
+        /// The setting.
+        field: String,
+        /// What it was.
+        stored: String,
+        /// What was asked for.
+        wanted: String,
+    },
+}
+
+impl Identity {
+    const FILE: &str = "devnet.json";
+
+    /// The identity in `folder` if it agrees with `wanted`, which is written there if there is
+    /// none. Times and L1 positions of the beginning are taken from the folder.
+    pub(crate) fn load_or_store(folder: &Path, wanted: Self) -> Result<Self, FolderError> {
+        let path = folder.join(Self::FILE);
+        if let Some(stored) = Self::load(folder)? {
+            stored.expect(&wanted, &path)?;
+            return Ok(stored);
+        }
+        let refused = |source| FolderError::Io { path: path.clone(), source };
+        fs::create_dir_all(folder).map_err(refused)?;
+        // Complete or not there at all, whenever the process ends.
+        let draft = path.with_extension("draft");
+        let json = serde_json::to_vec_pretty(&wanted).map_err(|error| refused(error.into()))?;
+        fs::write(&draft, json).map_err(refused)?;
+        fs::rename(&draft, &path).map_err(refused)?;
+        Ok(wanted)
+    }
+
+    /// The identity in `folder`, if there is one.
+    pub(crate) fn load(folder: &Path) -> Result<Option<Self>, FolderError> {
+        let path = folder.join(Self::FILE);
+        match fs::read(&path) {
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(identity) => Ok(Some(identity)),
+                Err(error) => Err(FolderError::Malformed { path, reason: error.to_string() }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(FolderError::Io { path, source }),
+        }
+    }
+
+    fn expect(&self, wanted: &Self, path: &Path) -> Result<(), FolderError> {
+        let same_beginning = Self {
+            genesis_time: self.genesis_time,
+            first_origin: self.first_origin,
+            ..wanted.clone()
+        };
+        if *self == same_beginning {
+            return Ok(());
+        }
+        let text = |identity: &Self| serde_json::to_value(identity).unwrap_or_default();
+        let (stored, wanted) = (text(self), text(&same_beginning));
+        let fields = stored.as_object().into_iter().flatten();
+        let differing = fields.filter_map(|(field, stored)| {
+            let wanted = wanted.get(field)?;
+            (stored != wanted).then(|| (field.clone(), stored.to_string(), wanted.to_string()))
+        });
+        let (field, stored, wanted) = differing.last().unwrap_or_default();
+        Err(FolderError::Differs { path: path.into(), field, stored, wanted })
+    }
+}
+
+/// When the network in `folder` began, in seconds; `None` if there is none.
+///
+/// # Errors
+/// When the folder cannot be read, or holds something else.
+pub fn genesis_time(folder: &Path) -> Result<Option<u64>, FolderError> {
+    Ok(Identity::load(folder)?.map(|identity| identity.genesis_time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity {
+            genesis_time: 1_700_000_000,
+            fork: Some("Osaka".to_owned()),
+            slot_time_s: Some(2),
+            foreign_chain_id: None,
+            first_origin: 0,
+            rollup_block_time_s: 1,
+            mnemonic: MNEMONIC.to_owned(),
+            accounts: 10,
+        }
+    }
+
+    #[test]
+    fn a_folder_keeps_when_its_network_began() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let first = Identity::load_or_store(folder.path(), identity()).expect("it is written");
+        let later = Identity { genesis_time: 1_800_000_000, first_origin: 7, ..identity() };
+        let again = Identity::load_or_store(folder.path(), later).expect("it is read");
+        assert_eq!(first, again);
+    }
+
+    #[test]
+    fn other_settings_than_the_folders_are_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Identity::load_or_store(folder.path(), identity()).expect("it is written");
+        let other = Identity { slot_time_s: Some(12), ..identity() };
+        let error = Identity::load_or_store(folder.path(), other).expect_err("it differs");
+        assert!(error.to_string().contains("slotTimeS 2, not 12"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join(Identity::FILE), b"{").expect("it is written");
+        let error = Identity::load_or_store(folder.path(), identity()).expect_err("it is damaged");
+        assert!(error.to_string().contains("devnet.json"), "{error}");
+    }
+}
