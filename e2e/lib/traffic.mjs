@@ -28,7 +28,7 @@ export function walletFor({ chainId, http: url }, privateKey) {
 }
 
 /**
- * Sends, without waiting in between, transactions of types 0 to 4, a deployment and a failing call, and returns
+ * Sends transactions of types 0 to 4, a deployment and a failing call, and returns
  * their receipts. `cellProofs`: whether the chain is at Osaka.
  */
 export async function sendEveryType(endpoint, privateKey, { Ledger, Delegate }, { cellProofs }) {
@@ -68,6 +68,8 @@ export async function sendEveryType(endpoint, privateKey, { Ledger, Delegate }, 
         to: ledger,
         data: encodeFunctionData({ abi: Ledger.abi, functionName: 'refuse' }),
     });
+    // Pools keep an account's blob transactions and its other ones apart: only one kind may wait at a time.
+    await Promise.all(hashes.map(mined));
     const sidecar = await commit(blobOf('traffic'));
     await send(
         {
@@ -76,6 +78,7 @@ export async function sendEveryType(endpoint, privateKey, { Ledger, Delegate }, 
         },
         (signed) => (cellProofs ? withCellProofs : withBlobProofs)(signed, [sidecar]),
     );
+    await mined(hashes.at(-1));
     const authorization = await fresh.signAuthorization({ address: delegate, chainId: endpoint.chainId, nonce: 0 });
     await send({ type: 'eip7702', ...fees, value: 1n, authorizationList: [authorization] });
 

@@ -10,6 +10,7 @@ import { walletFor } from '../lib/traffic.mjs';
 import { until } from '../lib/wait.mjs';
 
 const MESSAGE_PASSER = '0x4200000000000000000000000000000000000016';
+const EMPTY_ROOT = '0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421'; // of a trie without nodes
 const L1_BLOCK = '0x4200000000000000000000000000000000000015';
 
 export default async function ({ check, dev, account: { privateKey }, contracts: { Ledger } }) {
@@ -89,7 +90,7 @@ export default async function ({ check, dev, account: { privateKey }, contracts:
         const output = await call('optimism_outputAtBlock', at);
         const block = await call('eth_getBlockByNumber', at, false);
         const proof = await call('eth_getProof', MESSAGE_PASSER, [], at);
-        const { storageHash } = await verifyAccountProof(block.stateRoot, proof);
+        const { storageHash = EMPTY_ROOT } = await verifyAccountProof(block.stateRoot, proof);
         assert.equal(output.stateRoot, block.stateRoot);
         assert.equal(output.withdrawalStorageRoot, storageHash);
         assert.equal(output.blockRef.hash, block.hash);

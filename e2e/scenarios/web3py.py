@@ -280,7 +280,11 @@ def _():
     equal(trace("noopTracer"), {})
     both = {"callTracer": {}, "4byteTracer": {}}
     equal(set(trace("muxTracer", both)), set(both))
-    equal(trace("flatCallTracer"), rpc("trace_transaction", moved_hash))
+    # go-ethereum counts the transaction's own cost into the outermost call, Parity does not.
+    flat, parity = trace("flatCallTracer"), rpc("trace_transaction", moved_hash)
+    for frames in flat, parity:
+        del frames[0]["action"]["gas"], frames[0]["result"]["gasUsed"]
+    equal(flat, parity)
 
 
 @check("raw blocks, headers, receipts and transactions are served", needs=["raw debug data"])

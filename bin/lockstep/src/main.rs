@@ -1,8 +1,13 @@
 //! The Lockstep command line.
 
+mod chain;
 mod conformance;
+mod db;
+mod dev;
+mod node;
 mod progress;
 mod replay;
+mod service;
 
 use alloy_consensus as _;
 use alloy_primitives as _;
@@ -22,6 +27,12 @@ struct Cli {
 enum Command {
     /// Run Ethereum's official test fixtures.
     Conformance(conformance::Args),
+    /// Look after the chains on disk while no node uses them.
+    Db(db::Args),
+    /// Run a development network: an L1 with its beacon chain, and a rollup.
+    Dev(dev::Args),
+    /// Run an L1 node under a consensus client.
+    Node(node::Args),
     /// Execute real blocks, check what their headers commit to, and measure.
     Replay(replay::Args),
 }
@@ -35,6 +46,9 @@ const EXIT_USAGE: u8 = 2;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Conformance(args) => conformance::run(&args),
+        Command::Db(args) => db::run(&args),
+        Command::Dev(args) => dev::run(args),
+        Command::Node(args) => node::run(args),
         Command::Replay(args) => replay::run(&args),
     };
     match result {

@@ -1,1 +1,92 @@
 //! The tree of unfinalised blocks: fork choice, payload building, persistence behind it.
+//!
+//! Blocks enter through [`Engine::insert`], which judges and executes them over their parent's
+//! state and keeps them in a tree in memory. [`Engine::fork_choice`] says which of them are
+//! canonical, and [`Engine::fork_choice_and_build`] begins to build a payload on the head, which
+//! [`Engine::payload`] takes. These are the operations of the Engine API; a rollup or a
+//! development chain calls them in process, or has blocks made by [`Engine::produce`].
+//!
+//! What happens leaves through [`ChainView`] (reads of one moment's chain, memory over storage),
+//! [`Engine::follow`] and [`ChainView::subscribe`] (each [`ChainUpdate`] with blocks, receipts,
+//! state and trie changes, shared by reference), and `lockstep_storage::Storage`, to which a
+//! thread appends canonical blocks behind the tree.
+//!
+//! ```
+//! use alloy_rpc_types_engine::PayloadAttributes;
+//! use lockstep_chain::{Ethereum, EthereumHardfork, ForkSchedule};
+//! use lockstep_engine::{Engine, EngineConfig, NoTransactions};
+//! use lockstep_execution::MemoryState;
+//! use lockstep_storage::{GenesisBlock, MemoryStorage};
+//! use std::sync::Arc;
+//!
+//! let chain = Ethereum::new(1337, ForkSchedule::<EthereumHardfork>::at(EthereumHardfork::Paris));
+//! let genesis = chain.genesis_header(&Default::default());
+//! let storage = MemoryStorage::new(&GenesisBlock::new(genesis, MemoryState::default())?);
+//! let config = EngineConfig::default();
+//! let engine = Engine::open(chain, Arc::new(storage), Arc::new(NoTransactions), config)?;
+//! for timestamp in 1..=3 {
+//!     engine.produce(&PayloadAttributes { timestamp, ..Default::default() })?;
+//! }
+//! assert_eq!(engine.view().head().number, 3);
+//! engine.shutdown()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Threads and locks
+//! Operations are plain functions on the caller's thread. Insertions exclude each other; a fork
+//! choice takes a lock on the tree for microseconds and waits neither for an execution nor for a
+//! write. One thread persists, one improves payloads, and each follower has its own.
+//!
+//! # Assumptions
+//! - A block handed to [`Engine::insert`] carries its header's hash as its seal.
+//! - Proofs of work are not verified: blocks from before the merge come from a trusted import.
+//! - Whoever chooses the head may choose any valid block; only what is finalized is fixed.
+//!
+//! # Invariants
+//! - A block is in storage's log before it is called valid, a fork choice before it is answered.
+//!   An engine that ends at any instant comes back with both.
+//! - A canonical block, and each block that a reorg took back and that is not finalized, is in
+//!   memory or in storage at any moment.
+//! - Updates are told in the order of the fork choices, and compose to the chain as it is.
+//! - The state root of every block in the tree was computed and compared.
+//!
+//! # Limits
+//! [`EngineConfig`] states them: blocks not persisted (then insertion waits, and gives up in
+//! time), blocks beside the chain, blocks without a parent (also 128 MiB together), invalid blocks
+//! remembered, trie nodes kept, payloads in the making. A follower holds at most the difference
+//! between two canonical chains.
+
+mod builder;
+mod chains;
+mod config;
+mod engine;
+mod error;
+mod execute;
+mod follow;
+mod fork_choice;
+mod insert;
+mod jobs;
+mod known;
+mod measure;
+mod payloads;
+mod persist;
+mod pool;
+mod replay;
+mod tree;
+mod update;
+mod view;
+
+pub use builder::{
+    BlockBuilder, BuildError, BuiltPayload, NoTransactions, PayloadBuilder, Refusal,
+};
+pub use chains::{EthereumEnvelope, RollupEnvelope};
+pub use config::EngineConfig;
+pub use engine::Engine;
+pub use error::EngineError;
+pub use payloads::{
+    AttributesError, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions, PayloadFault,
+    PayloadPlace, Payloads, StateRoots,
+};
+pub use pool::{PoolBuilder, pool_head};
+pub use update::{ChainUpdate, Segment};
+pub use view::{ChainSnapshot, ChainView, FoundTransaction};

@@ -1,0 +1,241 @@
+//! `lockstep db`: look after the chains on disk while no node uses them.
+
+use crate::{chain, progress};
+use alloy_genesis::Genesis;
+use clap::{Args as ClapArgs, Subcommand};
+use eyre::{Context, Result, ensure};
+use lockstep_chain::{Chain, Rollup};
+use lockstep_node::stored_genesis;
+use lockstep_storage::{
+    CheckOptions, CheckReport, DiskStorage, Options, Storage, StorageError, StorageStats,
+};
+use serde::Serialize;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Hold everything that is stored against everything else.
+    Check {
+        #[command(flatten)]
+        target: Target,
+        /// Recover the sender of every transaction, too.
+        #[arg(long)]
+        senders: bool,
+    },
+    /// Tell how much there is of everything.
+    Stats {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Take back every block above one.
+    Unwind {
+        #[command(flatten)]
+        target: Target,
+        /// The block that becomes the newest.
+        #[arg(long, value_name = "NUMBER")]
+        to: u64,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+struct Target {
+    /// The folder of a chain, or a folder of such folders.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of one chain.
+#[derive(Debug, Serialize)]
+struct Answer<T> {
+    folder: PathBuf,
+    #[serde(flatten)]
+    outcome: T,
+}
+
+#[derive(Debug, Serialize)]
+struct Unwound {
+    from: u64,
+    to: u64,
+}
+
+/// Runs the command; whether every chain is sound.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    match &args.command {
+        Command::Check { target, senders } => {
+            let check = Check { recover_senders: *senders, bar: !target.json };
+            let answers = on_each(target, &check)?;
+            if !target.json {
+                answers.iter().for_each(print_check);
+            }
+            Ok(answers.iter().all(|answer| answer.outcome.is_sound()))
+        }
+        Command::Stats { target } => {
+            let answers = on_each(target, &Stats)?;
+            if !target.json {
+                answers.iter().for_each(print_stats);
+            }
+            Ok(true)
+        }
+        Command::Unwind { target, to } => {
+            let folders = chain_folders(&target.folder)?;
+            ensure!(folders.len() == 1, "name the folder of one chain: {folders:?}");
+            for answer in on_each(target, &Unwind { to: *to })? {
+                if !target.json {
+                    let Unwound { from, to } = answer.outcome;
+                    println!("{}: from block {from} to block {to}", answer.folder.display());
+                }
+            }
+            Ok(true)
+        }
+    }
+}
+
+/// Something to do with a chain of any kind.
+trait Task {
+    type Outcome: Serialize;
+
+    fn run<C: Chain>(
+        &self,
+        chain: &C,
+        storage: &DiskStorage<C>,
+    ) -> Result<Self::Outcome, StorageError>;
+}
+
+struct Check {
+    recover_senders: bool,
+    bar: bool,
+}
+
+impl Task for Check {
+    type Outcome = CheckReport;
+
+    fn run<C: Chain>(
+        &self,
+        chain: &C,
+        storage: &DiskStorage<C>,
+    ) -> Result<CheckReport, StorageError> {
+        let bar = progress::bar(self.bar, 0);
+        let options = CheckOptions { recover_senders: self.recover_senders };
+        let report = storage.check(chain, options, &mut |progress| {
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
+            bar.set_message(progress.stage);
+        });
+        bar.finish_and_clear();
+        report
+    }
+}
+
+struct Stats;
+
+impl Task for Stats {
+    type Outcome = StorageStats;
+
+    fn run<C: Chain>(&self, _: &C, storage: &DiskStorage<C>) -> Result<StorageStats, StorageError> {
+        storage.stats()
+    }
+}
+
+struct Unwind {
+    to: u64,
+}
+
+impl Task for Unwind {
+    type Outcome = Unwound;
+
+    fn run<C: Chain>(&self, _: &C, storage: &DiskStorage<C>) -> Result<Unwound, StorageError> {
+        let from = storage.snapshot()?.tip().number;
+        storage.unwind(self.to)?;
+        Ok(Unwound { from, to: self.to })
+    }
+}
+
+/// Runs a task on every chain in a folder.
+fn on_each<T: Task>(target: &Target, task: &T) -> Result<Vec<Answer<T::Outcome>>> {
+    let mut answers = Vec::new();
+    for folder in chain_folders(&target.folder)? {
+        let genesis = stored_genesis(&folder)?;
+        let genesis = genesis.expect("only folders with a genesis file are listed");
+        let outcome = if genesis.config.extra_fields.contains_key("optimism") {
+            open_and_run(task, &Rollup::from_genesis(&genesis)?, &folder)
+        } else {
+            open_and_run(task, &l1_chain(&genesis)?, &folder)
+        }
+        .wrap_err_with(|| folder.display().to_string())?;
+        let answer = Answer { folder, outcome };
+        if target.json {
+            println!("{}", serde_json::to_string(&answer)?);
+        }
+        answers.push(answer);
+    }
+    Ok(answers)
+}
+
+fn open_and_run<C: Chain, T: Task>(task: &T, chain: &C, folder: &Path) -> Result<T::Outcome> {
+    let storage = DiskStorage::open_existing(folder, Options::default())?;
+    Ok(task.run(chain, &storage)?)
+}
+
+fn l1_chain(genesis: &Genesis) -> Result<lockstep_chain::Ethereum> {
+    match chain::known_network(genesis.config.chain_id) {
+        Some(chain) => Ok(chain),
+        None => Ok(lockstep_chain::Ethereum::from_genesis(genesis)?),
+    }
+}
+
+/// The folder itself if it holds a chain, or those in it that do.
+fn chain_folders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let holds_chain = |folder: &Path| folder.join("genesis.json").is_file();
+    if holds_chain(folder) {
+        return Ok(vec![folder.to_owned()]);
+    }
+    let entries = fs::read_dir(folder).wrap_err_with(|| folder.display().to_string())?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| holds_chain(path))
+        .collect();
+    found.sort();
+    ensure!(!found.is_empty(), "{}: neither a chain nor a folder of chains", folder.display());
+    Ok(found)
+}
+
+fn print_check(answer: &Answer<CheckReport>) {
+    let Answer { folder, outcome } = answer;
+    for problem in &outcome.problems {
+        println!("PROBLEM {problem}");
+    }
+    let CheckReport { blocks, transactions, accounts, slots, nodes, codes, .. } = outcome;
+    println!(
+        "{}: {blocks} blocks, {transactions} transactions, {accounts} accounts, {slots} slots, \
+         {nodes} trie nodes, {codes} codes, {} problems",
+        folder.display(),
+        outcome.problem_count,
+    );
+}
+
+fn print_stats(answer: &Answer<StorageStats>) {
+    let Answer { folder, outcome } = answer;
+    println!("{}: newest block {}", folder.display(), outcome.tip);
+    println!("{:<24} {:>12} {:>14} {:>6}", "table", "rows", "bytes", "depth");
+    for table in &outcome.tables {
+        println!("{:<24} {:>12} {:>14} {:>6}", table.name, table.entries, table.bytes, table.depth);
+    }
+    println!("{:<24} {:>12} {:>14}", "database in use", "", outcome.database_bytes);
+    println!("{:<24} {:>12} {:>14}", "static files", "segments", "bytes");
+    for file in &outcome.files {
+        println!("{:<24} {:>12} {:>14}", file.kind, file.segments, file.bytes);
+    }
+    println!("{:<24} {:>12} {:>14}", "log", outcome.log.segments, outcome.log.bytes);
+}

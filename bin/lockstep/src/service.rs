@@ -1,0 +1,132 @@
+//! What long-running commands share: the runtime, the clock, logs, metrics and the signal to stop.
+
+use clap::{Args as ClapArgs, ValueEnum};
+use eyre::{Context, Result};
+use lockstep_devnet::Clock;
+use lockstep_node::Metrics;
+use std::{
+    io::{self, IsTerminal, Write},
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::{net::TcpListener, runtime::Runtime, sync::watch};
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// Logs if neither `--log` nor the environment says which.
+const DEFAULT_LOG: &str = "info";
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The options of every service.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServiceArgs {
+    /// What is logged to standard error: a level, or a filter like `lockstep_engine=debug,warn`.
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = DEFAULT_LOG)]
+    log: String,
+    /// How it is logged.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// Serve Prometheus metrics at http://127.0.0.1:PORT/metrics; 0 picks a free port.
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<u16>,
+}
+
+/// Runs a service until it is told to stop (SIGINT or SIGTERM) or ends by itself.
+pub(crate) fn run<F: Future<Output = Result<()>>>(
+    args: &ServiceArgs,
+    service: impl FnOnce(Stop) -> F,
+) -> Result<()> {
+    let filter = EnvFilter::try_new(&args.log).wrap_err("--log")?;
+    let logs = fmt::Subscriber::builder()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
+    match args.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    Runtime::new().wrap_err("cannot start threads")?.block_on(async {
+        let (send, receive) = watch::channel(false);
+        let stop = Stop { stopping: receive };
+        let signals = tokio::spawn(async move {
+            if let Err(error) = signalled().await {
+                tracing::error!(target: "lockstep", %error, "cannot listen for signals; stopping");
+            }
+            // The service may have ended by itself.
+            let _ = send.send(true);
+        });
+        if let Some(port) = args.metrics_port {
+            serve_metrics(port, stop.clone()).await?;
+        }
+        let ended = service(stop).await;
+        signals.abort();
+        ended
+    })
+}
+
+/// Tells a service that it is to stop.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop {
+    stopping: watch::Receiver<bool>,
+}
+
+impl Stop {
+    /// Completes when the service is to stop.
+    pub(crate) async fn wait(&self) {
+        let mut stopping = self.stopping.clone();
+        // The sender is gone only when the service is.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+}
+
+async fn signalled() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}
+
+async fn serve_metrics(port: u16, stop: Stop) -> Result<()> {
+    let metrics = Metrics::install().wrap_err("metrics")?;
+    let address = loopback(port);
+    let listener =
+        TcpListener::bind(address).await.wrap_err_with(|| format!("--metrics-port {port}"))?;
+    let address = listener.local_addr()?;
+    tracing::info!(target: "lockstep", %address, "serving metrics");
+    tokio::spawn(async move {
+        if let Err(error) = metrics.serve(listener, async move { stop.wait().await }).await {
+            tracing::error!(target: "lockstep", %error, "metrics are no longer served");
+        }
+    });
+    Ok(())
+}
+
+/// Servers listen on this machine alone.
+pub(crate) fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Prints one event as a line of JSON, at once.
+pub(crate) fn print_event(event: &serde_json::Value) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{event}")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// The clock of the machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one clock that services are given")]
+    fn unix_time(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}

@@ -1,0 +1,325 @@
+//! Build a block: which transactions, in which order.
+
+use crate::{
+    BlockPlan, EngineError, Payloads, StateRoots,
+    execute::{Parent, commit, difficulty_after, storage_root},
+};
+use alloy_consensus::{BlockHeader, Transaction, transaction::SignerRecoverable};
+use alloy_eips::{eip4895::Withdrawals, eip7594::BlobTransactionSidecarVariant};
+use alloy_primitives::{Address, B256, Sealable, Sealed, U256};
+use alloy_rlp::Encodable;
+use lockstep_execution::{BlockExecutor, BlockParts, ExecutionError, TransactionOutcome};
+use lockstep_storage::{ExecutedBlock, RecoveredBlock, State, StorageError};
+use lockstep_trie::StateTrie;
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// The most bytes of RLP that a header takes, with room to spare.
+const HEADER_BYTES: usize = 1024;
+
+/// A part of the node that can be replaced: it chooses and orders the transactions of a block.
+///
+/// ```
+/// use lockstep_engine::{BlockBuilder, BuildError, PayloadBuilder, Payloads};
+///
+/// /// Builds blocks without any transaction but those that the attributes demand.
+/// #[derive(Debug)]
+/// struct Quiet;
+///
+/// impl<C: Payloads> PayloadBuilder<C> for Quiet {
+///     fn build(&self, _block: &mut BlockBuilder<'_, C>) -> Result<(), BuildError> {
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait PayloadBuilder<C: Payloads>: Debug + Send + Sync + 'static {
+    /// Pushes transactions onto a block that holds those that must come first. Called again and
+    /// again while a payload is improved, each time for a new block; return early when
+    /// [`BlockBuilder::is_cancelled`].
+    ///
+    /// # Errors
+    /// When the block cannot be built at all. A refused transaction is no such reason: pass over
+    /// it.
+    fn build(&self, block: &mut BlockBuilder<'_, C>) -> Result<(), BuildError>;
+}
+
+/// Builds blocks without transactions of its own: for chains where all come with the attributes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTransactions;
+
+impl<C: Payloads> PayloadBuilder<C> for NoTransactions {
+    fn build(&self, _: &mut BlockBuilder<'_, C>) -> Result<(), BuildError> {
+        Ok(())
+    }
+}
+
+/// Why a block cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The parent's state could not be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A transaction that must come first cannot.
+    #[error("transaction {index} of the attributes: {reason}")]
+    Forced {
+        /// Its position.
+        index: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The EVM or a system call failed.
+    #[error("the block could not be executed: {0}")]
+    Execution(String),
+}
+
+/// Why a transaction was not taken. The block stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It does not fit into what is left of the block's gas, blobs or bytes; a smaller one might.
+    #[error("the block has no room: {0}")]
+    NoRoom(String),
+    /// It cannot stand here: wrong nonce, too poor, a fee below the base fee…
+    #[error("{0}")]
+    Invalid(String),
+    /// The parent's state could not be read; no further transaction can be judged.
+    #[error(transparent)]
+    Failed(#[from] BuildError),
+}
+
+/// A payload that was built: a valid block, executed.
+#[derive(Clone, Debug)]
+pub struct BuiltPayload<C: Payloads> {
+    /// The block with everything that its execution left behind.
+    pub block: Arc<ExecutedBlock<C>>,
+    /// What its transactions pay to the fee recipient, in wei.
+    pub fees: U256,
+    /// The blobs of its transactions, in order.
+    pub blobs: Vec<Arc<BlobTransactionSidecarVariant>>,
+}
+
+/// A block in the making.
+pub struct BlockBuilder<'a, C: Payloads> {
+    executor: BlockExecutor<'a, C, &'a dyn State>,
+    header: &'a C::Header,
+    transactions: Vec<C::Transaction>,
+    senders: Vec<Address>,
+    blobs: Vec<Arc<BlobTransactionSidecarVariant>>,
+    fees: U256,
+    bytes: usize,
+    blob_count: u64,
+    limits: Limits,
+    cancelled: &'a AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    bytes: usize,
+    blobs: u64,
+    blob_base_fee: Option<u128>,
+}
+
+impl<C: Payloads> Debug for BlockBuilder<'_, C> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("BlockBuilder")
+            .field("transactions", &self.transactions.len())
+            .field("fees", &self.fees)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Payloads> BlockBuilder<'_, C> {
+    /// The header, as far as it is known before the block is complete.
+    pub const fn header(&self) -> &C::Header {
+        self.header
+    }
+
+    /// The base fee, in wei per gas.
+    pub fn base_fee(&self) -> u64 {
+        self.header.base_fee_per_gas().unwrap_or_default()
+    }
+
+    /// The price of blob gas, in wei, where the fork knows blobs.
+    pub const fn blob_base_fee(&self) -> Option<u128> {
+        self.limits.blob_base_fee
+    }
+
+    /// Gas that transactions may still use.
+    pub fn gas_left(&self) -> u64 {
+        self.header.gas_limit().saturating_sub(self.executor.progress().gas_used)
+    }
+
+    /// The transactions so far.
+    pub fn transactions(&self) -> &[C::Transaction] {
+        &self.transactions
+    }
+
+    /// What the transactions so far pay to the fee recipient, in wei.
+    pub const fn fees(&self) -> U256 {
+        self.fees
+    }
+
+    /// Whether nobody waits for the block any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Executes a transaction as the next of the block. One with blobs comes with its sidecar.
+    ///
+    /// # Errors
+    /// Why it was not taken; the block stays as it was.
+    pub fn push(
+        &mut self,
+        transaction: C::Transaction,
+        sender: Address,
+        sidecar: Option<Arc<BlobTransactionSidecarVariant>>,
+    ) -> Result<TransactionOutcome, Refusal> {
+        let bytes = self.bytes.saturating_add(transaction.length());
+        if bytes > self.limits.bytes {
+            return Err(Refusal::NoRoom(format!(
+                "{bytes} bytes, the limit is {}",
+                self.limits.bytes
+            )));
+        }
+        let blobs = self.blob_count.saturating_add(transaction.blob_count().unwrap_or_default());
+        if blobs > self.limits.blobs {
+            return Err(Refusal::NoRoom(format!(
+                "{blobs} blobs, the limit is {}",
+                self.limits.blobs
+            )));
+        }
+        let outcome = self.executor.transact(&transaction, sender).map_err(refusal)?;
+        if !self.executor_pays_nobody(&transaction) {
+            let tip = transaction.effective_tip_per_gas(self.base_fee()).unwrap_or_default();
+            let paid = U256::from(tip).saturating_mul(U256::from(outcome.gas_used));
+            self.fees = self.fees.saturating_add(paid);
+        }
+        self.bytes = bytes;
+        self.blob_count = blobs;
+        self.blobs.extend(sidecar);
+        self.transactions.push(transaction);
+        self.senders.push(sender);
+        Ok(outcome)
+    }
+
+    /// Deposits have no price.
+    fn executor_pays_nobody(&self, transaction: &C::Transaction) -> bool {
+        self.executor.chain().is_deposit(transaction)
+    }
+}
+
+fn refusal(error: ExecutionError<StorageError>) -> Refusal {
+    match error {
+        ExecutionError::GasLimit { .. } | ExecutionError::DataFootprint { .. } => {
+            Refusal::NoRoom(error.to_string())
+        }
+        ExecutionError::State(error) => BuildError::from(error).into(),
+        error if error.is_invalid_block() => Refusal::Invalid(error.to_string()),
+        error => BuildError::Execution(error.to_string()).into(),
+    }
+}
+
+fn failure(error: ExecutionError<StorageError>) -> BuildError {
+    match error {
+        ExecutionError::State(error) => error.into(),
+        error => BuildError::Execution(error.to_string()),
+    }
+}
+
+/// Builds a block on `parent`. `trie` is the trie of the parent's state and becomes that of the
+/// block's; after an error it must not be used again.
+pub(crate) fn build<C: Payloads>(
+    chain: &C,
+    parent: &Parent<C>,
+    plan: BlockPlan<C>,
+    builder: Option<&dyn PayloadBuilder<C>>,
+    trie: &mut StateTrie,
+    cancelled: &AtomicBool,
+) -> Result<BuiltPayload<C>, BuildError> {
+    let header = plan.header.clone();
+    let withdrawals = plan.withdrawals.clone();
+    let mut block = BlockBuilder {
+        executor: BlockExecutor::new(chain, &header, &*parent.state),
+        header: &header,
+        transactions: Vec::new(),
+        senders: Vec::new(),
+        blobs: Vec::new(),
+        fees: U256::ZERO,
+        bytes: HEADER_BYTES.saturating_add(withdrawals.as_ref().map_or(0, Encodable::length)),
+        blob_count: 0,
+        limits: Limits {
+            bytes: plan.max_bytes,
+            blobs: plan.max_blobs,
+            blob_base_fee: plan.blob_base_fee,
+        },
+        cancelled,
+    };
+    block.executor.begin().map_err(failure)?;
+    for (index, transaction) in plan.forced.iter().enumerate() {
+        push_forced(&mut block, index, transaction)?;
+    }
+    if let Some(builder) = builder.filter(|_| plan.takes_transactions) {
+        builder.build(&mut block)?;
+    }
+    finish(chain, parent, plan, block, withdrawals.as_ref(), trie)
+}
+
+fn push_forced<C: Payloads>(
+    block: &mut BlockBuilder<'_, C>,
+    index: usize,
+    transaction: &C::Transaction,
+) -> Result<(), BuildError> {
+    let sender = transaction
+        .recover_signer()
+        .map_err(|error| BuildError::Forced { index, reason: error.to_string() })?;
+    match block.push(transaction.clone(), sender, None) {
+        Ok(_) => Ok(()),
+        Err(Refusal::Failed(error)) => Err(error),
+        Err(refusal) => Err(BuildError::Forced { index, reason: refusal.to_string() }),
+    }
+}
+
+fn finish<C: Payloads>(
+    chain: &C,
+    parent: &Parent<C>,
+    plan: BlockPlan<C>,
+    block: BlockBuilder<'_, C>,
+    withdrawals: Option<&Withdrawals>,
+    trie: &mut StateTrie,
+) -> Result<BuiltPayload<C>, BuildError> {
+    let BlockBuilder { executor, header, transactions, senders, blobs, fees, .. } = block;
+    let parts =
+        BlockParts { ommers: &[], withdrawals: withdrawals.map_or(&[], |list| list.as_slice()) };
+    let output = executor.finish(parts, false).map_err(failure)?;
+    let state = &*parent.state;
+    let (root, nodes) = commit(&output.changes, trie, state)?;
+    let storage = match chain.storage_commitment(header) {
+        Some((account, _)) => Some(storage_root(trie, account, state)?),
+        None => None,
+    };
+    let roots = StateRoots { state: root, storage };
+    let complete = chain.complete(plan, transactions, &output, roots);
+    let hash: B256 = complete.header.hash_slow();
+    let total_difficulty = difficulty_after(parent.total_difficulty, &complete.header);
+    let block = Arc::new(RecoveredBlock { block: Sealed::new_unchecked(complete, hash), senders });
+    let executed = ExecutedBlock::new(
+        block,
+        output.receipts,
+        output.requests,
+        total_difficulty,
+        output.changes,
+        nodes,
+    );
+    Ok(BuiltPayload { block: Arc::new(executed), fees, blobs })
+}
+
+impl From<BuildError> for crate::execute::Fault {
+    fn from(error: BuildError) -> Self {
+        Self::Node(EngineError::from(error))
+    }
+}

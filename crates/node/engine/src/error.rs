@@ -1,0 +1,79 @@
+//! Why the engine cannot answer.
+
+use crate::{AttributesError, BuildError};
+use alloy_primitives::B256;
+use lockstep_storage::{ErrorClass, StorageError};
+use std::{sync::Arc, time::Duration};
+
+/// Why the engine cannot answer. That a *block* is invalid is an answer, not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The chain could not be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The engine refuses work since an error after which it must not go on. Read the error, mend
+    /// its cause and restart the node.
+    #[error("the engine has stopped: {0}")]
+    Stopped(Arc<str>),
+    /// Persistence does not keep up; try again later.
+    #[error("{unpersisted} blocks wait to be persisted since {waited:?}; the limit is {limit}")]
+    Backlog {
+        /// Canonical blocks that are in memory only.
+        unpersisted: usize,
+        /// The most there may be.
+        limit: usize,
+        /// How long the caller has waited.
+        waited: Duration,
+    },
+    /// Too many blocks wait for a fork choice; make one.
+    #[error("{limit} blocks are in memory beside the canonical chain, and none can make room")]
+    TreeFull {
+        /// The most blocks beside the canonical chain.
+        limit: usize,
+    },
+    /// The fork choice contradicts itself or the chain (Engine API error -38002).
+    #[error("invalid fork choice: {0}")]
+    ForkChoice(String),
+    /// Blocks that are finalized cannot be taken back.
+    #[error("block {number} is below the finalized block {finalized}")]
+    Finalized {
+        /// The block that was to be the head.
+        number: u64,
+        /// The newest finalized block.
+        finalized: u64,
+    },
+    /// No such block is on the canonical chain.
+    #[error("block {0} is not known")]
+    UnknownBlock(B256),
+    /// No payload with this id is in the making (Engine API error -38001).
+    #[error("the payload is not known")]
+    UnknownPayload,
+    /// The attributes of the payload to build are invalid (Engine API error -38003).
+    #[error(transparent)]
+    Attributes(#[from] AttributesError),
+    /// A payload could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A block could not be judged, for a reason that is not the block's fault.
+    #[error("block {hash} could not be executed: {reason}")]
+    Execution {
+        /// The block.
+        hash: B256,
+        /// What failed.
+        reason: String,
+    },
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(std::io::Error),
+}
+
+impl EngineError {
+    /// Who must act.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Storage(error) => error.class(),
+            Self::Stopped(_) | Self::Execution { .. } => ErrorClass::Critical,
+            _ => ErrorClass::Temporary,
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Follow the fork choice: which block is the head, which are safe and finalized.
+
+use crate::{
+    ChainUpdate, Engine, EngineError, Payloads,
+    engine::Core,
+    execute::{Fault, Parent, execute},
+    insert::Log,
+    measure::Stopwatch,
+    tree::{Branch, Canonical},
+};
+use alloy_consensus::BlockHeader;
+use alloy_eips::BlockNumHash;
+use alloy_primitives::B256;
+use alloy_rpc_types_engine::{
+    ForkchoiceState, ForkchoiceUpdated, PayloadStatus, PayloadStatusEnum,
+};
+use lockstep_storage::{ExecutedBlock, ForkChoice, LogEntry, StorageError};
+use lockstep_trie::StateTrie;
+use parking_lot::RwLockUpgradableReadGuard;
+use std::sync::Arc;
+
+/// Where the head that was chosen stands.
+#[derive(Debug)]
+enum Target<C: Payloads> {
+    /// It is the head already.
+    Head,
+    /// It is canonical and below the head.
+    Ancestor(BlockNumHash),
+    /// It is in memory, on a branch.
+    Branch(Branch<C>),
+    Unknown,
+}
+
+/// What became of a fork choice.
+#[derive(Debug)]
+struct Chosen {
+    status: PayloadStatus,
+    /// Whether a payload may be built on the head.
+    may_build: bool,
+}
+
+impl<C: Payloads> Engine<C> {
+    /// Makes `state.head_block_hash` the head.
+    ///
+    /// Takes a lock on the tree for some microseconds; waits for no execution and no write to
+    /// disk. Storage is read when a hash that is given for the first time is not in memory. Only a
+    /// reorg that leaves the blocks in memory
+    /// ([`EngineConfig::keep_in_memory`](crate::EngineConfig::keep_in_memory)) takes long: what
+    /// it undoes is executed once more, so that it can be told and gone back to.
+    ///
+    /// The answer is `VALID`, `INVALID` with the newest valid ancestor, or `SYNCING` for a head
+    /// that is not known. The choice is in storage's log before this returns.
+    ///
+    /// # Errors
+    /// [`EngineError::ForkChoice`] if head, safe and finalized are not on one chain.
+    pub fn fork_choice(&self, state: ForkchoiceState) -> Result<PayloadStatus, EngineError> {
+        Ok(self.core.choose(state, Log::Write)?.status)
+    }
+
+    /// As [`Engine::fork_choice`], and begins to build a payload on the head if there are
+    /// attributes and the head was not merely an ancestor of the head.
+    ///
+    /// # Errors
+    /// As [`Engine::fork_choice`]; [`EngineError::Attributes`] if they cannot be met, and then the
+    /// fork choice stands.
+    pub fn fork_choice_and_build(
+        &self,
+        state: ForkchoiceState,
+        attributes: Option<C::Attributes>,
+    ) -> Result<ForkchoiceUpdated, EngineError> {
+        let chosen = self.core.choose(state, Log::Write)?;
+        let mut updated = ForkchoiceUpdated::new(chosen.status);
+        if let Some(attributes) = attributes.filter(|_| chosen.may_build) {
+            updated.payload_id = Some(self.start_payload(state.head_block_hash, attributes)?);
+        }
+        Ok(updated)
+    }
+
+    /// Makes an ancestor of the head the head, and takes back what is above it. Safe is lowered
+    /// with it.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownBlock`] if it is not canonical, [`EngineError::Finalized`] if it is
+    /// below the finalized block.
+    pub fn rewind(&self, to: B256) -> Result<(), EngineError> {
+        let core = &self.core;
+        core.check_running()?;
+        let _lock = core.fork_choice.lock();
+        let at = match core.locate(&to)? {
+            Target::Head => return Ok(()),
+            Target::Ancestor(at) => at,
+            Target::Branch(_) | Target::Unknown => return Err(EngineError::UnknownBlock(to)),
+        };
+        let canonical = core.shared.tree.read().canonical.clone();
+        if let Some(finalized) = canonical.finalized
+            && at.number < finalized.number
+        {
+            let finalized = finalized.number;
+            return Err(EngineError::Finalized { number: at.number, finalized });
+        }
+        let safe = canonical.safe.map(|safe| if safe.number > at.number { at } else { safe });
+        core.make_head(at, Vec::new(), (safe, canonical.finalized), Log::Write)
+    }
+}
+
+impl<C: Payloads> Core<C> {
+    /// The fork choice of the log, without writing it there again.
+    pub(crate) fn choose_again(&self, choice: ForkChoice) -> Result<PayloadStatus, EngineError> {
+        let state = ForkchoiceState {
+            head_block_hash: choice.head,
+            safe_block_hash: choice.safe,
+            finalized_block_hash: choice.finalized,
+        };
+        // A rewind is logged like any choice.
+        let ancestor = {
+            let _lock = self.fork_choice.lock();
+            match self.locate(&choice.head)? {
+                Target::Ancestor(at) => {
+                    let checkpoints = self.checkpoints(&state, at, &[])?;
+                    self.make_head(at, Vec::new(), checkpoints, Log::HasIt)?;
+                    Some(at)
+                }
+                _ => None,
+            }
+        };
+        match ancestor {
+            Some(at) => Ok(PayloadStatus::new(PayloadStatusEnum::Valid, Some(at.hash))),
+            None => Ok(self.choose(state, Log::HasIt)?.status),
+        }
+    }
+
+    fn choose(&self, state: ForkchoiceState, log: Log) -> Result<Chosen, EngineError> {
+        let watch = Stopwatch::start();
+        self.check_running()?;
+        let head = state.head_block_hash;
+        if head.is_zero() {
+            return Err(EngineError::ForkChoice("the head is zero".into()));
+        }
+        let _lock = self.fork_choice.lock();
+        let valid = PayloadStatus::new(PayloadStatusEnum::Valid, Some(head));
+        let (fork, blocks) = match self.locate(&head)? {
+            Target::Head => (self.shared.tree.read().canonical.head_num_hash(), Vec::new()),
+            Target::Ancestor(_) if !self.chain().rewinds_to_ancestors() => {
+                return Ok(Chosen { status: valid, may_build: false });
+            }
+            Target::Ancestor(at) => (at, Vec::new()),
+            Target::Branch(branch) => (branch.fork, branch.blocks),
+            Target::Unknown => {
+                let syncing = PayloadStatus::from_status(PayloadStatusEnum::Syncing);
+                let status = self.invalid_status(&head).unwrap_or(syncing);
+                return Ok(Chosen { status, may_build: false });
+            }
+        };
+        let checkpoints = self.checkpoints(&state, fork, &blocks)?;
+        self.make_head(fork, blocks, checkpoints, log)?;
+        self.measure.fork_choice(watch.elapsed());
+        Ok(Chosen { status: valid, may_build: true })
+    }
+
+    /// Where a block stands. Reads storage only if the block is not in memory.
+    fn locate(&self, hash: &B256) -> Result<Target<C>, EngineError> {
+        {
+            let tree = self.shared.tree.read();
+            if tree.canonical.head.seal() == *hash {
+                return Ok(Target::Head);
+            }
+            if let Some(branch) = tree.branch(hash) {
+                return Ok(match branch.blocks.is_empty() {
+                    true => Target::Ancestor(branch.fork),
+                    false => Target::Branch(branch),
+                });
+            }
+        }
+        let snapshot = self.view().snapshot();
+        let number = snapshot.number(hash)?;
+        let at = number.map(|number| BlockNumHash::new(number, *hash));
+        match at {
+            Some(at) if snapshot.is_canonical(at)? => Ok(Target::Ancestor(at)),
+            _ => Ok(Target::Unknown),
+        }
+    }
+
+    /// The safe and the finalized block, which must be on the chain that `blocks` and what lies
+    /// below `fork` make.
+    fn checkpoints(
+        &self,
+        state: &ForkchoiceState,
+        fork: BlockNumHash,
+        blocks: &[Arc<ExecutedBlock<C>>],
+    ) -> Result<(Option<BlockNumHash>, Option<BlockNumHash>), EngineError> {
+        let safe = self.checkpoint("safe", state.safe_block_hash, fork, blocks)?;
+        let finalized = self.checkpoint("finalized", state.finalized_block_hash, fork, blocks)?;
+        Ok((safe, finalized))
+    }
+
+    fn checkpoint(
+        &self,
+        name: &str,
+        hash: B256,
+        fork: BlockNumHash,
+        blocks: &[Arc<ExecutedBlock<C>>],
+    ) -> Result<Option<BlockNumHash>, EngineError> {
+        if hash.is_zero() {
+            return Ok(None);
+        }
+        if let Some(block) = blocks.iter().find(|block| block.block.hash() == hash) {
+            return Ok(Some(block.num_hash()));
+        }
+        let snapshot = self.view().snapshot();
+        let canonical = snapshot.canonical();
+        // Most fork choices name the same checkpoints as the one before.
+        let same = [canonical.safe, canonical.finalized, Some(canonical.head_num_hash())];
+        let same = same.into_iter().flatten().find(|block| block.hash == hash);
+        let at = match same {
+            Some(at) => Some(at),
+            None => {
+                let number = snapshot.number(&hash)?;
+                let at = number.map(|number| BlockNumHash::new(number, hash));
+                match at {
+                    Some(at) if snapshot.is_canonical(at)? => Some(at),
+                    _ => None,
+                }
+            }
+        };
+        match at.filter(|at| at.number <= fork.number) {
+            Some(at) => Ok(Some(at)),
+            None => Err(EngineError::ForkChoice(format!(
+                "the {name} block {hash} is not an ancestor of the head"
+            ))),
+        }
+    }
+
+    /// Replaces what is above `fork` on the canonical chain by `blocks`. The caller holds the
+    /// fork-choice lock.
+    fn make_head(
+        &self,
+        fork: BlockNumHash,
+        blocks: Vec<Arc<ExecutedBlock<C>>>,
+        (safe, finalized): (Option<BlockNumHash>, Option<BlockNumHash>),
+        log: Log,
+    ) -> Result<(), EngineError> {
+        self.restore_above(fork, log)?;
+        let head_hash = blocks.last().map_or(fork.hash, |block| block.block.hash());
+        let head = match blocks.last() {
+            Some(block) => block.block.sealed_header(),
+            None => self.view().snapshot().header(fork.number)?.ok_or_else(|| {
+                StorageError::Missing(format!("the header of block {}", fork.number))
+            })?,
+        };
+        let hash = |at: Option<BlockNumHash>| at.map_or(B256::ZERO, |at| at.hash);
+        let choice = ForkChoice { head: head_hash, safe: hash(safe), finalized: hash(finalized) };
+        let tree = self.shared.tree.upgradable_read();
+        let before = tree.canonical.clone();
+        if before.fork_choice() == choice {
+            return Ok(());
+        }
+        if log == Log::Write {
+            // The log may have let go of blocks that are no higher than what is stored.
+            let stored = self.persistence.tip().number;
+            for block in blocks.iter().take_while(|block| block.block.number() <= stored) {
+                self.log(&LogEntry::Block(block.block.clone()))?;
+            }
+            self.log(&LogEntry::ForkChoice(choice))?;
+        }
+        let kept = usize::try_from(fork.number.saturating_sub(before.base.number));
+        let kept = kept.unwrap_or(usize::MAX).min(before.blocks.len());
+        let (kept, old) = before.blocks.split_at(kept);
+        let canonical = Arc::new(Canonical {
+            base: before.base,
+            blocks: kept.iter().chain(&blocks).cloned().collect(),
+            head,
+            safe,
+            finalized,
+        });
+        let change = ChainUpdate::between(old.to_vec(), blocks, canonical.head_num_hash());
+        let mut tree = RwLockUpgradableReadGuard::upgrade(tree);
+        tree.canonical = canonical.clone();
+        self.measure.tree(tree.blocks.len(), canonical.blocks.len());
+        if let Some(update) = change {
+            if !update.dropped().is_empty() {
+                self.measure.reorg(update.dropped().len());
+            }
+            self.followers.tell(&update, &canonical);
+            // Nobody may be listening.
+            let _ = self.shared.updates.send(update);
+        }
+        drop(tree);
+        self.persistence.wake();
+        Ok(())
+    }
+
+    /// Brings canonical blocks above `fork` back into memory if they are in storage only. The
+    /// caller holds the fork-choice lock.
+    fn restore_above(&self, fork: BlockNumHash, log: Log) -> Result<(), EngineError> {
+        let canonical = self.shared.tree.read().canonical.clone();
+        if fork.number >= canonical.base.number {
+            return Ok(());
+        }
+        let _execution = self.execution.lock();
+        let stored = self.shared.storage.snapshot()?;
+        let missing = |number| StorageError::Missing(format!("block {number}"));
+        let mut restored = Vec::new();
+        let mut trie: Option<StateTrie> = None;
+        for number in fork.number.saturating_add(1)..=canonical.base.number {
+            let block = stored.block(number)?.ok_or_else(|| missing(number))?;
+            let below = number.saturating_sub(1);
+            let parent: Parent<C> = Parent {
+                header: stored.header(below)?.ok_or_else(|| missing(below))?,
+                total_difficulty: stored.total_difficulty(below)?.ok_or_else(|| missing(below))?,
+                state: stored.clone().state(below)?,
+            };
+            let root = parent.header.state_root();
+            let mut of_parent = trie.take().unwrap_or_else(|| StateTrie::from_root(root));
+            let hash = block.hash();
+            match execute(self.chain(), block, &parent, &mut of_parent) {
+                Ok(block) => restored.push(Arc::new(block)),
+                Err(Fault::Node(error)) => return Err(error),
+                Err(Fault::Invalid(reason)) => {
+                    return Err(EngineError::Execution { hash, reason });
+                }
+            }
+            trie = Some(of_parent);
+        }
+        if log == Log::Write {
+            // Storage is about to forget them.
+            for block in &restored {
+                self.log(&LogEntry::Block(block.block.clone()))?;
+            }
+        }
+        let mut tree = self.shared.tree.write();
+        for block in &restored {
+            tree.insert(block.clone());
+        }
+        let canonical = tree.canonical.clone();
+        tree.canonical = Arc::new(Canonical {
+            base: fork,
+            blocks: restored.iter().chain(&canonical.blocks).cloned().collect(),
+            head: canonical.head.clone(),
+            safe: canonical.safe,
+            finalized: canonical.finalized,
+        });
+        tracing::info!(
+            target: "lockstep_engine",
+            from = fork.number + 1, blocks = restored.len(),
+            "executed stored blocks once more, for a reorg below what is in memory"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! Join an engine to a transaction pool.
+
+use crate::{
+    BlockBuilder, BuildError, ChainSnapshot, Engine, EngineError, PayloadBuilder, Payloads, Refusal,
+};
+use lockstep_pool::{Pool, PoolHead, Pooled};
+use lockstep_storage::StorageError;
+use std::sync::Arc;
+
+/// After how many transactions in a row that found no room a block counts as full.
+const MAX_MISFITS: usize = 64;
+
+/// The least gas that a transaction needs.
+const MIN_TRANSACTION_GAS: u64 = 21_000;
+
+/// Builds blocks from a pool: what pays most per gas comes first.
+#[derive(Debug)]
+pub struct PoolBuilder<C: Pooled> {
+    pool: Pool<C>,
+}
+
+impl<C: Pooled> PoolBuilder<C> {
+    /// A builder that takes its transactions from `pool`.
+    pub const fn new(pool: Pool<C>) -> Self {
+        Self { pool }
+    }
+}
+
+impl<C: Payloads + Pooled> PayloadBuilder<C> for PoolBuilder<C> {
+    fn build(&self, block: &mut BlockBuilder<'_, C>) -> Result<(), BuildError> {
+        let mut best = self.pool.best(block.base_fee(), block.blob_base_fee());
+        let mut misfits = 0;
+        while block.gas_left() >= MIN_TRANSACTION_GAS
+            && misfits < MAX_MISFITS
+            && !block.is_cancelled()
+        {
+            let Some(tx) = best.next() else { break };
+            let sidecar = tx.sidecar().cloned().map(Arc::new);
+            match block.push(tx.consensus(), tx.sender, sidecar) {
+                Ok(_) => misfits = 0,
+                Err(Refusal::NoRoom(_)) => {
+                    misfits += 1;
+                    best.mark_invalid(&tx);
+                }
+                Err(Refusal::Invalid(reason)) => {
+                    tracing::debug!(
+                        target: "lockstep_engine",
+                        hash = %tx.hash, reason,
+                        "left a pooled transaction out of a block"
+                    );
+                    best.mark_invalid(&tx);
+                }
+                Err(Refusal::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The head of a chain as a pool wants it.
+///
+/// # Errors
+/// When storage cannot be read.
+pub fn pool_head<C: Payloads + Pooled>(
+    snapshot: &ChainSnapshot<C>,
+) -> Result<PoolHead<C>, StorageError> {
+    let header = snapshot.head().clone();
+    let state = snapshot.state_by_hash(&header.seal())?;
+    Ok(PoolHead { header, state })
+}
+
+impl<C: Payloads + Pooled> Engine<C> {
+    /// A pool on the head, or the head now, keeps following the chain: from here on it is told of
+    /// every change, in order, on a thread of its own.
+    ///
+    /// # Errors
+    /// When storage cannot be read, or the thread not be started.
+    pub fn connect_pool(&self, pool: &Pool<C>) -> Result<(), EngineError> {
+        // Nothing becomes canonical between the two.
+        let _lock = self.core.fork_choice.lock();
+        pool.advance(pool_head(&self.view().snapshot())?, &[], &[]);
+        let pool = pool.clone();
+        self.follow("engine-pool", move |update, snapshot| match pool_head(snapshot) {
+            Ok(head) => pool.advance(head, update.committed(), update.dropped()),
+            Err(error) => tracing::warn!(
+                target: "lockstep_engine",
+                %error,
+                "could not tell the pool of a new head; the next one will make up for it"
+            ),
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! What happens between memory and storage.
+
+use crate::{
+    factory::{Factory, until},
+    world::{Place, RecordedStorage, engine_on, head, storages},
+};
+use alloy_primitives::B256;
+use lockstep_engine::{EngineConfig, EngineError};
+use lockstep_storage::{ErrorClass, Storage};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+fn small() -> EngineConfig {
+    EngineConfig { keep_in_memory: 2, persistence_batch: 3, ..Default::default() }
+}
+
+#[test]
+fn a_reorg_below_what_is_persisted_unwinds_storage_and_can_be_undone() {
+    let factory = Factory::new();
+    let store = |nonce, value| vec![factory.world.store(0, nonce, 1, value)];
+    let mut left = factory.chain(factory.genesis(), 1, 3);
+    let fork = left[2].seal();
+    for nonce in 0..9 {
+        let parent = left.last().unwrap().seal();
+        left.push(factory.block(parent, 1, store(nonce, 100 + nonce)));
+    }
+    let mut right = vec![factory.block(fork, 2, store(0, 7))];
+    right.push(factory.block(right[0].seal(), 2, Vec::new()));
+    for place in storages(&factory.world.chain, &factory.world.genesis) {
+        let storage = place.open();
+        let engine = engine_on(&factory.world.chain, &storage, small());
+        let tip = || storage.snapshot().unwrap().tip();
+        let slot = || {
+            let snapshot = engine.view().snapshot();
+            let state = snapshot.state_by_hash(&snapshot.head().hash()).unwrap();
+            assert_eq!(state.state_root(), snapshot.head().state_root);
+            lockstep_execution::StateReader::storage(
+                &*state,
+                &crate::world::STORE,
+                &alloy_primitives::U256::from(1),
+            )
+            .unwrap()
+            .to::<u64>()
+        };
+        for block in &left {
+            assert!(engine.insert(block.clone()).unwrap().is_valid());
+            engine.fork_choice(head(block.seal())).unwrap();
+        }
+        until("persistence", || tip().number == 10);
+        assert_eq!(slot(), 108);
+        for block in &right {
+            assert!(engine.insert(block.clone()).unwrap().is_valid());
+        }
+        let mut updates = engine.view().subscribe();
+        for _ in 0..3 {
+            assert!(engine.fork_choice(head(right[1].seal())).unwrap().is_valid());
+            assert_eq!(slot(), 7);
+            let update = updates.try_recv().unwrap();
+            assert_eq!((update.dropped().len(), update.committed().len()), (9, 2));
+            until("unwinding", || tip().hash == fork);
+            assert_eq!(slot(), 7);
+            // The branch that was taken back from storage is in memory again.
+            assert!(engine.fork_choice(head(left[11].seal())).unwrap().is_valid());
+            assert_eq!(slot(), 108);
+            let update = updates.try_recv().unwrap();
+            assert_eq!((update.dropped().len(), update.committed().len()), (2, 9));
+            until("persistence", || tip().number == 10);
+            assert_eq!(tip().hash, left[9].seal());
+            assert_eq!(slot(), 108);
+        }
+        engine.shutdown().unwrap();
+        assert_eq!(tip().hash, left[11].seal());
+    }
+}
+
+#[test]
+fn insertion_waits_for_persistence_and_gives_up_in_time() {
+    let factory = Factory::new();
+    let storage = Arc::new(RecordedStorage::new(&factory.world.genesis));
+    let config = EngineConfig {
+        max_unpersisted: 4,
+        persistence_patience: Duration::from_millis(50),
+        ..small()
+    };
+    let place: Arc<dyn Storage<_>> = storage.clone();
+    let engine = engine_on(&factory.world.chain, &place, config);
+    storage.is_full.store(true, Ordering::SeqCst);
+    let blocks = factory.chain(factory.genesis(), 1, 20);
+    let mut accepted = 0;
+    let error = loop {
+        match engine.insert(blocks[accepted].clone()) {
+            Ok(status) => assert!(status.is_valid()),
+            Err(error) => break error,
+        }
+        engine.fork_choice(head(blocks[accepted].seal())).unwrap();
+        accepted += 1;
+    };
+    assert!(matches!(error, EngineError::Backlog { unpersisted: 5, limit: 4, .. }), "{error}");
+    assert_eq!(error.class(), ErrorClass::Temporary);
+    assert_eq!(accepted, 7);
+    // Reads and fork choices go on, and so does everything once there is room.
+    assert!(engine.fork_choice(head(blocks[3].seal())).unwrap().is_valid());
+    storage.is_full.store(false, Ordering::SeqCst);
+    for block in &blocks[accepted..] {
+        until("insertion", || match engine.insert(block.clone()) {
+            Ok(status) => status.is_valid(),
+            Err(error) => {
+                assert_eq!(error.class(), ErrorClass::Temporary);
+                false
+            }
+        });
+        engine.fork_choice(head(block.seal())).unwrap();
+    }
+    engine.shutdown().unwrap();
+    assert_eq!(place.snapshot().unwrap().tip().hash, blocks[19].seal());
+}
+
+#[test]
+fn a_shutdown_that_cannot_persist_says_so_and_loses_nothing() {
+    let factory = Factory::new();
+    let storage = Arc::new(RecordedStorage::new(&factory.world.genesis));
+    let place: Arc<dyn Storage<_>> = storage.clone();
+    let engine = engine_on(&factory.world.chain, &place, small());
+    storage.is_full.store(true, Ordering::SeqCst);
+    let blocks = factory.chain(factory.genesis(), 1, 5);
+    for block in &blocks {
+        engine.insert(block.clone()).unwrap();
+        engine.fork_choice(head(block.seal())).unwrap();
+    }
+    let error = engine.shutdown().unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Temporary);
+    let stopped = engine.insert(blocks[0].clone()).unwrap_err();
+    assert!(matches!(stopped, EngineError::Stopped(_)), "{stopped}");
+    drop(engine);
+    storage.is_full.store(false, Ordering::SeqCst);
+    let engine = engine_on(&factory.world.chain, &place, small());
+    assert_eq!(engine.view().head().hash(), blocks[4].seal());
+}
+
+#[test]
+fn finalized_blocks_are_persisted_at_once() {
+    let factory = Factory::new();
+    let place = Place::memory(&factory.world.genesis);
+    let storage = place.open();
+    let engine = engine_on(&factory.world.chain, &storage, EngineConfig::default());
+    let blocks = factory.chain(factory.genesis(), 1, 6);
+    for block in &blocks {
+        engine.insert(block.clone()).unwrap();
+    }
+    let mut state = head(blocks[5].seal());
+    state.finalized_block_hash = blocks[3].seal();
+    state.safe_block_hash = blocks[4].seal();
+    engine.fork_choice(state).unwrap();
+    until("persistence", || storage.snapshot().unwrap().tip().number == 4);
+    let choice = storage.snapshot().unwrap().fork_choice();
+    assert_eq!(choice.finalized, blocks[3].seal());
+    let snapshot = engine.view().snapshot();
+    let chain: Vec<B256> = (1..=6).map(|at| snapshot.hash(at).unwrap().unwrap()).collect();
+    assert_eq!(chain, blocks.iter().map(|block| block.seal()).collect::<Vec<_>>());
+}

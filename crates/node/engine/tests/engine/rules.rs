@@ -1,0 +1,245 @@
+//! The Engine API's rules, one by one (execution-apis: `src/engine`).
+
+use crate::{
+    factory::{EthereumBlock, Factory, until},
+    world::head,
+};
+use alloy_primitives::{B256, Sealed, b256};
+use alloy_rpc_types_engine::{ForkchoiceState, PayloadStatus};
+use lockstep_chain::{Block, Ethereum};
+use lockstep_engine::{ChainUpdate, Engine, EngineConfig, EngineError};
+
+const NOWHERE: B256 = b256!("00000000000000000000000000000000000000000000000000000000deadbeef");
+
+fn insert(engine: &Engine<Ethereum>, blocks: &[EthereumBlock]) -> PayloadStatus {
+    let mut last = None;
+    for block in blocks {
+        last = Some(engine.insert(block.clone()).unwrap());
+    }
+    last.unwrap()
+}
+
+/// The block with another state root: only execution finds out.
+fn broken(block: &EthereumBlock) -> EthereumBlock {
+    let mut block: Block<Ethereum> = block.inner().clone();
+    block.header.state_root = NOWHERE;
+    let hash = block.header.hash_slow();
+    Sealed::new_unchecked(block, hash)
+}
+
+/// The block on another parent.
+fn on(block: &EthereumBlock, parent: B256) -> EthereumBlock {
+    let mut block: Block<Ethereum> = block.inner().clone();
+    block.header.parent_hash = parent;
+    let hash = block.header.hash_slow();
+    Sealed::new_unchecked(block, hash)
+}
+
+fn canonical(engine: &Engine<Ethereum>) -> Vec<B256> {
+    let snapshot = engine.view().snapshot();
+    (0..=snapshot.head().number).map(|at| snapshot.hash(at).unwrap().unwrap()).collect()
+}
+
+fn hashes(blocks: &[EthereumBlock]) -> Vec<B256> {
+    blocks.iter().map(|block| block.seal()).collect()
+}
+
+#[test]
+fn a_valid_payload_is_not_canonical_before_it_is_chosen() {
+    let factory = Factory::new();
+    let engine = factory.world.engine(EngineConfig::default());
+    let blocks = factory.chain(factory.genesis(), 1, 2);
+    let status = insert(&engine, &blocks);
+    assert_eq!(status.latest_valid_hash, Some(blocks[1].seal()));
+    assert_eq!(canonical(&engine), [factory.genesis()]);
+    assert!(engine.fork_choice(head(blocks[1].seal())).unwrap().is_valid());
+    assert_eq!(canonical(&engine), [factory.genesis(), blocks[0].seal(), blocks[1].seal()]);
+}
+
+#[test]
+fn a_payload_without_a_known_parent_waits_for_it() {
+    let factory = Factory::new();
+    let engine = factory.world.engine(EngineConfig::default());
+    let blocks = factory.chain(factory.genesis(), 1, 4);
+    for block in blocks[1..].iter().rev() {
+        assert!(engine.insert(block.clone()).unwrap().is_syncing());
+        assert!(engine.fork_choice(head(block.seal())).unwrap().is_syncing());
+    }
+    assert!(engine.insert(blocks[0].clone()).unwrap().is_valid());
+    assert!(engine.fork_choice(head(blocks[3].seal())).unwrap().is_valid());
+    assert_eq!(canonical(&engine)[1..], hashes(&blocks));
+}
+
+#[test]
+fn waiting_payloads_are_limited() {
+    let factory = Factory::new();
+    let config = EngineConfig { max_waiting_blocks: 2, ..Default::default() };
+    let engine = factory.world.engine(config);
+    let blocks = factory.chain(factory.genesis(), 1, 4);
+    for block in &blocks[1..] {
+        assert!(engine.insert(block.clone()).unwrap().is_syncing());
+    }
+    // The one that would have connected the others made room.
+    assert!(engine.insert(blocks[0].clone()).unwrap().is_valid());
+    assert!(engine.fork_choice(head(blocks[3].seal())).unwrap().is_syncing());
+    insert(&engine, &blocks[1..2]);
+    assert!(engine.fork_choice(head(blocks[3].seal())).unwrap().is_valid());
+}
+
+#[test]
+fn descendants_of_an_invalid_payload_are_invalid() {
+    let factory = Factory::new();
+    let engine = factory.world.engine(EngineConfig::default());
+    let blocks = factory.chain(factory.genesis(), 1, 4);
+    insert(&engine, &blocks[..1]);
+    let valid = blocks[0].seal();
+    let bad = broken(&blocks[1]);
+    let child = on(&blocks[2], bad.seal());
+    let grandchild = on(&blocks[3], child.seal());
+    // One descendant is there before, one comes after.
+    assert!(engine.insert(grandchild.clone()).unwrap().is_syncing());
+    for block in [&bad, &child, &grandchild] {
+        let status = engine.insert(block.clone()).unwrap();
+        assert!(status.is_invalid(), "{status}");
+        assert_eq!(status.latest_valid_hash, Some(valid));
+        let error = status.status.validation_error().unwrap().to_owned();
+        assert!(error.contains("stateRoot"), "{error}");
+        let status = engine.fork_choice(head(block.seal())).unwrap();
+        assert_eq!((status.is_invalid(), status.latest_valid_hash), (true, Some(valid)));
+    }
+    assert_eq!(canonical(&engine), [factory.genesis()]);
+    assert!(insert(&engine, &blocks[1..]).is_valid());
+}
+
+#[test]
+fn a_fork_choice_must_name_one_chain() {
+    let factory = Factory::new();
+    let engine = factory.world.engine(EngineConfig::default());
+    let left = factory.chain(factory.genesis(), 1, 3);
+    let right = factory.chain(factory.genesis(), 2, 3);
+    insert(&engine, &left);
+    insert(&engine, &right);
+    let choice = |at: B256, safe: B256, finalized: B256| {
+        engine.fork_choice(ForkchoiceState {
+            head_block_hash: at,
+            safe_block_hash: safe,
+            finalized_block_hash: finalized,
+        })
+    };
+    let (tip, zero) = (left[2].seal(), B256::ZERO);
+    let refused = |answer: Result<PayloadStatus, EngineError>| {
+        matches!(answer.unwrap_err(), EngineError::ForkChoice(_))
+    };
+    assert!(refused(choice(zero, zero, zero)));
+    assert!(refused(choice(tip, right[0].seal(), zero)));
+    assert!(refused(choice(tip, zero, right[0].seal())));
+    assert!(refused(choice(tip, NOWHERE, zero)));
+    assert!(refused(choice(left[0].seal(), tip, zero)));
+    assert_eq!(canonical(&engine), [factory.genesis()]);
+    assert!(choice(tip, left[1].seal(), left[0].seal()).unwrap().is_valid());
+    let snapshot = engine.view().snapshot();
+    assert_eq!(snapshot.safe().unwrap().hash, left[1].seal());
+    assert_eq!(snapshot.finalized().unwrap().hash, left[0].seal());
+    assert!(refused(choice(tip, right[0].seal(), left[0].seal())));
+    assert!(choice(NOWHERE, zero, zero).unwrap().is_syncing());
+}
+
+#[test]
+fn a_fork_choice_of_an_ancestor_changes_nothing_and_a_rewind_does() {
+    let factory = Factory::new();
+    let engine = factory.world.engine(EngineConfig::default());
+    let blocks = factory.chain(factory.genesis(), 1, 5);
+    insert(&engine, &blocks);
+    engine.fork_choice(head(blocks[4].seal())).unwrap();
+    let mut updates = engine.view().subscribe();
+    let answer = engine
+        .fork_choice_and_build(head(blocks[1].seal()), Some(crate::world::attributes(1_000, 1)))
+        .unwrap();
+    assert_eq!(answer.payload_status.latest_valid_hash, Some(blocks[1].seal()));
+    assert_eq!(answer.payload_id, None);
+    assert_eq!(canonical(&engine).len(), 6);
+    assert!(updates.try_recv().is_err());
+    engine.rewind(blocks[1].seal()).unwrap();
+    assert_eq!(canonical(&engine)[1..], hashes(&blocks[..2]));
+    let update = updates.try_recv().unwrap();
+    assert!(matches!(&update, ChainUpdate::Reverted { .. }));
+    let dropped: Vec<B256> = update.dropped().iter().map(|block| block.block.hash()).collect();
+    assert_eq!(dropped, hashes(&blocks[2..]));
+    assert!(matches!(engine.rewind(NOWHERE), Err(EngineError::UnknownBlock(_))));
+    // What was taken back is still known.
+    assert!(engine.fork_choice(head(blocks[4].seal())).unwrap().is_valid());
+    assert_eq!(canonical(&engine)[1..], hashes(&blocks));
+}
+
+#[test]
+fn a_reorg_is_told_with_both_branches() {
+    let factory = Factory::new();
+    let engine = factory.world.engine(EngineConfig::default());
+    let trunk = factory.chain(factory.genesis(), 1, 2);
+    let left = factory.chain(trunk[1].seal(), 2, 3);
+    let right = factory.chain(trunk[1].seal(), 3, 2);
+    for branch in [&trunk, &left, &right] {
+        insert(&engine, branch);
+    }
+    let mut updates = engine.view().subscribe();
+    engine.fork_choice(head(left[2].seal())).unwrap();
+    engine.fork_choice(head(right[1].seal())).unwrap();
+    let first = updates.try_recv().unwrap();
+    assert!(matches!(&first, ChainUpdate::Committed { new } if new.len() == 5));
+    let second = updates.try_recv().unwrap();
+    let hashes_of = |blocks: &[std::sync::Arc<lockstep_storage::ExecutedBlock<Ethereum>>]| {
+        blocks.iter().map(|block| block.block.hash()).collect::<Vec<_>>()
+    };
+    assert_eq!(hashes_of(second.dropped()), hashes(&left));
+    assert_eq!(hashes_of(second.committed()), hashes(&right));
+    assert_eq!(second.head().unwrap().hash, right[1].seal());
+}
+
+#[test]
+fn finality_prunes_other_branches_and_cannot_be_rewound() {
+    let factory = Factory::new();
+    let engine = factory.world.engine(EngineConfig::default());
+    let left = factory.chain(factory.genesis(), 1, 4);
+    let right = factory.chain(factory.genesis(), 2, 2);
+    let above = factory.chain(left[1].seal(), 3, 1);
+    insert(&engine, &left);
+    insert(&engine, &right);
+    insert(&engine, &above);
+    let view = engine.view();
+    assert!(view.snapshot().executed(&right[1].seal()).is_some());
+    engine
+        .fork_choice(ForkchoiceState {
+            head_block_hash: left[3].seal(),
+            safe_block_hash: left[1].seal(),
+            finalized_block_hash: left[1].seal(),
+        })
+        .unwrap();
+    until("pruning", || view.snapshot().executed(&right[1].seal()).is_none());
+    assert!(view.snapshot().executed(&right[0].seal()).is_none());
+    assert!(view.snapshot().executed(&above[0].seal()).is_some());
+    assert!(matches!(engine.rewind(left[0].seal()), Err(EngineError::Finalized { .. })));
+    engine.rewind(left[1].seal()).unwrap();
+    assert!(engine.fork_choice(head(above[0].seal())).unwrap().is_valid());
+}
+
+#[test]
+fn blocks_beside_the_chain_are_limited() {
+    let factory = Factory::new();
+    let config = EngineConfig { max_side_blocks: 4, ..Default::default() };
+    let engine = factory.world.engine(config);
+    let siblings: Vec<_> =
+        (0..6).map(|salt| factory.block(factory.genesis(), salt, Vec::new())).collect();
+    assert!(insert(&engine, &siblings).is_valid());
+    let view = engine.view();
+    let known = |block: &EthereumBlock| view.snapshot().executed(&block.seal()).is_some();
+    assert_eq!(siblings.iter().filter(|block| known(block)).count(), 4);
+    assert!(known(&siblings[5]) && !known(&siblings[0]));
+    // A chain that nobody chooses cannot make room for itself.
+    let engine = factory.world.engine(EngineConfig { max_side_blocks: 4, ..Default::default() });
+    let chain = factory.chain(factory.genesis(), 9, 5);
+    assert!(insert(&engine, &chain[..4]).is_valid());
+    let error = engine.insert(chain[4].clone()).unwrap_err();
+    assert!(matches!(error, EngineError::TreeFull { limit: 4 }), "{error}");
+    engine.fork_choice(head(chain[3].seal())).unwrap();
+    assert!(engine.insert(chain[4].clone()).unwrap().is_valid());
+}

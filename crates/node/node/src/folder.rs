@@ -1,0 +1,54 @@
+//! The folder of a chain: its storage, and the genesis file that tells which chain it is.
+
+use alloy_genesis::Genesis;
+use lockstep_chain::{Chain, genesis};
+use lockstep_storage::{DiskStorage, GenesisBlock, Options, StorageError};
+use std::{fs, io, path::Path};
+
+/// The genesis file in the folder of a chain.
+const GENESIS_FILE: &str = "genesis.json";
+
+/// The journal of the pool in the folder of a chain.
+pub(crate) const JOURNAL_FILE: &str = "transactions.journal";
+
+/// Opens the chain in `folder`, or begins it there. The genesis file is kept beside it, so that
+/// the folder tells on its own which chain it holds.
+///
+/// # Errors
+/// As [`DiskStorage::open`]; when the genesis file cannot be written.
+pub fn open_folder<C: Chain>(
+    folder: &Path,
+    chain: &C,
+    genesis: &Genesis,
+    first: &GenesisBlock<C>,
+    options: Options,
+) -> Result<DiskStorage<C>, StorageError> {
+    let storage = DiskStorage::open(folder, chain, first, options)?;
+    let path = folder.join(GENESIS_FILE);
+    if !path.exists() {
+        let refused =
+            |source| StorageError::Io { operation: "write", path: path.clone(), source };
+        // Complete or not there at all, whenever the process ends.
+        let draft = path.with_extension("draft");
+        let json = serde_json::to_vec(genesis).map_err(|error| refused(error.into()))?;
+        fs::write(&draft, json).map_err(refused)?;
+        fs::rename(&draft, &path).map_err(refused)?;
+    }
+    Ok(storage)
+}
+
+/// The genesis of the chain in `folder`; `None` if the folder holds no chain.
+///
+/// # Errors
+/// When the file cannot be read, or is no genesis file.
+pub fn stored_genesis(folder: &Path) -> Result<Option<Genesis>, StorageError> {
+    let path = folder.join(GENESIS_FILE);
+    match fs::read(&path) {
+        Ok(json) => match genesis::parse(&json) {
+            Ok(genesis) => Ok(Some(genesis)),
+            Err(error) => Err(StorageError::Corrupt { path, reason: error.to_string() }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(StorageError::Io { operation: "read", path, source }),
+    }
+}

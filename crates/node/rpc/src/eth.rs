@@ -1,0 +1,36 @@
+//! The `eth` namespace.
+
+pub(crate) mod blocks;
+mod calls;
+mod fees;
+mod filters;
+mod node;
+mod state;
+mod submit;
+mod subscribe;
+mod transactions;
+
+pub(crate) use calls::{call_error, target as call_target};
+pub(crate) use fees::TipCache;
+pub(crate) use transactions::{raw as raw_transaction, rpc_pooled};
+
+use crate::{Context, RpcChain, register::Registrar};
+use jsonrpsee::{Methods, core::RegisterMethodError};
+use std::sync::Arc;
+
+/// All methods of the namespace.
+pub(crate) fn methods<C: RpcChain>(
+    context: &Arc<Context<C>>,
+) -> Result<Methods, RegisterMethodError> {
+    let mut registrar = Registrar::new(context);
+    node::register(&mut registrar);
+    blocks::register(&mut registrar);
+    transactions::register(&mut registrar);
+    state::register(&mut registrar);
+    fees::register(&mut registrar);
+    calls::register(&mut registrar);
+    submit::register(&mut registrar);
+    filters::register(&mut registrar);
+    subscribe::register(&mut registrar);
+    registrar.finish()
+}

@@ -1,0 +1,219 @@
+//! Subscriptions.
+
+use crate::{
+    Args, Context, RpcChain, RpcError, RpcResult,
+    eth::{node::syncing, transactions::rpc_pooled},
+    feed::ChainEvent,
+    logs::{block_logs, check_size},
+    register::Registrar,
+};
+use alloy_rpc_types_eth::{Filter, Log};
+use jsonrpsee::{
+    core::{
+        SubscriptionError,
+        server::{PendingSubscriptionSink, SubscriptionSink, TrySendError},
+    },
+    types::Params,
+};
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
+
+pub(super) fn register<C: RpcChain>(registrar: &mut Registrar<C>) {
+    let added = registrar.module().register_subscription(
+        "eth_subscribe",
+        "eth_subscription",
+        "eth_unsubscribe",
+        |params, pending, context, _| subscribe(params, pending, context),
+    );
+    let error = added.err();
+    registrar.note(error);
+}
+
+/// What a client subscribes to.
+#[derive(Debug)]
+enum Topic {
+    NewHeads,
+    Logs(Box<Filter>),
+    PendingTransactions { full: bool },
+    Syncing,
+}
+
+fn parse(params: &Params<'_>) -> RpcResult<Topic> {
+    let mut args = Args::new(params)?;
+    let name: String = args.required()?;
+    let topic = match name.as_str() {
+        "newHeads" => Topic::NewHeads,
+        "logs" => {
+            let filter: Filter = args.optional()?.unwrap_or_default();
+            check_size(&filter)?;
+            Topic::Logs(Box::new(filter))
+        }
+        "newPendingTransactions" => {
+            Topic::PendingTransactions { full: args.optional()?.unwrap_or(false) }
+        }
+        "syncing" => Topic::Syncing,
+        _ => {
+            let name: String = name.chars().take(64).collect();
+            return Err(RpcError::invalid(format!("no {name:?} subscription in eth namespace")));
+        }
+    };
+    args.optional::<Value>()?;
+    Ok(topic)
+}
+
+/// Counts a subscription for as long as it lives.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        metrics::gauge!("lockstep_rpc_subscriptions").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("lockstep_rpc_subscriptions").decrement(1.0);
+    }
+}
+
+/// Why a subscription ended before the client wanted it to.
+type Ended = Result<(), SubscriptionError>;
+
+async fn subscribe<C: RpcChain>(
+    params: Params<'static>,
+    pending: PendingSubscriptionSink,
+    context: Arc<Context<C>>,
+) -> Ended {
+    let topic = match parse(&params) {
+        Ok(topic) => topic,
+        Err(error) => {
+            pending.reject(error).await;
+            return Ok(());
+        }
+    };
+    drop(params);
+    // Whatever happens after the client has its answer is told, so listening begins before.
+    match topic {
+        Topic::PendingTransactions { full } => {
+            let events = context.pool.subscribe();
+            let Ok(sink) = pending.accept().await else { return Ok(()) };
+            pending_transactions(&context, events, sink, full).await
+        }
+        topic => {
+            let events = context.feed.subscribe();
+            let Ok(sink) = pending.accept().await else { return Ok(()) };
+            chain_events(&context, events, sink, &topic).await
+        }
+    }
+}
+
+/// Sends a message, or ends the subscription: a client that does not read must not cost memory.
+fn send(sink: &mut SubscriptionSink, message: Box<RawValue>) -> Result<bool, SubscriptionError> {
+    match sink.try_send(message) {
+        Ok(()) => Ok(true),
+        Err(TrySendError::Closed(_)) => Ok(false),
+        Err(TrySendError::Full(_)) => {
+            metrics::counter!("lockstep_rpc_slow_clients").increment(1);
+            Err("the client does not read fast enough; the subscription was closed".into())
+        }
+    }
+}
+
+fn send_json(
+    sink: &mut SubscriptionSink,
+    message: &impl Serialize,
+) -> Result<bool, SubscriptionError> {
+    let json = serde_json::value::to_raw_value(message)?;
+    send(sink, json)
+}
+
+async fn chain_events<C: RpcChain>(
+    context: &Arc<Context<C>>,
+    mut events: crate::feed::Events<C>,
+    mut sink: SubscriptionSink,
+    topic: &Topic,
+) -> Ended {
+    let _counted = Counted::new();
+    let mut is_syncing = Value::Bool(false);
+    loop {
+        let event = tokio::select! {
+            () = sink.closed() => return Ok(()),
+            event = events.next() => event?,
+        };
+        let is_open = match topic {
+            Topic::NewHeads => {
+                let mut heads = event.heads.iter();
+                heads.try_fold(true, |open, head| {
+                    if open { send(&mut sink, head.clone()) } else { Ok(false) }
+                })?
+            }
+            Topic::Logs(filter) => send_logs(&mut sink, filter, &event)?,
+            Topic::Syncing => {
+                let status = syncing(context);
+                let changed = status.is_boolean() != is_syncing.is_boolean();
+                is_syncing = status;
+                !changed || send_json(&mut sink, &is_syncing)?
+            }
+            Topic::PendingTransactions { .. } => true,
+        };
+        if !is_open {
+            return Ok(());
+        }
+    }
+}
+
+/// Takes back the logs of blocks that left the chain, the newest block first, and tells those of
+/// the blocks that took their place.
+fn send_logs<C: RpcChain>(
+    sink: &mut SubscriptionSink,
+    filter: &Filter,
+    event: &ChainEvent<C>,
+) -> Result<bool, SubscriptionError> {
+    let dropped = event.update.dropped().iter().rev().map(|block| (block, true));
+    let committed = event.update.committed().iter().map(|block| (block, false));
+    for (block, removed) in dropped.chain(committed) {
+        if !filter.matches_bloom(block.block.block.header.logs_bloom) {
+            continue;
+        }
+        let mut logs: Vec<Log> = Vec::new();
+        block_logs(filter, &block.block, &block.receipts, removed, usize::MAX, &mut logs)?;
+        for log in &logs {
+            if !send_json(sink, log)? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+async fn pending_transactions<C: RpcChain>(
+    context: &Arc<Context<C>>,
+    mut events: tokio::sync::broadcast::Receiver<Arc<lockstep_pool::PoolTransaction<C>>>,
+    mut sink: SubscriptionSink,
+    full: bool,
+) -> Ended {
+    let _counted = Counted::new();
+    loop {
+        let transaction = tokio::select! {
+            () = sink.closed() => return Ok(()),
+            event = events.recv() => match event {
+                Ok(transaction) => transaction,
+                Err(RecvError::Lagged(missed)) => {
+                    return Err(format!("the subscription fell behind by {missed} transactions").into());
+                }
+                Err(RecvError::Closed) => return Ok(()),
+            },
+        };
+        let is_open = if full {
+            send_json(&mut sink, &rpc_pooled(context.view.chain(), &transaction))?
+        } else {
+            send_json(&mut sink, &transaction.hash)?
+        };
+        if !is_open {
+            return Ok(());
+        }
+    }
+}

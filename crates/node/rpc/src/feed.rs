@@ -1,0 +1,128 @@
+//! What happens on the chain, told to all subscribers at once.
+
+use crate::{Context, RpcChain};
+use alloy_consensus::Header;
+use alloy_primitives::Sealed;
+use lockstep_engine::ChainUpdate;
+use serde_json::value::RawValue;
+use std::sync::{Arc, Weak};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+/// How many changes of the chain wait for a subscriber. One that is further behind is closed.
+const MAX_WAITING_EVENTS: usize = 1_024;
+
+/// A change of the chain, shared by all subscribers.
+#[derive(Debug)]
+pub(crate) struct ChainEvent<C: RpcChain> {
+    pub(crate) update: ChainUpdate<C>,
+    /// The new heads in JSON, oldest first: written once for all subscribers.
+    pub(crate) heads: Vec<Box<RawValue>>,
+}
+
+/// Hands changes of the chain to subscribers.
+#[derive(Debug)]
+pub(crate) struct Feed<C: RpcChain> {
+    /// `None` says that changes were missed, and a subscriber cannot know what it did not see.
+    sender: broadcast::Sender<Option<Arc<ChainEvent<C>>>>,
+}
+
+/// Receives changes of the chain.
+#[derive(Debug)]
+pub(crate) struct Events<C: RpcChain> {
+    receiver: broadcast::Receiver<Option<Arc<ChainEvent<C>>>>,
+}
+
+/// Why no further change comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FeedEnd {
+    /// The node stops.
+    #[error("the node is shutting down")]
+    Closed,
+    /// Changes were missed.
+    #[error("the subscription fell behind and missed changes of the chain; subscribe again")]
+    Missed,
+}
+
+impl<C: RpcChain> Feed<C> {
+    pub(crate) fn new() -> Self {
+        Self { sender: broadcast::Sender::new(MAX_WAITING_EVENTS) }
+    }
+
+    pub(crate) fn subscribe(&self) -> Events<C> {
+        Events { receiver: self.sender.subscribe() }
+    }
+
+    fn publish(&self, update: ChainUpdate<C>) {
+        if self.sender.receiver_count() == 0 {
+            return;
+        }
+        let heads = update.committed().iter().filter_map(|block| {
+            let header = rpc_header(block.block.sealed_header());
+            serde_json::value::to_raw_value(&header).ok()
+        });
+        let heads = heads.collect();
+        // Without a receiver nobody wants to know.
+        let _ = self.sender.send(Some(Arc::new(ChainEvent { update, heads })));
+    }
+}
+
+impl<C: RpcChain> Events<C> {
+    /// The next change.
+    pub(crate) async fn next(&mut self) -> Result<Arc<ChainEvent<C>>, FeedEnd> {
+        match self.receiver.recv().await {
+            Ok(Some(event)) => Ok(event),
+            Ok(None) | Err(RecvError::Lagged(_)) => Err(FeedEnd::Missed),
+            Err(RecvError::Closed) => Err(FeedEnd::Closed),
+        }
+    }
+}
+
+/// A header as subscribers get it.
+pub(crate) fn rpc_header(header: Sealed<Header>) -> alloy_rpc_types_eth::Header {
+    alloy_rpc_types_eth::Header::from_sealed(header)
+}
+
+/// Forwards changes of the chain until the context is dropped.
+pub(crate) fn follow_chain<C: RpcChain>(context: &Arc<Context<C>>) {
+    let mut updates = context.view.subscribe();
+    let context: Weak<Context<C>> = Arc::downgrade(context);
+    tokio::spawn(async move {
+        loop {
+            let received = updates.recv().await;
+            let Some(context) = context.upgrade() else { break };
+            context.forget_current();
+            match received {
+                Ok(update) => {
+                    context.filters.remember_dropped(update.dropped());
+                    context.feed.publish(update);
+                }
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(
+                        target: "lockstep_rpc",
+                        missed,
+                        "subscriptions were closed: changes of the chain came too fast"
+                    );
+                    let _ = context.feed.sender.send(None);
+                }
+                Err(RecvError::Closed) => break,
+            }
+        }
+    });
+}
+
+/// Remembers transactions that enter the pool for the filters that are polled.
+pub(crate) fn follow_pool<C: RpcChain>(context: &Arc<Context<C>>) {
+    let mut events = context.pool.subscribe();
+    let context: Weak<Context<C>> = Arc::downgrade(context);
+    tokio::spawn(async move {
+        loop {
+            let received = events.recv().await;
+            let Some(context) = context.upgrade() else { break };
+            match received {
+                Ok(transaction) => context.filters.remember_pending(&transaction),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => break,
+            }
+        }
+    });
+}

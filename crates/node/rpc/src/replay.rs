@@ -1,0 +1,70 @@
+//! Blocks that are run again to see what they did.
+
+use crate::{
+    Context, RpcChain, RpcError, RpcResult,
+    context::{Current, block_of, locate},
+    settings::Limits,
+};
+use alloy_eips::BlockId;
+use alloy_primitives::B256;
+use lockstep_inspect::{InspectError, Limits as InspectLimits, ReplayBlock};
+use lockstep_storage::{RecoveredBlock, State};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// A block with the state that it runs on.
+pub(crate) struct Replayable<C: RpcChain> {
+    pub(crate) block: Arc<RecoveredBlock<C>>,
+    pub(crate) parent_state: Arc<dyn State>,
+}
+
+impl<C: RpcChain> Replayable<C> {
+    /// The block that a request named; `None` if it is not known.
+    pub(crate) fn find(now: &Current<C>, id: BlockId) -> RpcResult<Option<Self>> {
+        let Some(located) = locate(&now.snapshot, id)? else { return Ok(None) };
+        let Some(block) = block_of(&now.snapshot, located)? else { return Ok(None) };
+        Self::new(now, block).map(Some)
+    }
+
+    /// The block of a transaction, and its position; `None` if it is not known.
+    pub(crate) fn find_transaction(
+        now: &Current<C>,
+        hash: &B256,
+    ) -> RpcResult<Option<(Self, usize)>> {
+        let Some((block, index)) = now.snapshot.transaction(hash)? else { return Ok(None) };
+        Ok(Some((Self::new(now, block)?, index)))
+    }
+
+    /// A block on the state of its parent.
+    pub(crate) fn new(now: &Current<C>, block: Arc<RecoveredBlock<C>>) -> RpcResult<Self> {
+        if block.number() == 0 {
+            return Err(RpcError::refused(InspectError::Genesis.to_string()));
+        }
+        let parent_state = now.snapshot.state_by_hash(&block.parent_hash())?;
+        Ok(Self { block, parent_state })
+    }
+
+    /// The block as the tracers take it.
+    pub(crate) fn replay(&self) -> ReplayBlock<'_, C> {
+        ReplayBlock {
+            block: self.block.block.inner(),
+            hash: self.block.hash(),
+            senders: &self.block.senders,
+        }
+    }
+}
+
+/// Runs something under the limits of traces.
+///
+/// `wanted` is the time that the client grants; it cannot exceed the operator's limit.
+pub(crate) fn limited<C: RpcChain, T>(
+    context: &Context<C>,
+    wanted: Option<Duration>,
+    run: impl FnOnce(&InspectLimits<'_>) -> Result<T, InspectError>,
+) -> RpcResult<T> {
+    let Limits { call_gas, trace_timeout, .. } = context.settings.limits;
+    let end = Instant::now() + wanted.map_or(trace_timeout, |wanted| wanted.min(trace_timeout));
+    let stop = move || Instant::now() >= end;
+    let limits = InspectLimits { gas_cap: call_gas, stop: Some(&stop), ..InspectLimits::DEFAULT };
+    run(&limits).map_err(crate::eth::call_error)
+}
