@@ -1,6 +1,6 @@
 //! `lockstep conformance`: run official fixtures and report.
 
-use crate::progress;
+use crate::{progress, transcripts};
 use clap::Args as ClapArgs;
 use core::num::NonZeroUsize;
 use eyre::{Context, Result, ensure};
@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Directories, .json files, or .tar and .tar.zst archives of fixtures.
     #[arg(required = true, value_name = "DIR")]
     paths: Vec<PathBuf>,
+    /// The paths hold JSON-RPC transcripts with their chain; replay them against a node.
+    #[arg(long)]
+    rpc: bool,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -37,6 +40,9 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     for path in &args.paths {
         ensure!(path.exists(), "{} does not exist", path.display());
     }
+    if args.rpc {
+        return run_transcripts(args, filter.as_ref());
+    }
     let options =
         Options { jobs: args.jobs.unwrap_or_else(all_cores), filter, limits: Limits::default() };
     let sizes = args.paths.iter().map(|path| source::size_on_disk(path, &options.limits));
@@ -49,10 +55,26 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         ));
     });
     bar.finish_and_clear();
+    tell(args, &report)
+}
+
+/// Replays the transcripts of each path against a node of their chain.
+fn run_transcripts(args: &Args, filter: Option<&Regex>) -> Result<bool> {
+    let mut success = true;
+    for path in &args.paths {
+        let report = transcripts::run(path, filter, !args.json)
+            .wrap_err_with(|| path.display().to_string())?;
+        success &= tell(args, &report)?;
+    }
+    Ok(success)
+}
+
+/// Prints a report; whether it has no failure.
+fn tell(args: &Args, report: &Report) -> Result<bool> {
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        println!("{}", serde_json::to_string_pretty(report)?);
     } else {
-        print(&report);
+        print(report);
     }
     Ok(report.is_success())
 }

@@ -4,10 +4,12 @@ mod chain;
 mod conformance;
 mod db;
 mod dev;
+mod import;
 mod node;
 mod progress;
 mod replay;
 mod service;
+mod transcripts;
 
 use alloy_consensus as _;
 use alloy_primitives as _;
@@ -31,6 +33,8 @@ enum Command {
     Db(db::Args),
     /// Run a development network: an L1 with its beacon chain, and a rollup.
     Dev(dev::Args),
+    /// Execute the blocks of a file onto a chain.
+    Import(import::Args),
     /// Run an L1 node under a consensus client.
     Node(node::Args),
     /// Execute real blocks, check what their headers commit to, and measure.
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Db(args) => db::run(&args),
         Command::Dev(args) => dev::run(args),
+        Command::Import(args) => import::run(&args),
         Command::Node(args) => node::run(args),
         Command::Replay(args) => replay::run(&args),
     };

@@ -264,10 +264,7 @@ impl<C: Chain> ChainSnapshot<C> {
     ///
     /// # Errors
     /// When storage cannot be read.
-    pub fn transaction(
-        &self,
-        hash: &B256,
-    ) -> Result<Option<FoundTransaction<C>>, StorageError> {
+    pub fn transaction(&self, hash: &B256) -> Result<Option<FoundTransaction<C>>, StorageError> {
         for block in self.canonical.blocks.iter().rev() {
             if let Some(index) = block.transaction_index(hash) {
                 return Ok(Some((block.block.clone(), index)));

@@ -83,7 +83,8 @@ pub trait Storage<C: Chain>: Debug + Send + Sync + 'static {
     /// When the operating system refuses; the entry must then not be acknowledged.
     fn log(&self, entry: &LogEntry<C>) -> Result<(), StorageError>;
 
-    /// What was logged in earlier lives of the process and is not persisted, oldest first. An
+    /// What was logged in earlier lives of the process and is not persisted, oldest first; there
+    /// may be some that is. An
     /// entry that was cut off by the end of the process is not among it: it was never
     /// acknowledged.
     ///
