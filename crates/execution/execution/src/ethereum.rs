@@ -61,6 +61,7 @@ const fn block_reward(fork: EthereumHardfork) -> u128 {
 
 impl Execute for Ethereum {
     type EvmFactory = EthereumEvmFactory;
+    type Commitment = lockstep_trie::StateTrie;
 
     fn evm_factory(&self, header: &Header) -> EthereumEvmFactory {
         let net_gas_metering = self.fork(header) == EthereumHardfork::Constantinople;

@@ -1,7 +1,7 @@
 //! What a chain adds to its definition so that its blocks can execute.
 
 use crate::{
-    BlockState, ExecutionError, StateReader,
+    BlockState, ExecutionError, StateCommitment, StateReader,
     executor::{BlockParts, Progress},
     instructions::{install_extcodehash, install_net_gas_metering},
 };
@@ -38,6 +38,8 @@ pub type EvmEnvOf<C> = EvmEnv<
 pub trait Execute: Chain {
     /// Makes the EVM: opcodes, precompiles, transaction rules.
     type EvmFactory: EvmFactory;
+    /// What the headers' `stateRoot` is; Ethereum's is [`StateTrie`](lockstep_trie::StateTrie).
+    type Commitment: StateCommitment;
 
     /// The factory of the EVM for the block with this header.
     fn evm_factory(&self, header: &Self::Header) -> Self::EvmFactory;

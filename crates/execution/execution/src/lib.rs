@@ -37,6 +37,7 @@ extern crate alloc;
 extern crate std;
 
 mod changes;
+mod commitment;
 mod error;
 mod ethereum;
 mod evm;
@@ -52,6 +53,7 @@ mod transaction;
 mod validate;
 
 pub use changes::{AccountChange, SlotChange, StateChanges};
+pub use commitment::{DiffHash, StateCommitment, genesis_root};
 pub use error::ExecutionError;
 pub use evm::{EthereumEvmFactory, EvmEnvOf, Execute, RollupEvmFactory};
 pub use executor::{

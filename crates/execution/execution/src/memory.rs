@@ -1,6 +1,9 @@
 //! A plain in-memory state.
 
-use crate::{StateChanges, StateReader};
+use crate::{
+    StateChanges, StateReader,
+    changes::{AccountChange, ChainedSlot, NO_SLOT, SlotChange},
+};
 use alloy_genesis::Genesis;
 use alloy_primitives::{
     Address, B256, KECCAK256_EMPTY, U256,
@@ -118,7 +121,31 @@ impl MemoryState {
         self.codes.extend(changes.codes().iter().cloned());
     }
 
-    /// The state root, computed from scratch.
+    /// What changes when this state comes into being from nothing.
+    pub fn as_changes(&self) -> StateChanges {
+        let mut changes = StateChanges::default();
+        for (address, account) in &self.accounts {
+            let mut first_slot = NO_SLOT;
+            for (slot, value) in &account.storage {
+                let change = SlotChange { slot: *slot, before: U256::ZERO, after: *value };
+                changes.slots.push(ChainedSlot { change, next: first_slot });
+                first_slot = (changes.slots.len() - 1) as u32;
+            }
+            changes.accounts.push(AccountChange {
+                address: *address,
+                after: Some(account.info.clone()),
+                before: None,
+                is_written: true,
+                existed: false,
+                storage_cleared: false,
+                first_slot,
+            });
+        }
+        changes.codes = self.codes.iter().map(|(hash, code)| (*hash, code.clone())).collect();
+        changes
+    }
+
+    /// The root of Ethereum's state trie, computed from scratch.
     pub fn state_root(&self) -> B256 {
         lockstep_trie::state_root(self.accounts.iter().map(|(address, account)| {
             let AccountInfo { nonce, balance, code_hash, .. } = account.info;

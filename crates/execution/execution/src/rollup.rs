@@ -52,6 +52,7 @@ const fn spec_id(fork: OpHardfork) -> OpSpecId {
 
 impl Execute for Rollup {
     type EvmFactory = RollupEvmFactory;
+    type Commitment = lockstep_trie::StateTrie;
 
     fn evm_factory(&self, _: &Header) -> RollupEvmFactory {
         RollupEvmFactory

@@ -89,7 +89,7 @@ async fn measure(url: &str, seconds: u64, connections: usize) -> Result<Vec<Meas
         [("eth_call", hashing), ("eth_getBalance", json!([rich, "latest"])), ("eth_getLogs", logs)];
     let mut all = Vec::new();
     for (method, params) in repeated {
-        let body = Arc::new(vec![body(method, params)]);
+        let body = Arc::new(vec![body(method, &params)]);
         all.push(run(url, &authority, method, body, seconds, connections).await?);
     }
     // It may not know the method, and then makes blocks as it likes.
@@ -102,7 +102,7 @@ async fn measure(url: &str, seconds: u64, connections: usize) -> Result<Vec<Meas
         for offset in 0..SENT_PER_SECOND * seconds / KEYS.len() as u64 {
             let to = TxKind::Call(signer.address());
             let raw = signed(&signer, chain_id, nonce + offset, to, Bytes::new())?;
-            sent.push((offset, body("eth_sendRawTransaction", json!([raw]))));
+            sent.push((offset, body("eth_sendRawTransaction", &json!([raw]))));
         }
     }
     // Nonces in order, senders in turn.
@@ -156,7 +156,7 @@ fn signed(
     Ok(envelope.encoded_2718().into())
 }
 
-fn body(method: &str, params: Value) -> Vec<u8> {
+fn body(method: &str, params: &Value) -> Vec<u8> {
     let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     request.to_string().into_bytes()
 }
@@ -261,10 +261,10 @@ impl Client {
     }
 
     async fn call(&mut self, method: &str, params: Value) -> Result<Value> {
-        let answer: Value = serde_json::from_slice(&self.post(&body(method, params)).await?)?;
+        let mut answer: Value = serde_json::from_slice(&self.post(&body(method, &params)).await?)?;
         match answer.get("error") {
             Some(error) => Err(format!("{method}: {error}").into()),
-            None => Ok(answer["result"].clone()),
+            None => Ok(answer.get_mut("result").map(Value::take).unwrap_or_default()),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! What an operator may set.
 
-use alloy_primitives::U256;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The bounds of what one client may ask for, and of what all clients together may.
@@ -45,9 +44,6 @@ pub struct Limits {
     pub slots: usize,
     /// How far behind the head a proof may be asked for: older tries must be rebuilt first.
     pub proof_blocks: u64,
-    /// A transaction whose gas price times gas limit exceeds this many wei is refused
-    /// (go-ethereum's `rpc.txfeecap`); zero for no limit.
-    pub transaction_fee_wei: U256,
 }
 
 impl Default for Limits {
@@ -73,7 +69,6 @@ impl Default for Limits {
             fee_history_blocks: 1_024,
             slots: 1_024,
             proof_blocks: 100_000,
-            transaction_fee_wei: U256::from(1_000_000_000_000_000_000_u128),
         }
     }
 }

@@ -1,5 +1,12 @@
 //! Methods on a chain of our own: logs against a naive scan, reorgs, proofs, submission.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
 mod common;
 
 use alloy_primitives::{B256, Bytes, U256, keccak256};

@@ -1,5 +1,12 @@
 //! What the server does with clients that are wrong, slow, gone, or many.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
 mod common;
 
 use common::{

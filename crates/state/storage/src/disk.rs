@@ -24,7 +24,7 @@ use cache::Cache;
 use changes::ChangeSet;
 use lock::FolderLock;
 use lockstep_chain::Chain;
-use lockstep_execution::Bytecode;
+use lockstep_execution::{Bytecode, Execute};
 use log::Log;
 use parking_lot::Mutex;
 use snapshot::DiskSnapshot;
@@ -81,7 +81,7 @@ impl<C: Chain> DiskStorage<C> {
     }
 }
 
-impl<C: Chain> Storage<C> for DiskStorage<C> {
+impl<C: Execute> Storage<C> for DiskStorage<C> {
     fn snapshot(&self) -> Result<Arc<dyn Snapshot<C>>, StorageError> {
         Ok(Arc::new(self.disk_snapshot()?))
     }

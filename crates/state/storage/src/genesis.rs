@@ -2,10 +2,9 @@
 
 use crate::{StorageError, TrieNodes, TrieNodesBuilder};
 use alloy_consensus::{BlockBody, BlockHeader};
-use alloy_primitives::{B256, Sealable, Sealed, keccak256};
+use alloy_primitives::{B256, Sealable, Sealed};
 use lockstep_chain::{Block, Chain};
-use lockstep_execution::MemoryState;
-use lockstep_trie::{NoSource, StateTrie};
+use lockstep_execution::{Execute, MemoryState, StateCommitment, genesis_root};
 
 /// The first block of a chain, and the state it begins with. Both kinds of storage are created
 /// from it.
@@ -16,7 +15,7 @@ pub struct GenesisBlock<C: Chain> {
     nodes: TrieNodes,
 }
 
-impl<C: Chain> GenesisBlock<C> {
+impl<C: Execute> GenesisBlock<C> {
     /// The block with this header and no transactions, and with an empty list of withdrawals where
     /// the header commits to one.
     ///
@@ -35,7 +34,7 @@ impl<C: Chain> GenesisBlock<C> {
     /// # Errors
     /// [`StorageError::GenesisState`] if the state's root is not the header's.
     pub fn from_block(block: Sealed<Block<C>>, state: MemoryState) -> Result<Self, StorageError> {
-        let (root, nodes) = nodes_of(&state)?;
+        let (root, nodes) = nodes_of::<C::Commitment>(&state)?;
         let expected = block.header.state_root();
         if root != expected {
             return Err(StorageError::GenesisState { root, expected });
@@ -43,6 +42,9 @@ impl<C: Chain> GenesisBlock<C> {
         Ok(Self { block, state, nodes })
     }
 
+}
+
+impl<C: Chain> GenesisBlock<C> {
     /// The block.
     pub const fn block(&self) -> &Sealed<Block<C>> {
         &self.block
@@ -60,19 +62,9 @@ impl<C: Chain> GenesisBlock<C> {
 }
 
 /// Root and nodes of a whole state.
-fn nodes_of(state: &MemoryState) -> Result<(B256, TrieNodes), StorageError> {
-    let mut trie = StateTrie::empty();
-    for (address, account) in state.accounts() {
-        let hashed = keccak256(address);
-        let info = &account.info;
-        trie.set_account(hashed, info.nonce, info.balance, info.code_hash);
-        for (slot, value) in &account.storage {
-            trie.set_slot(hashed, keccak256(slot.to_be_bytes::<32>()), *value);
-        }
-    }
+fn nodes_of<S: StateCommitment>(state: &MemoryState) -> Result<(B256, TrieNodes), StorageError> {
     let mut nodes = TrieNodesBuilder::default();
-    let root = trie
-        .commit(&NoSource, |path, hash, rlp| nodes.push(path, hash, rlp))
+    let root = genesis_root::<S>(state, |path, hash, rlp| nodes.push(path, hash, rlp))
         .map_err(|error| StorageError::Trie(error.to_string()))?;
     Ok((root, nodes.build()))
 }

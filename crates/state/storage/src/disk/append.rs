@@ -12,13 +12,12 @@ use crate::{
 use alloy_consensus::transaction::TxHashRef;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256, U256, keccak256};
-use lockstep_chain::Chain;
-use lockstep_execution::{AccountChange, AccountInfo, StateChanges};
+use lockstep_execution::{AccountChange, AccountInfo, Execute, StateChanges, StateCommitment};
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 /// Writes blocks and returns the new tip. Static files come first, then the one commit that makes
 /// them count.
-pub(super) fn append<C: Chain>(
+pub(super) fn append<C: Execute>(
     shared: &Shared,
     blocks: &[Arc<ExecutedBlock<C>>],
     fork_choice: ForkChoice,
@@ -76,7 +75,7 @@ pub(super) fn admit_commit(environment: &Environment, shared: &Shared) -> Result
         .map_err(|(_, source)| StorageError::Io { operation: "commit", path: path.into(), source })
 }
 
-fn write_block<C: Chain>(
+fn write_block<C: Execute>(
     tx: &Writer,
     executed: &ExecutedBlock<C>,
     parent_root: B256,
@@ -86,14 +85,16 @@ fn write_block<C: Chain>(
     let (number, hash) = (block.number(), block.hash());
     let mut state = StateWriter::new(tx);
     state.write(&executed.changes)?;
-    NodeWriter {
-        tx,
-        old_root: parent_root,
-        new_root: executed.state_root(),
-        written: &state.written,
-        cleared: &state.cleared,
+    if C::Commitment::is_trie() {
+        NodeWriter {
+            tx,
+            old_root: parent_root,
+            new_root: executed.state_root(),
+            written: &state.written,
+            cleared: &state.cleared,
+        }
+        .write(&executed.nodes)?;
     }
-    .write(&executed.nodes)?;
     let changes = ChangeSet::new(state.accounts, state.slots);
     for address in changes.accounts() {
         history::push(tx, Table::AccountHistory, address.as_slice(), number)?;

@@ -8,7 +8,7 @@ use super::{
     view::NodesOf,
 };
 use crate::{
-    ForkChoice, StorageError,
+    ForkChoice, StorageError, TrieNodes,
     db::{BlockRow, NodeWriter, Position, Table, Writer, history, slot_key},
     files::Kind,
 };
@@ -16,11 +16,12 @@ use alloy_consensus::transaction::TxHashRef;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{B256, keccak256, map::B256Set};
 use lockstep_chain::Chain;
+use lockstep_execution::{Execute, StateCommitment};
 use std::sync::atomic::Ordering;
 
 /// Takes back every block above `number`. One commit makes the blocks go; then the static files are
 /// cut.
-pub(super) fn unwind<C: Chain>(shared: &Shared, number: u64) -> Result<(), StorageError> {
+pub(super) fn unwind<C: Execute>(shared: &Shared, number: u64) -> Result<(), StorageError> {
     let tx = shared.environment.write()?;
     let position = Position::read(&tx)?;
     let tip = position.tip.number;
@@ -42,7 +43,16 @@ pub(super) fn unwind<C: Chain>(shared: &Shared, number: u64) -> Result<(), Stora
         reversal.add(&changes);
         remove_block::<C>(shared, &tx, taken, &row)?;
     }
-    restore(&tx, &reversal, number, newest.state_root, kept.state_root)?;
+    // From the nodes of the newest state, so before anything is written.
+    let tries = if C::Commitment::is_trie() {
+        Some(Tries::computed(&tx, &reversal, number, newest.state_root, kept.state_root)?)
+    } else {
+        None
+    };
+    let touched = restore(&tx, &reversal, number)?;
+    if let Some(tries) = tries {
+        tries.write(&tx, touched)?;
+    }
     let new = Position {
         tip: BlockNumHash::new(number, kept.hash),
         fork_choice: fork_choice_after(&tx, position.fork_choice, kept.hash)?,
@@ -84,53 +94,79 @@ fn remove_block<C: Chain>(
     tx.delete(Table::Blocks, &number.to_be_bytes())
 }
 
+/// The hashed addresses of accounts that a restoration concerns.
+struct Touched {
+    /// They do not exist any more.
+    cleared: Vec<B256>,
+    /// Some of their slots have other values.
+    written: Vec<B256>,
+}
+
 /// Makes the state after block `number` the newest one.
-fn restore(
-    tx: &Writer,
-    reversal: &Reversal,
-    number: u64,
-    newest_root: B256,
-    root: B256,
-) -> Result<(), StorageError> {
-    // From the nodes of the newest state, so before anything is written.
-    let (computed, nodes) = reversal.nodes(newest_root, &NodesOf(tx))?;
-    if computed != root {
-        let reason = format!("the state after block {number} has root {computed}, expected {root}");
-        return Err(StorageError::Trie(reason));
-    }
-    let mut cleared = Vec::new();
+fn restore(tx: &Writer, reversal: &Reversal, number: u64) -> Result<Touched, StorageError> {
+    let mut touched = Touched { cleared: Vec::new(), written: Vec::new() };
     for (address, before) in &reversal.accounts {
         let hashed = keccak256(address);
         put_account(tx, address, &hashed, before.as_ref())?;
         history::pop_above(tx, Table::AccountHistory, address.as_slice(), number)?;
         if before.is_none() {
-            cleared.push(hashed);
+            touched.cleared.push(hashed);
         }
     }
-    let mut written = Vec::new();
     for ((address, slot), before) in &reversal.slots {
         let hashed = keccak256(address);
         put_slot(tx, address, &hashed, slot, before)?;
         let subject = slot_key(address.as_slice(), slot);
         history::pop_above(tx, Table::StorageHistory, &subject, number)?;
-        if written.last() != Some(&hashed) {
-            written.push(hashed);
+        if touched.written.last() != Some(&hashed) {
+            touched.written.push(hashed);
         }
     }
-    // Slots may have come back to what they were, and then their storage has no new root.
-    let rooted: B256Set = nodes
-        .iter()
-        .filter(|(at, ..)| at.path.is_empty())
-        .filter_map(|(at, ..)| at.owner)
-        .collect();
-    let mut emptied = Vec::new();
-    for owner in written {
-        if !rooted.contains(&owner) && !has_slots(tx, &owner)? {
-            emptied.push(owner);
+    Ok(touched)
+}
+
+/// The nodes by which the tries of an older state differ from those of the newest.
+struct Tries {
+    nodes: TrieNodes,
+    newest_root: B256,
+    root: B256,
+}
+
+impl Tries {
+    fn computed(
+        tx: &Writer,
+        reversal: &Reversal,
+        number: u64,
+        newest_root: B256,
+        root: B256,
+    ) -> Result<Self, StorageError> {
+        let (computed, nodes) = reversal.nodes(newest_root, &NodesOf(tx))?;
+        if computed != root {
+            let reason =
+                format!("the state after block {number} has root {computed}, expected {root}");
+            return Err(StorageError::Trie(reason));
         }
+        Ok(Self { nodes, newest_root, root })
     }
-    NodeWriter { tx, old_root: newest_root, new_root: root, written: &emptied, cleared: &cleared }
-        .write(&nodes)
+
+    /// Makes them the newest, once the slots were written.
+    fn write(self, tx: &Writer, touched: Touched) -> Result<(), StorageError> {
+        let Self { nodes, newest_root: old_root, root: new_root } = self;
+        // Slots may have come back to what they were, and then their storage has no new root.
+        let rooted: B256Set = nodes
+            .iter()
+            .filter(|(at, ..)| at.path.is_empty())
+            .filter_map(|(at, ..)| at.owner)
+            .collect();
+        let mut emptied = Vec::new();
+        for owner in touched.written {
+            if !rooted.contains(&owner) && !has_slots(tx, &owner)? {
+                emptied.push(owner);
+            }
+        }
+        let (written, cleared) = (&emptied, &touched.cleared);
+        NodeWriter { tx, old_root, new_root, written, cleared }.write(&nodes)
+    }
 }
 
 fn has_slots(tx: &Writer, owner: &B256) -> Result<bool, StorageError> {
