@@ -5,9 +5,10 @@ use alloy_genesis::Genesis;
 use clap::{Args as ClapArgs, Subcommand};
 use eyre::{Context, Result, ensure};
 use lockstep_chain::{Chain, Rollup};
+use lockstep_execution::Execute;
 use lockstep_node::stored_genesis;
 use lockstep_storage::{
-    CheckOptions, CheckReport, DiskStorage, Options, Storage, StorageError, StorageStats,
+    CheckOptions, CheckReport, DiskStorage, Options, Problem, Storage, StorageError, StorageStats,
 };
 use serde::Serialize;
 use std::{
@@ -106,11 +107,16 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 trait Task {
     type Outcome: Serialize;
 
-    fn run<C: Chain>(
+    fn run<C: Execute>(
         &self,
         chain: &C,
         storage: &DiskStorage<C>,
     ) -> Result<Self::Outcome, StorageError>;
+
+    /// What it means that a chain is too damaged to be opened; `None` if it is an error.
+    fn damaged(&self, _: Problem) -> Option<Self::Outcome> {
+        None
+    }
 }
 
 struct Check {
@@ -121,7 +127,7 @@ struct Check {
 impl Task for Check {
     type Outcome = CheckReport;
 
-    fn run<C: Chain>(
+    fn run<C: Execute>(
         &self,
         chain: &C,
         storage: &DiskStorage<C>,
@@ -136,6 +142,10 @@ impl Task for Check {
         bar.finish_and_clear();
         report
     }
+
+    fn damaged(&self, problem: Problem) -> Option<CheckReport> {
+        Some(CheckReport { problems: vec![problem], problem_count: 1, ..Default::default() })
+    }
 }
 
 struct Stats;
@@ -143,7 +153,7 @@ struct Stats;
 impl Task for Stats {
     type Outcome = StorageStats;
 
-    fn run<C: Chain>(&self, _: &C, storage: &DiskStorage<C>) -> Result<StorageStats, StorageError> {
+    fn run<C: Execute>(&self, _: &C, storage: &DiskStorage<C>) -> Result<StorageStats, StorageError> {
         storage.stats()
     }
 }
@@ -155,7 +165,7 @@ struct Unwind {
 impl Task for Unwind {
     type Outcome = Unwound;
 
-    fn run<C: Chain>(&self, _: &C, storage: &DiskStorage<C>) -> Result<Unwound, StorageError> {
+    fn run<C: Execute>(&self, _: &C, storage: &DiskStorage<C>) -> Result<Unwound, StorageError> {
         let from = storage.snapshot()?.tip().number;
         storage.unwind(self.to)?;
         Ok(Unwound { from, to: self.to })
@@ -183,8 +193,16 @@ fn on_each<T: Task>(target: &Target, task: &T) -> Result<Vec<Answer<T::Outcome>>
     Ok(answers)
 }
 
-fn open_and_run<C: Chain, T: Task>(task: &T, chain: &C, folder: &Path) -> Result<T::Outcome> {
-    let storage = DiskStorage::open_existing(folder, Options::default())?;
+fn open_and_run<C: Execute, T: Task>(task: &T, chain: &C, folder: &Path) -> Result<T::Outcome> {
+    let storage = match DiskStorage::open_existing(folder, Options::default()) {
+        Err(StorageError::Corrupt { path, reason }) => {
+            let problem =
+                Problem { place: path.display().to_string(), reason: reason.clone() };
+            let outcome = task.damaged(problem);
+            return outcome.ok_or_else(|| StorageError::Corrupt { path, reason }.into());
+        }
+        opened => opened?,
+    };
     Ok(task.run(chain, &storage)?)
 }
 

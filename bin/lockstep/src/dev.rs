@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// Use the L1 at this URL instead of an embedded one.
     #[arg(long, value_name = "URL", requires = "l1_beacon")]
     l1: Option<String>,
-    /// The Beacon API of the L1 at `--l1`.
+    /// The Beacon API of the L1 at `--l1`: told to those who ask for it; nothing reads blobs yet.
     #[arg(long, value_name = "URL", requires = "l1")]
     l1_beacon: Option<String>,
     /// Print the genesis file of the L1 in geth's format, and exit. With `--datadir`, that of the
@@ -67,12 +67,14 @@ pub(crate) fn run(args: Args) -> Result<bool> {
     if args.print_genesis {
         return print_genesis(&args).map(|()| true);
     }
-    service::run(&args.service, |stop| serve(&args, stop))?;
-    Ok(true)
+    service::run(&args.service, |stop| serve(&args, stop))
 }
 
 async fn serve(args: &Args, stop: Stop) -> Result<()> {
-    let mut devnet = Devnet::start(config(args), Arc::new(SystemClock)).await?;
+    let mut devnet = tokio::select! {
+        started = Devnet::start(config(args), Arc::new(SystemClock)) => started?,
+        () = stop.wait() => return Ok(()),
+    };
     let ready = ready(args, &devnet);
     if args.json {
         print_event(&ready)?
@@ -84,11 +86,10 @@ async fn serve(args: &Args, stop: Stop) -> Result<()> {
         () = stop.wait() => Ok(()),
     };
     let stopped = devnet.shutdown().await;
-    if args.json {
-        print_event(&json!({ "event": "stopped" }))?;
-    }
+    let printed = if args.json { print_event(&json!({ "event": "stopped" })) } else { Ok(()) };
     failed?;
-    Ok(stopped?)
+    stopped?;
+    printed
 }
 
 impl Fork {
@@ -180,14 +181,18 @@ fn print_ready(ready: &Value) {
 
 fn print_genesis(args: &Args) -> Result<()> {
     ensure!(args.l1.is_none(), "--print-genesis is for the embedded L1, not for one at --l1");
-    let timestamp = match &args.datadir {
-        Some(folder) => lockstep_devnet::genesis_time(folder)?,
+    let stored = match &args.datadir {
+        Some(folder) => lockstep_devnet::stored_l1_genesis(folder)?,
         None => None,
     };
-    let timestamp = timestamp.unwrap_or_else(|| SystemClock.unix_time().as_secs());
-    let accounts = accounts(&args.mnemonic, args.accounts).wrap_err("--mnemonic")?;
-    let funded: Vec<_> = accounts.iter().map(|account| account.address).collect();
-    let genesis = l1_genesis(args.fork.hardfork(), timestamp, &funded);
+    let genesis = match stored {
+        Some(genesis) => genesis,
+        None => {
+            let accounts = accounts(&args.mnemonic, args.accounts).wrap_err("--mnemonic")?;
+            let funded: Vec<_> = accounts.iter().map(|account| account.address).collect();
+            l1_genesis(args.fork.hardfork(), SystemClock.unix_time().as_secs(), &funded)
+        }
+    };
     println!("{}", serde_json::to_string_pretty(&genesis)?);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What long-running commands share: the runtime, the clock, logs, metrics and the signal to stop.
 
 use clap::{Args as ClapArgs, ValueEnum};
-use eyre::{Context, Result};
+use eyre::{Context, Result, eyre};
 use lockstep_devnet::Clock;
 use lockstep_node::Metrics;
 use std::{
@@ -35,11 +35,12 @@ pub(crate) struct ServiceArgs {
     metrics_port: Option<u16>,
 }
 
-/// Runs a service until it is told to stop (SIGINT or SIGTERM) or ends by itself.
+/// Runs a service until it is told to stop (SIGINT or SIGTERM) or ends by itself; whether it ended as
+/// it was told. A second signal ends it as if it had been killed.
 pub(crate) fn run<F: Future<Output = Result<()>>>(
     args: &ServiceArgs,
     service: impl FnOnce(Stop) -> F,
-) -> Result<()> {
+) -> Result<bool> {
     let filter = EnvFilter::try_new(&args.log).wrap_err("--log")?;
     let logs = fmt::Subscriber::builder()
         .with_env_filter(filter)
@@ -52,19 +53,27 @@ pub(crate) fn run<F: Future<Output = Result<()>>>(
     Runtime::new().wrap_err("cannot start threads")?.block_on(async {
         let (send, receive) = watch::channel(false);
         let stop = Stop { stopping: receive };
+        // Ends with the second signal.
         let signals = tokio::spawn(async move {
-            if let Err(error) = signalled().await {
-                tracing::error!(target: "lockstep", %error, "cannot listen for signals; stopping");
+            for _ in 0..2 {
+                if let Err(error) = signalled().await {
+                    tracing::error!(target: "lockstep", %error, "cannot listen for signals; stopping");
+                }
+                // The service may have ended by itself.
+                let _ = send.send(true);
             }
-            // The service may have ended by itself.
-            let _ = send.send(true);
         });
         if let Some(port) = args.metrics_port {
             serve_metrics(port, stop.clone()).await?;
         }
-        let ended = service(stop).await;
-        signals.abort();
-        ended
+        let ended = tokio::select! {
+            ended = service(stop) => ended,
+            _ = signals => Err(eyre!("stopped by a second signal")),
+        };
+        if let Err(error) = &ended {
+            eprintln!("error: {error:#}");
+        }
+        Ok(ended.is_ok())
     })
 }
 

@@ -43,7 +43,7 @@ where
         } else {
             VERSION_PRAGUE
         };
-        match self.chain().envelope(version, &built) {
+        match built.envelope(self.chain(), version) {
             Some(EthereumEnvelope::V5(envelope)) => Ok(envelope.into()),
             Some(EthereumEnvelope::V4(envelope)) => Ok(envelope.into()),
             _ => Err(format!("the dev beacon drives Prague and later forks, not {fork}").into()),

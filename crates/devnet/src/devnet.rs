@@ -4,14 +4,14 @@ use crate::{
     Clock, DevAccount, DevnetConfig, EmbeddedL1, FolderError, L1Origins, L1Source, RemoteL1,
     RemoteL1Error, Sequencer, SequencerConfig, SequencerError, accounts,
     beacon::{
-        BeaconConfig, BeaconError, BeaconRunner, BeaconSpec, Control, DevBeacon, FAR_FUTURE_EPOCH,
+        BeaconConfig, BeaconError, BeaconRunner, BeaconSpec, Control, ControlError, DevBeacon, FAR_FUTURE_EPOCH,
         StoreOptions, serve_beacon_api,
     },
     clock::until,
     l1_genesis,
     rollup_node::RollupInfo,
     rollup_genesis,
-    settings::Identity,
+    settings::{Identity, L1_FOLDER},
     signer::DevSigner,
 };
 use alloy_eips::BlockNumHash;
@@ -31,6 +31,9 @@ use std::{
     time::Duration,
 };
 use tokio::{net::TcpListener, task, time};
+
+/// How often a busy beacon is told to stop.
+const STOP_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long a part waits after a failure that may pass.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -105,7 +108,11 @@ impl Devnet {
         let accounts = accounts(&config.mnemonic, config.accounts)?;
         let funded: Vec<Address> = accounts.iter().map(|account| account.address).collect();
         let signer = Arc::new(DevSigner::new(&accounts));
-        let identity = identity(&config, &*clock)?;
+        let identity = {
+            let (config, clock) = (config.clone(), clock.clone());
+            let asked = task::spawn_blocking(move || identity(&config, &*clock)).await;
+            asked.map_err(|panicked| DevnetError::L1(panicked.into()))??
+        };
         let identity = match &config.data_dir {
             Some(folder) => Identity::load_or_store(folder, identity)?,
             None => identity,
@@ -234,7 +241,7 @@ impl L1 {
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let beacon_address = listener.local_addr().map_err(refused)?;
 
-        let folder = config.data_dir.as_ref().map(|folder| folder.join("l1"));
+        let folder = config.data_dir.as_ref().map(|folder| folder.join(L1_FOLDER));
         let first_block = first.block().clone();
         let clock = clock.clone();
         let node = node_builder(chain, genesis, &first, folder.as_deref())?
@@ -266,11 +273,27 @@ async fn run_beacon(
     let stopping = node.clone();
     let stopped = async move { stopping.stopping().await };
     let api = serve_beacon_api(listener, runner.view(), Some(controls.clone()), stopped);
-    let running = task::spawn_blocking(move || runner.run());
-    let served = api.await.map_err(PartError::from);
-    // The beacon may have ended by itself.
-    let _ = controls.send(Control::Stop).await;
+    let mut running = task::spawn_blocking(move || runner.run());
+    let mut api = tokio::spawn(api);
+    let served = tokio::select! {
+        () = node.stopping() => Ok(()),
+        ended = &mut running => {
+            api.abort();
+            ended?;
+            return Err("the dev beacon has ended".into());
+        }
+        served = &mut api => match served {
+            Ok(served) => served.map_err(PartError::from),
+            Err(panicked) => Err(panicked.into()),
+        },
+    };
+    while let Err(ControlError::Busy) = controls.send(Control::Stop).await {
+        time::sleep(STOP_INTERVAL).await;
+    }
     running.await?;
+    if !api.is_finished() {
+        api.await??;
+    }
     served
 }
 
@@ -292,12 +315,20 @@ async fn sequence(
         }
         let (next, l1, info) = (sequencer.clone(), l1.clone(), info.clone());
         let made = task::spawn_blocking(move || {
-            let block = next.next_block()?;
-            info.update(&l1.heads().map_err(SequencerError::L1)?);
-            Ok::<_, SequencerError>(block)
+            next.next_block()?;
+            // What the L1 calls safe is only told, not needed.
+            match l1.heads() {
+                Ok(heads) => info.update(&heads),
+                Err(error) => tracing::debug!(
+                    target: "lockstep_devnet",
+                    %error,
+                    "could not ask the L1 where it stands"
+                ),
+            }
+            Ok::<_, SequencerError>(())
         });
         match made.await? {
-            Ok(_) => pause = Duration::ZERO,
+            Ok(()) => pause = Duration::ZERO,
             Err(error) => {
                 tracing::warn!(
                     target: "lockstep_devnet",

@@ -15,6 +15,8 @@ pub struct L1Origin {
     pub number: u64,
     /// Its hash.
     pub hash: B256,
+    /// The hash of its parent.
+    pub parent_hash: B256,
     /// Its timestamp.
     pub timestamp: u64,
     /// Its base fee per gas.
@@ -63,6 +65,7 @@ impl L1Origins for ChainView<Ethereum> {
         Ok(Some(L1Origin {
             number,
             hash: header.seal(),
+            parent_hash: header.parent_hash,
             timestamp: header.timestamp,
             base_fee: header.base_fee_per_gas.unwrap_or_default().into(),
             blob_base_fee: blob_base_fee.map_or(1, |(params, excess)| params.calc_blob_fee(excess)),

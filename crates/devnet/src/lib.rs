@@ -21,5 +21,5 @@ pub use genesis::{BALANCE, GAS_LIMIT, L1_CHAIN_ID, ROLLUP_CHAIN_ID, l1_genesis, 
 pub use l1_origin::{L1Heads, L1Origin, L1Origins};
 pub use remote_l1::{RemoteL1, RemoteL1Error};
 pub use sequencer::{Sequencer, SequencerConfig, SequencerError};
-pub use settings::{DevnetConfig, EmbeddedL1, FolderError, L1Source, genesis_time};
+pub use settings::{DevnetConfig, EmbeddedL1, FolderError, L1Source, stored_l1_genesis};
 pub use signer::DevSigner;

@@ -36,7 +36,7 @@ pub enum RemoteL1Error {
     },
 }
 
-/// A foreign L1 behind a JSON-RPC URL, and the Beacon API beside it.
+/// A foreign L1 behind a JSON-RPC URL.
 #[derive(Debug)]
 pub struct RemoteL1 {
     agent: ureq::Agent,
@@ -97,16 +97,7 @@ impl RemoteL1 {
 
     fn block(&self, number: u64) -> Result<Option<L1Origin>, RemoteL1Error> {
         let at = json!(U64::from(number));
-        let questions = [
-            ("eth_getBlockByNumber", json!([at, false])),
-            ("eth_feeHistory", json!([U64::ONE, at, []])),
-        ];
-        let header = match self.ask(questions) {
-            // Many nodes answer with an error for the fee history of a block that is not there.
-            Err(RemoteL1Error::Answer { method: "eth_feeHistory", .. }) => None,
-            answers => Some(answers?),
-        };
-        let Some([header, fees]) = header else { return Ok(None) };
+        let [header] = self.ask([("eth_getBlockByNumber", json!([at, false]))])?;
         let Some(header) = self.parse::<Option<Header>>("eth_getBlockByNumber", header)? else {
             return Ok(None);
         };
@@ -114,11 +105,13 @@ impl RemoteL1 {
             let reason = format!("is block {}, not {number}", header.number);
             return Err(self.wrong("eth_getBlockByNumber", reason));
         }
+        let [fees] = self.ask([("eth_feeHistory", json!([U64::ONE, at, []]))])?;
         let fees: FeeHistory = self.parse("eth_feeHistory", fees)?;
         let blob_base_fee = fees.base_fee_per_blob_gas.and_then(|fees| fees.first().copied());
         Ok(Some(L1Origin {
             number,
             hash: header.hash,
+            parent_hash: header.parent_hash,
             timestamp: header.timestamp.to(),
             base_fee: header.base_fee_per_gas.unwrap_or_default().to(),
             blob_base_fee: blob_base_fee
@@ -126,6 +119,25 @@ impl RemoteL1 {
                 .map_or(1, |fee| fee.saturating_to()),
             prev_randao: header.mix_hash,
             parent_beacon_block_root: header.parent_beacon_block_root.unwrap_or_default(),
+        }))
+    }
+
+    /// The newest block that a tag stands for. Many nodes answer with an error as long as there is
+    /// none.
+    fn tagged(&self, tag: &str) -> Result<L1BlockRef, RemoteL1Error> {
+        let answer = match self.ask([("eth_getBlockByNumber", json!([tag, false]))]) {
+            Err(RemoteL1Error::Answer { .. }) => return Ok(L1BlockRef::default()),
+            answer => {
+                let [answer] = answer?;
+                answer
+            }
+        };
+        let header = self.parse::<Option<Header>>("eth_getBlockByNumber", answer)?;
+        Ok(header.map_or_else(L1BlockRef::default, |header| L1BlockRef {
+            hash: header.hash,
+            number: header.number.to(),
+            parent_hash: header.parent_hash,
+            timestamp: header.timestamp.to(),
         }))
     }
 
@@ -196,20 +208,9 @@ impl L1Origins for RemoteL1 {
     }
 
     fn heads(&self) -> Result<L1Heads, Box<dyn Error + Send + Sync>> {
-        let block = |tag| ("eth_getBlockByNumber", json!([tag, false]));
-        let answers = self.ask([block("latest"), block("safe"), block("finalized")])?;
-        let mut refs = [L1BlockRef::default(); 3];
-        for (found, answer) in refs.iter_mut().zip(answers) {
-            if let Some(header) = self.parse::<Option<Header>>("eth_getBlockByNumber", answer)? {
-                *found = L1BlockRef {
-                    hash: header.hash,
-                    number: header.number.to(),
-                    parent_hash: header.parent_hash,
-                    timestamp: header.timestamp.to(),
-                };
-            }
-        }
-        let [head, safe, finalized] = refs;
+        let head = self.tagged("latest")?;
+        let safe = self.tagged("safe")?;
+        let finalized = self.tagged("finalized")?;
         Ok(L1Heads { head, safe, finalized })
     }
 }

@@ -26,15 +26,19 @@ pub struct SequencerConfig {
     pub first_origin: u64,
 }
 
-/// Why no block could be sequenced. All but [`Self::Engine`] may pass.
+/// Why no block could be sequenced. What the L1 is the reason for passes by itself; so do errors of
+/// the engine and of storage that are temporary.
 #[derive(Debug, thiserror::Error)]
 pub enum SequencerError {
     /// The L1 could not be asked.
     #[error("the L1 does not answer: {0}")]
     L1(Box<dyn Error + Send + Sync>),
-    /// The L1 has no block yet, or none any more, that could be the origin.
-    #[error("the L1 has no block {0}")]
+    /// The L1 does not show a block that it has shown before: it is behind, or being reorganised.
+    #[error("the L1 does not show block {0}")]
     NoOrigin(u64),
+    /// The L1 was reorganised between two questions.
+    #[error("L1 block {0} changed while it was looked at")]
+    Changed(u64),
     /// The engine did not produce or take back a block.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -97,17 +101,24 @@ where
         Ok(self.engine.produce(&self.attributes(&origin, sequence_number, timestamp))?)
     }
 
-    /// Takes back the blocks whose origin is not on the L1 any more; where the head has its origin.
+    /// Takes back the blocks whose origin the L1 has replaced; where the head has its origin. That
+    /// the L1 does not show a block says nothing: then this waits.
     fn follow_l1(&self) -> Result<OriginOf, SequencerError> {
         let snapshot = self.engine.view().snapshot();
         let head = snapshot.head().number();
         let mut number = head;
+        let mut replaced = None;
         loop {
             let block = snapshot.block(number)?;
             let block = block.ok_or_else(|| StorageError::Missing(format!("block {number}")))?;
             let origin = self.origin_of(&block)?;
             let is_canonical = match origin.hash {
-                Some(hash) => self.ask(origin.number)?.is_some_and(|found| found.hash == hash),
+                // The blocks of one origin are asked about once.
+                Some(hash) if replaced == Some(hash) => false,
+                Some(hash) => {
+                    let found = self.ask(origin.number)?;
+                    found.ok_or(SequencerError::NoOrigin(origin.number))?.hash == hash
+                }
                 None => true,
             };
             if is_canonical {
@@ -122,6 +133,7 @@ where
                 }
                 return Ok(origin);
             }
+            replaced = origin.hash;
             number = number.saturating_sub(1);
         }
     }
@@ -133,11 +145,17 @@ where
         parent: OriginOf,
         timestamp: u64,
     ) -> Result<(L1Origin, u64), SequencerError> {
+        let expect = |found: B256, number: u64| match parent.hash {
+            Some(hash) if hash != found => Err(SequencerError::Changed(number)),
+            _ => Ok(()),
+        };
         let next = self.ask(parent.number.saturating_add(1))?;
         if let Some(next) = next.filter(|next| next.timestamp <= timestamp) {
+            expect(next.parent_hash, parent.number)?;
             return Ok((next, 0));
         }
         let same = self.ask(parent.number)?.ok_or(SequencerError::NoOrigin(parent.number))?;
+        expect(same.hash, parent.number)?;
         let sequence_number = match parent.hash {
             Some(_) => parent.sequence_number.saturating_add(1),
             None => 0,

@@ -1,10 +1,16 @@
 //! What a development network is made of.
 
 use crate::MNEMONIC;
+use alloy_genesis::Genesis;
 use lockstep_chain::EthereumHardfork;
+use lockstep_node::{stored_genesis, write_whole};
 use lockstep_rpc::{Limits, ServerSettings};
+use lockstep_storage::StorageError;
 use serde::{Deserialize, Serialize};
 use std::{fs, io, net::SocketAddr, path::{Path, PathBuf}};
+
+/// The folder of the L1 in that of the network.
+pub(crate) const L1_FOLDER: &str = "l1";
 
 /// What a development network is made of.
 #[derive(Clone, Debug)]
@@ -146,11 +152,8 @@ impl Identity {
         }
         let refused = |source| FolderError::Io { path: path.clone(), source };
         fs::create_dir_all(folder).map_err(refused)?;
-        // Complete or not there at all, whenever the process ends.
-        let draft = path.with_extension("draft");
         let json = serde_json::to_vec_pretty(&wanted).map_err(|error| refused(error.into()))?;
-        fs::write(&draft, json).map_err(refused)?;
-        fs::rename(&draft, &path).map_err(refused)?;
+        write_whole(&path, &json).map_err(refused)?;
         Ok(wanted)
     }
 
@@ -188,12 +191,13 @@ impl Identity {
     }
 }
 
-/// When the network in `folder` began, in seconds; `None` if there is none.
+/// The genesis of the L1 of the network in `folder`; `None` if there is no network, or its L1 is
+/// elsewhere.
 ///
 /// # Errors
 /// When the folder cannot be read, or holds something else.
-pub fn genesis_time(folder: &Path) -> Result<Option<u64>, FolderError> {
-    Ok(Identity::load(folder)?.map(|identity| identity.genesis_time))
+pub fn stored_l1_genesis(folder: &Path) -> Result<Option<Genesis>, StorageError> {
+    stored_genesis(&folder.join(L1_FOLDER))
 }
 
 #[cfg(test)]

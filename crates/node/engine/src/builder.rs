@@ -1,7 +1,7 @@
 //! Build a block: which transactions, in which order.
 
 use crate::{
-    BlockPlan, EngineError, Payloads, StateRoots,
+    BesidePayload, BlockPlan, EngineError, Payloads, StateRoots,
     execute::{Parent, commit, difficulty_after, storage_root},
 };
 use alloy_consensus::{BlockHeader, Transaction, transaction::SignerRecoverable};
@@ -10,7 +10,6 @@ use alloy_primitives::{Address, B256, Sealable, Sealed, U256};
 use alloy_rlp::Encodable;
 use lockstep_execution::{BlockExecutor, BlockParts, ExecutionError, TransactionOutcome};
 use lockstep_storage::{ExecutedBlock, RecoveredBlock, State, StorageError};
-use lockstep_trie::StateTrie;
 use std::{
     fmt::Debug,
     sync::{
@@ -100,6 +99,19 @@ pub struct BuiltPayload<C: Payloads> {
     pub fees: U256,
     /// The blobs of its transactions, in order.
     pub blobs: Vec<Arc<BlobTransactionSidecarVariant>>,
+}
+
+impl<C: Payloads> BuiltPayload<C> {
+    /// The payload in the form that a version of `engine_getPayload` answers; `None` where the
+    /// version cannot express the block.
+    pub fn envelope(&self, chain: &C, version: u8) -> Option<C::Envelope> {
+        let beside = BesidePayload {
+            fees: self.fees,
+            requests: &self.block.requests,
+            blobs: &self.blobs,
+        };
+        chain.envelope(version, &self.block.block.block, beside)
+    }
 }
 
 /// A block in the making.
@@ -231,14 +243,14 @@ fn failure(error: ExecutionError<StorageError>) -> BuildError {
     }
 }
 
-/// Builds a block on `parent`. `trie` is the trie of the parent's state and becomes that of the
+/// Builds a block on `parent`. `commitment` is to the parent's state and becomes that to the
 /// block's; after an error it must not be used again.
 pub(crate) fn build<C: Payloads>(
     chain: &C,
     parent: &Parent<C>,
     plan: BlockPlan<C>,
     builder: Option<&dyn PayloadBuilder<C>>,
-    trie: &mut StateTrie,
+    commitment: &mut C::Commitment,
     cancelled: &AtomicBool,
 ) -> Result<BuiltPayload<C>, BuildError> {
     let header = plan.header.clone();
@@ -266,7 +278,7 @@ pub(crate) fn build<C: Payloads>(
     if let Some(builder) = builder.filter(|_| plan.takes_transactions) {
         builder.build(&mut block)?;
     }
-    finish(chain, parent, plan, block, withdrawals.as_ref(), trie)
+    finish(chain, parent, plan, block, withdrawals.as_ref(), commitment)
 }
 
 fn push_forced<C: Payloads>(
@@ -290,16 +302,16 @@ fn finish<C: Payloads>(
     plan: BlockPlan<C>,
     block: BlockBuilder<'_, C>,
     withdrawals: Option<&Withdrawals>,
-    trie: &mut StateTrie,
+    commitment: &mut C::Commitment,
 ) -> Result<BuiltPayload<C>, BuildError> {
     let BlockBuilder { executor, header, transactions, senders, blobs, fees, .. } = block;
     let parts =
         BlockParts { ommers: &[], withdrawals: withdrawals.map_or(&[], |list| list.as_slice()) };
     let output = executor.finish(parts, false).map_err(failure)?;
     let state = &*parent.state;
-    let (root, nodes) = commit(&output.changes, trie, state)?;
+    let (root, nodes) = commit(&output.changes, commitment, state)?;
     let storage = match chain.storage_commitment(header) {
-        Some((account, _)) => Some(storage_root(trie, account, state)?),
+        Some((account, _)) => Some(storage_root(commitment, account, state)?),
         None => None,
     };
     let roots = StateRoots { state: root, storage };

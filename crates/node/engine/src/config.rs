@@ -10,6 +10,9 @@ pub struct EngineConfig {
     /// is instant; a deeper one executes the blocks it undoes once more. Finalized blocks are
     /// persisted regardless.
     pub keep_in_memory: u64,
+    /// The most stored blocks that a reorg or a rewind takes back. Each is executed once more and
+    /// kept in memory, while no other block and no other fork choice is accepted.
+    pub max_reorg_depth: u64,
     /// The most canonical blocks that wait to be persisted, beyond those that are kept. At the
     /// limit [`Engine::insert`](crate::Engine::insert) waits.
     pub max_unpersisted: usize,
@@ -43,6 +46,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             keep_in_memory: 32,
+            max_reorg_depth: 1024,
             max_unpersisted: 256,
             persistence_patience: Duration::from_secs(30),
             persistence_batch: 64,

@@ -12,18 +12,20 @@ use crate::{
 };
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{B256, map::B256Map};
+use lockstep_execution::StateCommitment;
 use lockstep_storage::{ExecutedBlock, Snapshot, Storage, StorageError};
-use lockstep_trie::StateTrie;
 use parking_lot::{Mutex, RwLock};
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, OnceLock},
     thread::JoinHandle,
 };
 use tokio::sync::broadcast;
 
 /// Drives one chain: executes blocks, follows the fork choice, builds payloads, and persists
-/// behind it. Cheap to clone; all operations run on the caller's thread.
+/// behind it. Cheap to clone. Operations run on the caller's thread, but for the building of
+/// payloads that were begun with [`Engine::start_payload`], which has a thread of its own.
 ///
 /// When the last handle is gone without [`Engine::shutdown`], the threads end as if the process
 /// had been killed: what was acknowledged is in storage's log and comes back with
@@ -51,7 +53,7 @@ pub(crate) struct Core<C: Payloads> {
     /// Held by whoever changes what is canonical.
     pub(crate) fork_choice: Mutex<()>,
     /// Held by whoever adds a block.
-    pub(crate) execution: Mutex<Execution>,
+    pub(crate) execution: Mutex<Execution<C>>,
     pub(crate) invalid: Mutex<InvalidBlocks>,
     pub(crate) waiting: Mutex<WaitingBlocks<C>>,
     pub(crate) built: Mutex<BuiltBlocks<C>>,
@@ -64,24 +66,29 @@ pub(crate) struct Core<C: Payloads> {
 }
 
 /// What is kept from one executed block to the next.
-#[derive(Debug, Default)]
-pub(crate) struct Execution {
-    /// The trie of the state after this block.
-    trie: Option<(B256, StateTrie)>,
+#[derive(Debug)]
+pub(crate) struct Execution<C: Payloads> {
+    /// The commitment to the state after this block.
+    commitment: Option<(B256, C::Commitment)>,
 }
 
-impl Execution {
-    /// The trie of the state after `block`, whose root is `root`.
-    pub(crate) fn take_trie(&mut self, block: B256, root: B256) -> StateTrie {
-        match self.trie.take() {
-            Some((of, trie)) if of == block => trie,
-            _ => StateTrie::from_root(root),
+impl<C: Payloads> Execution<C> {
+    /// The commitment to the state after `block`, whose root is `root`.
+    pub(crate) fn take_commitment(&mut self, block: B256, root: B256) -> C::Commitment {
+        match self.commitment.take() {
+            Some((of, commitment)) if of == block => commitment,
+            _ => C::Commitment::from_root(root),
         }
     }
 
-    /// Keeps the trie of the state after `block` unless it has grown too large.
-    pub(crate) fn keep_trie(&mut self, block: B256, trie: StateTrie, max_nodes: usize) {
-        self.trie = (trie.node_count() <= max_nodes).then_some((block, trie));
+    /// Keeps the commitment to the state after `block` unless it has grown too large.
+    pub(crate) fn keep_commitment(
+        &mut self,
+        block: B256,
+        commitment: C::Commitment,
+        max_nodes: usize,
+    ) {
+        self.commitment = (commitment.node_count() <= max_nodes).then_some((block, commitment));
     }
 }
 
@@ -131,8 +138,9 @@ impl<C: Payloads> Threads<C> {
         self.core.followers.stop();
         for handle in self.handles.lock().drain(..) {
             // The last handle may be dropped by one of the threads itself.
-            if handle.thread().id() != std::thread::current().id() && handle.join().is_err() {
-                tracing::error!(target: "lockstep_engine", "a thread of the engine panicked");
+            if handle.thread().id() != std::thread::current().id() {
+                // A panic was reported where it was caught.
+                let _ = handle.join();
             }
         }
     }
@@ -167,7 +175,7 @@ impl<C: Payloads> Engine<C> {
             shared: Arc::new(Shared { chain, tree, storage, updates }),
             builder: RwLock::new(builder),
             fork_choice: Mutex::new(()),
-            execution: Mutex::default(),
+            execution: Mutex::new(Execution { commitment: None }),
             invalid: Mutex::new(InvalidBlocks::new(config.max_invalid_blocks)),
             waiting: Mutex::new(WaitingBlocks::new(config.max_waiting_blocks)),
             built: Mutex::new(BuiltBlocks::new(config.max_payloads)),
@@ -259,6 +267,13 @@ impl<C: Payloads> Engine<C> {
         run: impl FnOnce() + Send + 'static,
     ) -> Result<(), EngineError> {
         let thread = std::thread::Builder::new().name(name.into());
+        let core = self.core.clone();
+        let named = name.to_owned();
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                core.stop_working(&format!("its thread `{named}` panicked"));
+            }
+        };
         let handle = thread.spawn(run).map_err(EngineError::Thread)?;
         self.threads.handles.lock().push(handle);
         Ok(())
@@ -292,6 +307,7 @@ impl<C: Payloads> Core<C> {
         tracing::error!(target: "lockstep_engine", reason, "stopped accepting blocks");
         let _ = self.stopped.set(reason.into());
         self.persistence.wake_waiting();
+        self.jobs.wake_waiting();
     }
 }
 

@@ -42,12 +42,26 @@ pub enum EngineError {
         /// The newest finalized block.
         finalized: u64,
     },
+    /// The reorg takes back too much that is stored (Engine API error -38006).
+    #[error("{depth} stored blocks would have to be taken back; the limit is {limit}")]
+    TooDeepReorg {
+        /// The stored blocks above the one where the new chain leaves the old.
+        depth: u64,
+        /// [`EngineConfig::max_reorg_depth`](crate::EngineConfig::max_reorg_depth).
+        limit: u64,
+    },
     /// No such block is on the canonical chain.
     #[error("block {0} is not known")]
     UnknownBlock(B256),
     /// No payload with this id is in the making (Engine API error -38001).
     #[error("the payload is not known")]
     UnknownPayload,
+    /// The payload is in the making and there is nothing of it yet; ask again.
+    #[error("nothing of the payload is built after {waited:?}")]
+    NotBuilt {
+        /// How long the caller has waited.
+        waited: Duration,
+    },
     /// The attributes of the payload to build are invalid (Engine API error -38003).
     #[error(transparent)]
     Attributes(#[from] AttributesError),
@@ -67,7 +81,33 @@ pub enum EngineError {
     Thread(std::io::Error),
 }
 
+/// How often something is done anew because storage was unwound under it.
+pub(crate) const MAX_UNWINDS: usize = 4;
+
+/// Does something once more while storage is unwound under it: what was taken back is in memory
+/// then.
+pub(crate) fn despite_unwinds<T>(
+    mut attempt: impl FnMut() -> Result<T, EngineError>,
+) -> Result<T, EngineError> {
+    for _ in 1..MAX_UNWINDS {
+        match attempt() {
+            Err(error) if error.is_unwound() => {}
+            outcome => return outcome,
+        }
+    }
+    attempt()
+}
+
 impl EngineError {
+    /// Whether storage was unwound while it was read.
+    pub(crate) const fn is_unwound(&self) -> bool {
+        matches!(
+            self,
+            Self::Storage(StorageError::Unwound { .. })
+                | Self::Build(BuildError::Storage(StorageError::Unwound { .. }))
+        )
+    }
+
     /// Who must act.
     pub fn class(&self) -> ErrorClass {
         match self {

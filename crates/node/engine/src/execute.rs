@@ -4,13 +4,13 @@ use crate::{EngineError, Payloads};
 use alloy_primitives::{Address, B256, Sealed, U256, keccak256};
 use lockstep_chain::Block;
 use lockstep_execution::{
-    BlockOutput, ExecuteOptions, ExecutionError, StateChanges, execute_block, validate_output,
-    validate_state_root,
+    BlockOutput, ExecuteOptions, ExecutionError, StateChanges, StateCommitment, execute_block,
+    validate_output, validate_state_root,
 };
 use lockstep_storage::{
     ExecutedBlock, RecoveredBlock, State, StorageError, TrieNodes, TrieNodesBuilder,
 };
-use lockstep_trie::{EMPTY_ROOT_HASH, StateTrie, TrieError};
+use lockstep_trie::{EMPTY_ROOT_HASH, TrieError};
 use std::sync::Arc;
 
 /// What a block stands on.
@@ -66,30 +66,29 @@ pub(crate) fn validate<C: Payloads>(
 
 /// Executes a validated block and holds its commitments against the outcome.
 ///
-/// `trie` is the trie of the parent's state and becomes that of the block's. After
+/// `commitment` is to the parent's state and becomes that to the block's. After
 /// [`Fault::Invalid`] or [`Fault::Node`] it must not be used again.
 pub(crate) fn execute<C: Payloads>(
     chain: &C,
     block: Arc<RecoveredBlock<C>>,
     parent: &Parent<C>,
-    trie: &mut StateTrie,
+    commitment: &mut C::Commitment,
 ) -> Result<ExecutedBlock<C>, Fault> {
     let header = &block.block.header;
     let state = &*parent.state;
     let mut root_after = |changes: &StateChanges| {
-        let mut trie = trie.clone();
-        changes.apply_to(&mut trie);
-        Ok(trie.root(&state).map_err(trie_error)?)
+        let mut commitment = commitment.clone();
+        Ok(commitment.commit(changes, &state, |_, _, _| ()).map_err(trie_error)?)
     };
     let options =
         ExecuteOptions { intermediate_roots: Some(&mut root_after), ..Default::default() };
     let output = execute_block(chain, &block.block, &block.senders, state, options)
         .map_err(|error| execution_fault(block.hash(), error))?;
     validate_output(chain, header, &output).map_err(invalid)?;
-    let (root, nodes) = commit(&output.changes, trie, state)?;
+    let (root, nodes) = commit(&output.changes, commitment, state)?;
     validate_state_root(header, root).map_err(invalid)?;
     if let Some((account, stated)) = chain.storage_commitment(header) {
-        let got = storage_root(trie, account, state)?;
+        let got = storage_root(commitment, account, state)?;
         if got != stated {
             return Err(Fault::Invalid(format!(
                 "header field `withdrawalsRoot` is {stated}, the storage root of {account} is {got}"
@@ -109,25 +108,29 @@ pub(crate) fn difficulty_after(
     parent_total_difficulty.saturating_add(header.difficulty())
 }
 
-/// Applies changes to the trie of the state before them; returns the new root and nodes.
+/// Moves a commitment on from `state` by `changes`; returns the new root and nodes.
 pub(crate) fn commit(
     changes: &StateChanges,
-    trie: &mut StateTrie,
+    commitment: &mut impl StateCommitment,
     state: &dyn State,
 ) -> Result<(B256, TrieNodes), StorageError> {
-    changes.apply_to(trie);
     let mut nodes = TrieNodesBuilder::default();
-    let root =
-        trie.commit(&state, |path, hash, rlp| nodes.push(path, hash, rlp)).map_err(trie_error)?;
+    let root = commitment
+        .commit(changes, &state, |path, hash, rlp| nodes.push(path, hash, rlp))
+        .map_err(trie_error)?;
     Ok((root, nodes.build()))
 }
 
-/// The root of an account's storage in a trie without pending changes.
+/// The root of an account's storage in the state that was committed to last.
 pub(crate) fn storage_root(
-    trie: &mut StateTrie,
+    commitment: &mut impl StateCommitment,
     account: Address,
     state: &dyn State,
 ) -> Result<B256, StorageError> {
+    let trie = commitment.trie().ok_or_else(|| {
+        let reason = "its headers state a storage root, and its state commitment is no trie";
+        StorageError::Trie(format!("the chain definition contradicts itself: {reason}"))
+    })?;
     let account = trie.account(keccak256(account), &state).map_err(trie_error)?;
     Ok(account.map_or(EMPTY_ROOT_HASH, |account| account.storage_root))
 }

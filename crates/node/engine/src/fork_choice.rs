@@ -3,6 +3,7 @@
 use crate::{
     ChainUpdate, Engine, EngineError, Payloads,
     engine::Core,
+    error::despite_unwinds,
     execute::{Fault, Parent, execute},
     insert::Log,
     measure::Stopwatch,
@@ -14,8 +15,10 @@ use alloy_primitives::B256;
 use alloy_rpc_types_engine::{
     ForkchoiceState, ForkchoiceUpdated, PayloadStatus, PayloadStatusEnum,
 };
-use lockstep_storage::{ExecutedBlock, ForkChoice, LogEntry, StorageError};
-use lockstep_trie::StateTrie;
+use lockstep_execution::StateCommitment;
+use lockstep_storage::{
+    ExecutedBlock, ForkChoice, LogEntry, OverlayState, State, StorageError,
+};
 use parking_lot::RwLockUpgradableReadGuard;
 use std::sync::Arc;
 
@@ -51,8 +54,14 @@ impl<C: Payloads> Engine<C> {
     /// The answer is `VALID`, `INVALID` with the newest valid ancestor, or `SYNCING` for a head
     /// that is not known. The choice is in storage's log before this returns.
     ///
+    /// A safe or finalized hash of zero leaves that block as it is; the finalized block never moves
+    /// down.
+    ///
     /// # Errors
-    /// [`EngineError::ForkChoice`] if head, safe and finalized are not on one chain.
+    /// [`EngineError::ForkChoice`] if head, safe and finalized are not on one chain;
+    /// [`EngineError::Finalized`] if the head does not descend from the finalized block;
+    /// [`EngineError::TooDeepReorg`] beyond
+    /// [`EngineConfig::max_reorg_depth`](crate::EngineConfig::max_reorg_depth).
     pub fn fork_choice(&self, state: ForkchoiceState) -> Result<PayloadStatus, EngineError> {
         Ok(self.core.choose(state, Log::Write)?.status)
     }
@@ -81,7 +90,7 @@ impl<C: Payloads> Engine<C> {
     ///
     /// # Errors
     /// [`EngineError::UnknownBlock`] if it is not canonical, [`EngineError::Finalized`] if it is
-    /// below the finalized block.
+    /// below the finalized block, [`EngineError::TooDeepReorg`] as in [`Engine::fork_choice`].
     pub fn rewind(&self, to: B256) -> Result<(), EngineError> {
         let core = &self.core;
         core.check_running()?;
@@ -116,7 +125,7 @@ impl<C: Payloads> Core<C> {
             let _lock = self.fork_choice.lock();
             match self.locate(&choice.head)? {
                 Target::Ancestor(at) => {
-                    let checkpoints = self.checkpoints(&state, at, &[])?;
+                    let checkpoints = self.checkpoints(&state, at, &[], Log::HasIt)?;
                     self.make_head(at, Vec::new(), checkpoints, Log::HasIt)?;
                     Some(at)
                 }
@@ -151,7 +160,7 @@ impl<C: Payloads> Core<C> {
                 return Ok(Chosen { status, may_build: false });
             }
         };
-        let checkpoints = self.checkpoints(&state, fork, &blocks)?;
+        let checkpoints = self.checkpoints(&state, fork, &blocks, log)?;
         self.make_head(fork, blocks, checkpoints, log)?;
         self.measure.fork_choice(watch.elapsed());
         Ok(Chosen { status: valid, may_build: true })
@@ -159,19 +168,24 @@ impl<C: Payloads> Core<C> {
 
     /// Where a block stands. Reads storage only if the block is not in memory.
     fn locate(&self, hash: &B256) -> Result<Target<C>, EngineError> {
-        {
+        let branch = {
             let tree = self.shared.tree.read();
             if tree.canonical.head.seal() == *hash {
                 return Ok(Target::Head);
             }
-            if let Some(branch) = tree.branch(hash) {
-                return Ok(match branch.blocks.is_empty() {
-                    true => Target::Ancestor(branch.fork),
-                    false => Target::Branch(branch),
-                });
-            }
-        }
+            tree.branch(hash).map(|branch| (tree.canonical.contains(branch.fork), branch))
+        };
         let snapshot = self.view().snapshot();
+        if let Some((is_connected, branch)) = branch {
+            return Ok(if branch.blocks.is_empty() {
+                Target::Ancestor(branch.fork)
+            } else if is_connected || snapshot.is_canonical(branch.fork)? {
+                Target::Branch(branch)
+            } else {
+                // What lies between it and the canonical chain is gone.
+                Target::Unknown
+            });
+        }
         let number = snapshot.number(hash)?;
         let at = number.map(|number| BlockNumHash::new(number, *hash));
         match at {
@@ -181,16 +195,29 @@ impl<C: Payloads> Core<C> {
     }
 
     /// The safe and the finalized block, which must be on the chain that `blocks` and what lies
-    /// below `fork` make.
+    /// below `fork` make. What the log has is complete and was judged before.
     fn checkpoints(
         &self,
         state: &ForkchoiceState,
         fork: BlockNumHash,
         blocks: &[Arc<ExecutedBlock<C>>],
+        log: Log,
     ) -> Result<(Option<BlockNumHash>, Option<BlockNumHash>), EngineError> {
         let safe = self.checkpoint("safe", state.safe_block_hash, fork, blocks)?;
         let finalized = self.checkpoint("finalized", state.finalized_block_hash, fork, blocks)?;
-        Ok((safe, finalized))
+        if log == Log::HasIt {
+            return Ok((safe, finalized));
+        }
+        let canonical = self.shared.tree.read().canonical.clone();
+        let old_safe = canonical.safe.filter(|safe| safe.number <= fork.number);
+        let safe = safe.or(old_safe);
+        let Some(old) = canonical.finalized else { return Ok((safe, finalized)) };
+        if old.number > fork.number {
+            let (number, finalized) = (fork.number, old.number);
+            return Err(EngineError::Finalized { number, finalized });
+        }
+        let finalized = finalized.filter(|new| new.number > old.number).unwrap_or(old);
+        Ok((safe, Some(finalized)))
     }
 
     fn checkpoint(
@@ -292,35 +319,19 @@ impl<C: Payloads> Core<C> {
     /// Brings canonical blocks above `fork` back into memory if they are in storage only. The
     /// caller holds the fork-choice lock.
     fn restore_above(&self, fork: BlockNumHash, log: Log) -> Result<(), EngineError> {
-        let canonical = self.shared.tree.read().canonical.clone();
-        if fork.number >= canonical.base.number {
+        let base = self.shared.tree.read().canonical.base;
+        let depth = base.number.saturating_sub(fork.number);
+        if depth == 0 {
             return Ok(());
         }
-        let _execution = self.execution.lock();
-        let stored = self.shared.storage.snapshot()?;
-        let missing = |number| StorageError::Missing(format!("block {number}"));
-        let mut restored = Vec::new();
-        let mut trie: Option<StateTrie> = None;
-        for number in fork.number.saturating_add(1)..=canonical.base.number {
-            let block = stored.block(number)?.ok_or_else(|| missing(number))?;
-            let below = number.saturating_sub(1);
-            let parent: Parent<C> = Parent {
-                header: stored.header(below)?.ok_or_else(|| missing(below))?,
-                total_difficulty: stored.total_difficulty(below)?.ok_or_else(|| missing(below))?,
-                state: stored.clone().state(below)?,
-            };
-            let root = parent.header.state_root();
-            let mut of_parent = trie.take().unwrap_or_else(|| StateTrie::from_root(root));
-            let hash = block.hash();
-            match execute(self.chain(), block, &parent, &mut of_parent) {
-                Ok(block) => restored.push(Arc::new(block)),
-                Err(Fault::Node(error)) => return Err(error),
-                Err(Fault::Invalid(reason)) => {
-                    return Err(EngineError::Execution { hash, reason });
-                }
-            }
-            trie = Some(of_parent);
+        // A choice of the log was within the limit when it was made, over a lower base perhaps.
+        let limit = self.config.max_reorg_depth;
+        if depth > limit && log == Log::Write {
+            return Err(EngineError::TooDeepReorg { depth, limit });
         }
+        let _execution = self.execution.lock();
+        // An earlier reorg may still be on its way to storage.
+        let restored = despite_unwinds(|| self.executed_again(fork.number, base.number))?;
         if log == Log::Write {
             // Storage is about to forget them.
             for block in &restored {
@@ -345,5 +356,47 @@ impl<C: Payloads> Core<C> {
             "executed stored blocks once more, for a reorg below what is in memory"
         );
         Ok(())
+    }
+
+    /// The stored blocks above `fork` up to `last`, oldest first, executed once more.
+    ///
+    /// Each is executed over those before it, so that only the state after `fork` is computed from
+    /// history.
+    fn executed_again(
+        &self,
+        fork: u64,
+        last: u64,
+    ) -> Result<Vec<Arc<ExecutedBlock<C>>>, EngineError> {
+        let stored = self.shared.storage.snapshot()?;
+        let missing = |number| StorageError::Missing(format!("block {number}"));
+        let mut header = stored.header(fork)?.ok_or_else(|| missing(fork))?;
+        let mut total_difficulty = stored.total_difficulty(fork)?.ok_or_else(|| missing(fork))?;
+        let mut commitment = C::Commitment::from_root(header.state_root());
+        let base = stored.clone().state(fork)?;
+        let mut restored: Vec<Arc<ExecutedBlock<C>>> = Vec::new();
+        for number in fork.saturating_add(1)..=last {
+            let block = stored.block(number)?.ok_or_else(|| missing(number))?;
+            let hash = block.hash();
+            let state: Arc<dyn State> = if restored.is_empty() {
+                base.clone()
+            } else {
+                Arc::new(OverlayState::new(restored.iter().rev().cloned().collect(), base.clone()))
+            };
+            let parent = Parent { header, total_difficulty, state };
+            let executed = match execute(self.chain(), block, &parent, &mut commitment) {
+                Ok(executed) => Arc::new(executed),
+                Err(Fault::Node(error)) => return Err(error),
+                Err(Fault::Invalid(reason)) => {
+                    return Err(EngineError::Execution { hash, reason });
+                }
+            };
+            if commitment.node_count() > self.config.max_trie_nodes {
+                commitment = C::Commitment::from_root(executed.state_root());
+            }
+            header = executed.block.sealed_header();
+            total_difficulty = executed.total_difficulty;
+            restored.push(executed);
+        }
+        Ok(restored)
     }
 }

@@ -3,19 +3,20 @@
 use crate::{
     Engine, EngineError, Payloads,
     engine::{Core, Execution},
+    error::MAX_UNWINDS,
     execute::{Fault, Parent, execute, invalid, validate},
     known::Invalid,
     measure::Stopwatch,
+    tree::Tree,
 };
 use alloy_consensus::BlockHeader;
+use alloy_eips::BlockNumHash;
 use alloy_primitives::{B256, Sealed};
 use alloy_rpc_types_engine::{PayloadStatus, PayloadStatusEnum};
 use lockstep_chain::{Block, ommers::MAX_OMMER_DEPTH};
 use lockstep_storage::{ErrorClass, ExecutedBlock, LogEntry, RecoveredBlock, StorageError};
+use parking_lot::RwLockUpgradableReadGuard;
 use std::sync::Arc;
-
-/// How often a block is judged anew because storage was unwound under it.
-const MAX_UNWINDS: usize = 4;
 
 /// Whether a block must be written to the log before it is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +121,7 @@ impl<C: Payloads> Core<C> {
 
     fn insert_one(
         &self,
-        execution: &mut Execution,
+        execution: &mut Execution<C>,
         block: Sealed<Block<C>>,
         log: Log,
     ) -> Result<PayloadStatus, EngineError> {
@@ -144,7 +145,10 @@ impl<C: Payloads> Core<C> {
         };
         match executed {
             Ok(executed) => {
-                self.add(executed, log)?;
+                if !self.add(executed, log)? {
+                    // It is valid, and nothing can be built on it any more.
+                    return Ok(PayloadStatus::from_status(PayloadStatusEnum::Syncing));
+                }
                 self.measure.executed(watch.elapsed(), gas_used);
                 tracing::debug!(target: "lockstep_engine", number, %hash, gas_used, "added a block");
                 Ok(valid(hash))
@@ -164,7 +168,7 @@ impl<C: Payloads> Core<C> {
     /// were taken back are in memory then.
     fn judge(
         &self,
-        execution: &mut Execution,
+        execution: &mut Execution<C>,
         block: Sealed<Block<C>>,
         mut parent: Parent<C>,
     ) -> Result<Arc<ExecutedBlock<C>>, Fault> {
@@ -172,7 +176,7 @@ impl<C: Payloads> Core<C> {
         let block = self.validate_and_recover(block, &parent)?;
         for _ in 0..MAX_UNWINDS {
             match self.execute_cached(execution, block.clone(), &parent) {
-                Err(Fault::Node(EngineError::Storage(StorageError::Unwound { .. }))) => {
+                Err(Fault::Node(error)) if error.is_unwound() => {
                     let again = self.parent(&parent_hash).map_err(Fault::Node)?;
                     let unknown = EngineError::UnknownBlock(parent_hash);
                     parent = again.ok_or(Fault::Node(unknown))?;
@@ -193,31 +197,38 @@ impl<C: Payloads> Core<C> {
         validate(chain, &block, &parent.header, parent.total_difficulty)?;
         if !block.body.ommers.is_empty() {
             let ancestors = self.ancestors(&block.header.parent_hash(), MAX_OMMER_DEPTH)?;
+            let ancestors: Vec<_> = ancestors.iter().map(|ancestor| &ancestor.block).collect();
             chain.validate_ommers(&block, &ancestors).map_err(Fault::Invalid)?;
         }
         let senders = chain.recover_senders(&block).map_err(invalid)?;
         Ok(Arc::new(RecoveredBlock { block, senders }))
     }
 
-    /// Executes a validated block on the trie that the last block left, if that is its parent's.
+    /// Executes a validated block on the commitment that the last block left, if that is its parent's.
     pub(crate) fn execute_cached(
         &self,
-        execution: &mut Execution,
+        execution: &mut Execution<C>,
         block: Arc<RecoveredBlock<C>>,
         parent: &Parent<C>,
     ) -> Result<ExecutedBlock<C>, Fault> {
         let hash = block.hash();
-        let mut trie = execution.take_trie(parent.header.seal(), parent.header.state_root());
-        let executed = execute(self.chain(), block, parent, &mut trie)?;
-        execution.keep_trie(hash, trie, self.config.max_trie_nodes);
+        let (of, root) = (parent.header.seal(), parent.header.state_root());
+        let mut commitment = execution.take_commitment(of, root);
+        let executed = execute(self.chain(), block, parent, &mut commitment)?;
+        execution.keep_commitment(hash, commitment, self.config.max_trie_nodes);
         Ok(executed)
     }
 
-    /// Writes a valid block down and puts it into the tree.
-    pub(crate) fn add(&self, block: Arc<ExecutedBlock<C>>, log: Log) -> Result<(), EngineError> {
+    /// Writes a valid block down and puts it into the tree; `false`, and nothing is changed, if its
+    /// parent has gone meanwhile. The caller holds the execution lock.
+    pub(crate) fn add(&self, block: Arc<ExecutedBlock<C>>, log: Log) -> Result<bool, EngineError> {
         let hash = block.block.hash();
         {
-            let mut tree = self.shared.tree.write();
+            let tree = self.shared.tree.upgradable_read();
+            if !self.is_connected(&tree, &block.block)? {
+                return Ok(false);
+            }
+            let mut tree = RwLockUpgradableReadGuard::upgrade(tree);
             let limit = self.config.max_side_blocks;
             if !tree.shrink(limit.saturating_sub(1), &block.block.parent_hash()) {
                 return Err(EngineError::TreeFull { limit });
@@ -227,8 +238,29 @@ impl<C: Payloads> Core<C> {
             self.log(&LogEntry::Block(block.block.clone()))?;
         }
         self.waiting.lock().remove(&hash);
-        self.shared.tree.write().insert(block);
-        Ok(())
+        // A block may have been finalized on another branch since.
+        let tree = self.shared.tree.upgradable_read();
+        if !self.is_connected(&tree, &block.block)? {
+            return Ok(false);
+        }
+        RwLockUpgradableReadGuard::upgrade(tree).insert(block);
+        Ok(true)
+    }
+
+    /// Whether a block's parent is in the tree or canonical. The caller holds the execution lock:
+    /// what is canonical below the tree stays so.
+    fn is_connected(
+        &self,
+        tree: &Tree<C>,
+        block: &RecoveredBlock<C>,
+    ) -> Result<bool, StorageError> {
+        let hash = block.parent_hash();
+        let parent = BlockNumHash::new(block.number().saturating_sub(1), hash);
+        if tree.blocks.contains_key(&hash) || tree.canonical.contains(parent) {
+            return Ok(true);
+        }
+        let is_below = parent.number < tree.canonical.base.number;
+        Ok(is_below && self.shared.storage.snapshot()?.hash(parent.number)? == Some(hash))
     }
 
     /// Writes an entry to storage's log.

@@ -3,16 +3,17 @@
 
 use crate::{
     BlockPlan, BuildDefaults, BuildError, BuiltPayload, Engine, EngineError, PayloadBuilder,
-    Payloads, builder::build, engine::Core, insert::Log, measure::Stopwatch,
+    Payloads, builder::build, engine::Core, error::despite_unwinds, insert::Log, measure::Stopwatch,
 };
 use alloy_consensus::BlockHeader;
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_engine::{ForkchoiceState, PayloadId};
+use lockstep_execution::StateCommitment;
 use lockstep_storage::ExecutedBlock;
-use lockstep_trie::StateTrie;
 use parking_lot::{Condvar, Mutex};
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -78,6 +79,11 @@ impl<C: Payloads> Jobs<C> {
         }
         drop(state);
         self.work.notify_all();
+        self.wake_waiting();
+    }
+
+    /// Makes those who wait look again.
+    pub(crate) fn wake_waiting(&self) {
         self.progress.notify_all();
     }
 }
@@ -161,7 +167,7 @@ impl<C: Payloads> Engine<C> {
     ///
     /// # Errors
     /// [`EngineError::UnknownPayload`] if there is none with this id, [`EngineError::Build`] if
-    /// it could not be built.
+    /// it could not be built, [`EngineError::NotBuilt`] if that takes too long.
     pub fn payload(&self, id: PayloadId) -> Result<BuiltPayload<C>, EngineError> {
         self.take_payload(id, 1)
     }
@@ -194,9 +200,10 @@ impl<C: Payloads> Engine<C> {
                 return Ok(best);
             }
             core.check_running()?;
-            let left = FIRST_BUILD_PATIENCE.saturating_sub(watch.elapsed());
+            let waited = watch.elapsed();
+            let left = FIRST_BUILD_PATIENCE.saturating_sub(waited);
             if left.is_zero() {
-                return Err(EngineError::UnknownPayload);
+                return Err(EngineError::NotBuilt { waited });
             }
             core.jobs.progress.wait_for(&mut state, left);
         }
@@ -214,15 +221,21 @@ impl<C: Payloads> Engine<C> {
     ) -> Result<BuiltPayload<C>, EngineError> {
         let core = &self.core;
         core.check_running()?;
-        let plan = core.plan(&parent, attributes)?;
         let watch = Stopwatch::start();
         let mut execution = core.execution.lock();
-        let parent = core.parent(&parent)?.ok_or(EngineError::UnknownBlock(parent))?;
-        let mut trie = execution.take_trie(parent.header.seal(), parent.header.state_root());
         let never = AtomicBool::new(false);
         let builder = core.builder();
-        let built = build(core.chain(), &parent, plan, Some(&*builder), &mut trie, &never)?;
-        execution.keep_trie(built.block.block.hash(), trie, core.config.max_trie_nodes);
+        let (built, commitment) = despite_unwinds(|| {
+            let plan = core.plan(&parent, attributes)?;
+            let parent = core.parent(&parent)?.ok_or(EngineError::UnknownBlock(parent))?;
+            let (of, root) = (parent.header.seal(), parent.header.state_root());
+            let mut commitment = execution.take_commitment(of, root);
+            let builder = Some(&*builder);
+            let built = build(core.chain(), &parent, plan, builder, &mut commitment, &never)?;
+            Ok((built, commitment))
+        })?;
+        let hash = built.block.block.hash();
+        execution.keep_commitment(hash, commitment, core.config.max_trie_nodes);
         core.built.lock().insert(&built);
         core.measure.built(watch.elapsed(), built.block.block.transactions().len());
         Ok(built)
@@ -243,11 +256,13 @@ impl<C: Payloads> Engine<C> {
         let core = &self.core;
         core.check_running()?;
         let extra_data = extra_data.unwrap_or_else(|| core.config.extra_data.clone());
-        let plan = core.plan_with(&parent, attributes, extra_data)?;
-        let parent = core.parent(&parent)?.ok_or(EngineError::UnknownBlock(parent))?;
-        let mut trie = StateTrie::from_root(parent.header.state_root());
         let never = AtomicBool::new(false);
-        Ok(build(core.chain(), &parent, plan, Some(builder), &mut trie, &never)?)
+        despite_unwinds(|| {
+            let plan = core.plan_with(&parent, attributes, extra_data.clone())?;
+            let parent = core.parent(&parent)?.ok_or(EngineError::UnknownBlock(parent))?;
+            let mut commitment = C::Commitment::from_root(parent.header.state_root());
+            Ok(build(core.chain(), &parent, plan, Some(builder), &mut commitment, &never)?)
+        })
     }
 
     /// Builds a block on the head on the caller's thread, and makes it the head: how a chain
@@ -308,7 +323,11 @@ impl<C: Payloads> Core<C> {
         let max_builds = u32::try_from(max_builds).unwrap_or(u32::MAX).max(2);
         while let Some(task) = self.next_task(interval, max_builds) {
             let watch = Stopwatch::start();
-            let outcome = self.build_task(&task);
+            // One bad block must not end the building of all others.
+            let attempt = AssertUnwindSafe(|| despite_unwinds(|| self.build_task(&task)));
+            let outcome = catch_unwind(attempt).unwrap_or_else(|_| {
+                Err(BuildError::Execution("the builder or the EVM panicked".into()).into())
+            });
             if let Ok(built) = &outcome {
                 self.measure.built(watch.elapsed(), built.block.block.transactions().len());
             }
@@ -340,8 +359,8 @@ impl<C: Payloads> Core<C> {
         let parent = self.parent(&task.parent)?.ok_or(EngineError::UnknownBlock(task.parent))?;
         let builder = self.builder();
         let builder = (!task.is_first).then_some(&*builder);
-        let mut trie = StateTrie::from_root(parent.header.state_root());
-        Ok(build(self.chain(), &parent, plan, builder, &mut trie, &task.cancelled)?)
+        let mut commitment = C::Commitment::from_root(parent.header.state_root());
+        Ok(build(self.chain(), &parent, plan, builder, &mut commitment, &task.cancelled)?)
     }
 
     fn record(&self, task: &Task<C>, outcome: Result<BuiltPayload<C>, EngineError>) {

@@ -33,7 +33,8 @@
 //! ```
 //!
 //! # Threads and locks
-//! Operations are plain functions on the caller's thread. Insertions exclude each other; a fork
+//! Operations are plain functions on the caller's thread, but for payloads that are improved until
+//! they are asked for. Insertions exclude each other; a fork
 //! choice takes a lock on the tree for microseconds and waits neither for an execution nor for a
 //! write. One thread persists, one improves payloads, and each follower has its own.
 //!
@@ -52,7 +53,7 @@
 //!
 //! # Limits
 //! [`EngineConfig`] states them: blocks not persisted (then insertion waits, and gives up in
-//! time), blocks beside the chain, blocks without a parent (also 128 MiB together), invalid blocks
+//! time), stored blocks that a reorg takes back, blocks beside the chain, blocks without a parent (also 128 MiB together), invalid blocks
 //! remembered, trie nodes kept, payloads in the making. A follower holds at most the difference
 //! between two canonical chains.
 
@@ -84,7 +85,7 @@ pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use payloads::{
-    AttributesError, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions, PayloadFault,
+    BesidePayload,    AttributesError, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions, PayloadFault,
     PayloadPlace, Payloads, StateRoots,
 };
 pub use pool::{PoolBuilder, pool_head};

@@ -1,12 +1,12 @@
 //! What a chain adds to its definition so that an engine can drive it.
 
-use crate::BuiltPayload;
-use alloy_eips::{eip4895::Withdrawals, eip7685::Requests};
-use alloy_primitives::{Address, B256, Bytes, Sealed};
+use alloy_eips::{
+    eip4895::Withdrawals, eip7594::BlobTransactionSidecarVariant, eip7685::Requests,
+};
+use alloy_primitives::{Address, B256, Bytes, Sealed, U256};
 use alloy_rpc_types_engine::PayloadId;
 use lockstep_chain::{Block, EthereumHardfork};
 use lockstep_execution::{BlockOutput, Execute};
-use lockstep_storage::RecoveredBlock;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, sync::Arc};
 
@@ -116,6 +116,17 @@ pub struct StateRoots {
     pub storage: Option<B256>,
 }
 
+/// What the consensus layer is told beside a built payload.
+#[derive(Clone, Copy, Debug)]
+pub struct BesidePayload<'a> {
+    /// What its transactions pay to the fee recipient, in wei.
+    pub fees: U256,
+    /// Its requests to the consensus layer (EIP-7685).
+    pub requests: &'a Requests,
+    /// The blobs of its transactions, in order.
+    pub blobs: &'a [Arc<BlobTransactionSidecarVariant>],
+}
+
 /// How blocks of a chain come from, and go to, the consensus layer.
 ///
 /// Implemented for [`Ethereum`](lockstep_chain::Ethereum) and [`Rollup`](lockstep_chain::Rollup);
@@ -163,9 +174,14 @@ pub trait Payloads: Execute {
     /// The payload that describes a block.
     fn payload_from_block(&self, block: &Sealed<Block<Self>>) -> Self::Payload;
 
-    /// A built payload in the form that a version of `engine_getPayload` answers; `None` where
-    /// the version cannot express the block.
-    fn envelope(&self, version: u8, built: &BuiltPayload<Self>) -> Option<Self::Envelope>;
+    /// A block in the form that a version of `engine_getPayload` answers; `None` where the version
+    /// cannot express it. [`BuiltPayload::envelope`](crate::BuiltPayload::envelope) asks for it.
+    fn envelope(
+        &self,
+        version: u8,
+        block: &Sealed<Block<Self>>,
+        beside: BesidePayload<'_>,
+    ) -> Option<Self::Envelope>;
 
     /// The time of the block to build, in seconds.
     fn attributes_timestamp(attributes: &Self::Attributes) -> u64;
@@ -211,7 +227,7 @@ pub trait Payloads: Execute {
     fn validate_ommers(
         &self,
         block: &Block<Self>,
-        ancestors: &[Arc<RecoveredBlock<Self>>],
+        ancestors: &[&Sealed<Block<Self>>],
     ) -> Result<(), String>;
 }
 

@@ -136,6 +136,10 @@ impl<C: Payloads> Core<C> {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures += 1;
+                    // What reported a failure may have reached the disk nevertheless.
+                    if let Ok(stored) = self.shared.storage.snapshot() {
+                        self.persistence.set_tip(stored.tip());
+                    }
                     if !self.retry_after(error, failures, stop.is_some()) {
                         return;
                     }
@@ -151,7 +155,10 @@ impl<C: Payloads> Core<C> {
     /// Whether the thread is to try again after a failure, having paused.
     fn retry_after(&self, error: StorageError, failures: u32, is_ending: bool) -> bool {
         self.measure.persistence_failed();
-        let is_critical = error.class() == ErrorClass::Critical;
+        // The position is read again after each failure, so this is no longer a matter of where
+        // storage stands.
+        let is_lost = failures > 1 && matches!(error, StorageError::NotNext { .. });
+        let is_critical = is_lost || error.class() == ErrorClass::Critical;
         if is_critical {
             self.stop_working(&format!("blocks cannot be persisted: {error}"));
         } else {

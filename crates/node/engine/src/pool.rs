@@ -1,7 +1,7 @@
 //! Join an engine to a transaction pool.
 
 use crate::{
-    BlockBuilder, BuildError, ChainSnapshot, Engine, EngineError, PayloadBuilder, Payloads, Refusal,
+    BlockBuilder, BuildError, ChainSnapshot, ChainUpdate, Engine, EngineError, PayloadBuilder, Payloads, Refusal,
 };
 use lockstep_pool::{Pool, PoolHead, Pooled};
 use lockstep_storage::StorageError;
@@ -80,13 +80,25 @@ impl<C: Payloads + Pooled> Engine<C> {
         let _lock = self.core.fork_choice.lock();
         pool.advance(pool_head(&self.view().snapshot())?, &[], &[]);
         let pool = pool.clone();
-        self.follow("engine-pool", move |update, snapshot| match pool_head(snapshot) {
-            Ok(head) => pool.advance(head, update.committed(), update.dropped()),
-            Err(error) => tracing::warn!(
-                target: "lockstep_engine",
-                %error,
-                "could not tell the pool of a new head; the next one will make up for it"
-            ),
+        let mut missed: Option<ChainUpdate<C>> = None;
+        self.follow("engine-pool", move |update, snapshot| {
+            let update = match missed.take() {
+                Some(earlier) => earlier.then(update),
+                None => Some(update.clone()),
+            };
+            // What was missed may have been undone since.
+            let Some(update) = update else { return };
+            match pool_head(snapshot) {
+                Ok(head) => pool.advance(head, update.committed(), update.dropped()),
+                Err(error) => {
+                    missed = Some(update);
+                    tracing::warn!(
+                        target: "lockstep_engine",
+                        %error,
+                        "could not tell the pool of a new head; it is told with the next one"
+                    );
+                }
+            }
         })
     }
 }

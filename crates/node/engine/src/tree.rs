@@ -8,7 +8,10 @@ use alloy_primitives::{
 };
 use lockstep_chain::Chain;
 use lockstep_storage::{ExecutedBlock, ForkChoice};
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 /// The canonical chain at one moment, as far as it is in memory.
 #[derive(Debug)]
@@ -130,20 +133,45 @@ impl<C: Chain> Tree<C> {
     /// Makes room beside the canonical chain by dropping the branch tips that came first, but
     /// none on the way to `keep`. Returns whether there are at most `limit` side blocks then.
     pub(crate) fn shrink(&mut self, limit: usize, keep: &B256) -> bool {
-        while self.side_blocks() > limit {
-            let kept: B256Set = self.lineage(keep).iter().map(|block| block.block.hash()).collect();
-            let parents: B256Set =
-                self.blocks.values().map(|block| block.block.parent_hash()).collect();
-            let oldest = self.arrivals.iter().find(|hash| {
-                let block = self.blocks.get(*hash);
-                block.is_some_and(|block| !self.canonical.contains(block.num_hash()))
-                    && !parents.contains(*hash)
-                    && !kept.contains(*hash)
-            });
-            let Some(oldest) = oldest.copied() else { return false };
-            self.remove(&oldest);
+        let excess = self.side_blocks().saturating_sub(limit);
+        if excess == 0 {
+            return true;
         }
-        true
+        let kept: B256Set = self.lineage(keep).iter().map(|block| block.block.hash()).collect();
+        let mut children = B256Map::<usize>::default();
+        for block in self.blocks.values() {
+            *children.entry(block.block.parent_hash()).or_default() += 1;
+        }
+        let can_go = |hash: &B256| {
+            let block = self.blocks.get(hash);
+            block.is_some_and(|block| !self.canonical.contains(block.num_hash()))
+                && !kept.contains(hash)
+        };
+        let arrivals = || self.arrivals.iter().enumerate();
+        let positions: B256Map<usize> = arrivals().map(|(at, hash)| (*hash, at)).collect();
+        let mut tips: BTreeSet<(usize, B256)> = arrivals()
+            .filter(|(_, hash)| !children.contains_key(*hash) && can_go(hash))
+            .map(|(at, hash)| (at, *hash))
+            .collect();
+        let mut removed = B256Set::default();
+        while removed.len() < excess {
+            let Some((_, oldest)) = tips.pop_first() else { break };
+            removed.insert(oldest);
+            let Some(parent) = self.blocks.get(&oldest).map(|it| it.block.parent_hash()) else {
+                continue;
+            };
+            let left = children.entry(parent).or_default();
+            *left = left.saturating_sub(1);
+            // It may be a tip now.
+            if *left == 0
+                && can_go(&parent)
+                && let Some(at) = positions.get(&parent)
+            {
+                tips.insert((*at, parent));
+            }
+        }
+        self.remove(&removed);
+        removed.len() == excess
     }
 
     /// Drops canonical blocks up to `number`, which are in storage now.
@@ -161,8 +189,7 @@ impl<C: Chain> Tree<C> {
         };
         let gone: B256Set = gone.iter().map(|block| block.block.hash()).collect();
         self.canonical = Arc::new(next);
-        self.blocks.retain(|hash, _| !gone.contains(hash));
-        self.arrivals.retain(|hash| !gone.contains(hash));
+        self.remove(&gone);
     }
 
     /// Drops every block that neither leads to the finalized block nor descends from it.
@@ -186,12 +213,14 @@ impl<C: Chain> Tree<C> {
                 dropped.insert(block.hash);
             }
         }
-        self.blocks.retain(|hash, _| !dropped.contains(hash));
-        self.arrivals.retain(|hash| !dropped.contains(hash));
+        self.remove(&dropped);
     }
 
-    fn remove(&mut self, hash: &B256) {
-        self.blocks.remove(hash);
-        self.arrivals.retain(|other| other != hash);
+    fn remove(&mut self, hashes: &B256Set) {
+        if hashes.is_empty() {
+            return;
+        }
+        self.blocks.retain(|hash, _| !hashes.contains(hash));
+        self.arrivals.retain(|hash| !hashes.contains(hash));
     }
 }

@@ -310,9 +310,14 @@ impl<C: Chain> ChainSnapshot<C> {
     /// state is gone; otherwise when storage cannot be read.
     pub fn state_by_hash(&self, hash: &B256) -> Result<Arc<dyn State>, StorageError> {
         let blocks = self.lineage(hash);
-        let snapshot = self.storage()?;
-        if let Some(state) = state_over(snapshot, hash, &blocks)? {
-            return Ok(state);
+        match self.storage() {
+            Ok(snapshot) => {
+                if let Some(state) = state_over(snapshot, hash, &blocks)? {
+                    return Ok(state);
+                }
+            }
+            Err(StorageError::Unwound { .. }) => {}
+            Err(error) => return Err(error),
         }
         // Storage was unwound or has advanced since this snapshot opened it. Blocks move between
         // memory and storage so that they are always in one of them; look at both again.

@@ -73,7 +73,9 @@ fn trace_next<C: Inspect, S: StateReader>(
     replay: &mut TracingReplay<'_, C, S, Tracer>,
     block: ReplayBlock<'_, C>,
 ) -> Result<Option<GethTrace>, InspectError> {
-    replay.parts().1.1.reset()?;
+    let (watch, tracer) = replay.parts().1;
+    watch.next_transaction()?;
+    tracer.reset()?;
     let result = replay.inspect_next();
     let (state, (watch, tracer)) = replay.parts();
     if let Some(verdict) = watch.verdict() {

@@ -101,6 +101,9 @@ pub enum InspectError {
     /// The state's trie could not be read.
     #[error("the trie could not be read: {0}")]
     Trie(String),
+    /// The chain commits to its state by something else than a trie.
+    #[error("this chain does not commit to its state by a trie")]
+    NoTrie,
     /// The EVM failed for no fault of the transaction's or the state's.
     #[error("the EVM failed: {0}")]
     Evm(String),

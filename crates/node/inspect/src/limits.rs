@@ -2,13 +2,20 @@
 
 use crate::InspectError;
 use alloy_rpc_types_eth::state::StateOverride;
+use alloy_primitives::{
+    Address, U256,
+    map::{HashMap, HashSet},
+};
 use core::fmt;
 use revm::{
     Inspector,
+    bytecode::opcode,
     context_interface::{ContextTr, context::ContextError},
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter,
-        interpreter_types::{InterpreterTypes, LoopControl, MemoryTr, StackTr},
+        interpreter_types::{
+            InputsTr, InterpreterTypes, Jumps, LoopControl, MemoryTr, StackTr,
+        },
     },
 };
 
@@ -82,6 +89,11 @@ pub(crate) struct Recorded {
     pub(crate) stack: bool,
     /// Keeps the memory of every step.
     pub(crate) memory: bool,
+    /// Keeps, with every step that reads or writes storage, all slots of the contract that were
+    /// read or written until then.
+    pub(crate) storage: bool,
+    /// Keeps no more than so many steps of a transaction; all of them if `None`.
+    pub(crate) limit: Option<u64>,
 }
 
 /// Steps between two questions whether to stop.
@@ -91,6 +103,9 @@ const STEPS_PER_POLL: u32 = 1024;
 const STEP_BYTES: usize = 256;
 const CALL_BYTES: usize = 1024;
 
+/// What a slot takes in the storage that is kept with a step: key, value, and its part of the tree.
+const SLOT_BYTES: usize = 80;
+
 /// Stops the code when it is asked to or when the trace grows too large.
 ///
 /// Stands before a tracer in a pair of inspectors.
@@ -98,6 +113,10 @@ pub(crate) struct Watch<'a> {
     limits: Limits<'a>,
     recorded: Recorded,
     steps: u32,
+    /// The steps of this transaction that were kept.
+    kept: u64,
+    /// The slots of this transaction that were read or written.
+    slots: HashMap<Address, HashSet<U256>>,
     bytes: usize,
     is_stopped: bool,
 }
@@ -109,8 +128,32 @@ impl fmt::Debug for Watch<'_> {
 }
 
 impl<'a> Watch<'a> {
-    pub(crate) const fn new(limits: Limits<'a>, recorded: Recorded) -> Self {
-        Self { limits, recorded, steps: 0, bytes: 0, is_stopped: false }
+    pub(crate) fn new(limits: Limits<'a>, recorded: Recorded) -> Self {
+        Self::resumed(limits, recorded, 0)
+    }
+
+    /// A watch over what follows a trace that took so many bytes.
+    pub(crate) fn resumed(limits: Limits<'a>, recorded: Recorded, bytes: usize) -> Self {
+        let slots = HashMap::default();
+        Self { limits, recorded, steps: 0, kept: 0, slots, bytes, is_stopped: false }
+    }
+
+    /// What the trace takes so far.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Prepares for the next transaction of the same trace.
+    ///
+    /// # Errors
+    /// [`InspectError::Stopped`]: a transaction that runs no code is not stopped otherwise.
+    pub(crate) fn next_transaction(&mut self) -> Result<(), InspectError> {
+        if self.limits.is_stopped() {
+            return Err(InspectError::Stopped);
+        }
+        self.kept = 0;
+        self.slots.clear();
+        Ok(())
     }
 
     /// Why it stopped the code, if it did.
@@ -133,18 +176,36 @@ impl<'a> Watch<'a> {
         }
         self.is_stopped || self.bytes > self.limits.trace_bytes
     }
+
+    /// Adds what is kept of the next step.
+    fn add_step<INTR: InterpreterTypes>(&mut self, interpreter: &Interpreter<INTR>) {
+        if self.recorded.limit.is_some_and(|limit| self.kept >= limit) {
+            return;
+        }
+        self.kept += 1;
+        self.bytes += STEP_BYTES;
+        if self.recorded.stack {
+            self.bytes += interpreter.stack.len() * 32;
+        }
+        if self.recorded.memory {
+            self.bytes += interpreter.memory.size();
+        }
+        let accesses = matches!(interpreter.bytecode.opcode(), opcode::SLOAD | opcode::SSTORE);
+        if self.recorded.storage
+            && accesses
+            && let Some(slot) = interpreter.stack.data().last()
+        {
+            let slots = self.slots.entry(interpreter.input.target_address()).or_default();
+            slots.insert(*slot);
+            self.bytes += slots.len() * SLOT_BYTES;
+        }
+    }
 }
 
 impl<CTX: ContextTr, INTR: InterpreterTypes> Inspector<CTX, INTR> for Watch<'_> {
     fn step(&mut self, interpreter: &mut Interpreter<INTR>, context: &mut CTX) {
         if self.recorded.steps {
-            self.bytes += STEP_BYTES;
-            if self.recorded.stack {
-                self.bytes += interpreter.stack.len() * 32;
-            }
-            if self.recorded.memory {
-                self.bytes += interpreter.memory.size();
-            }
+            self.add_step(interpreter);
         }
         if self.must_stop() {
             // As when the state cannot be read: the error outlives every frame.

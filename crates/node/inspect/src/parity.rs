@@ -111,7 +111,7 @@ pub fn trace_call_parity<C: Inspect, S: StateReader>(
     limits: &Limits<'_>,
 ) -> Result<TraceResults, InspectError> {
     let mut prepared = Prepared::new(chain, header, state, overrides, limits)?;
-    traced_call(chain, &mut prepared, request, types, limits)
+    traced_call(chain, &mut prepared, request, types, limits, &mut 0)
 }
 
 /// `trace_callMany`: calls that see what the ones before them did.
@@ -126,9 +126,12 @@ pub fn trace_call_many<C: Inspect, S: StateReader>(
     limits: &Limits<'_>,
 ) -> Result<Vec<TraceResults>, InspectError> {
     let mut prepared = Prepared::new(chain, header, state, &Overrides::default(), limits)?;
+    let mut taken = 0;
     let traced = calls.iter();
     traced
-        .map(|(request, types)| traced_call(chain, &mut prepared, request, types, limits))
+        .map(|(request, types)| {
+            traced_call(chain, &mut prepared, request, types, limits, &mut taken)
+        })
         .collect()
 }
 
@@ -157,7 +160,7 @@ fn only_traces() -> HashSet<TraceType> {
 /// What is kept of every step for these types.
 fn recorded(types: &HashSet<TraceType>) -> Recorded {
     let steps = types.contains(&TraceType::VmTrace);
-    Recorded { steps, stack: steps, memory: steps }
+    Recorded { steps, stack: steps, memory: steps, ..Recorded::default() }
 }
 
 fn tracer(types: &HashSet<TraceType>) -> TracingInspector {
@@ -193,7 +196,9 @@ impl<'a, C: Inspect, S: StateReader> Replay<'a, C, S> {
             usize,
         ) -> Result<T, InspectError>,
     ) -> Result<Option<T>, InspectError> {
-        self.inner.parts().1.1.fuse();
+        let (watch, tracer) = self.inner.parts().1;
+        watch.next_transaction()?;
+        tracer.fuse();
         let result = self.inner.inspect_next();
         let (state, (watch, tracer)) = self.inner.parts();
         if let Some(verdict) = watch.verdict() {
@@ -242,22 +247,27 @@ fn trace_results<C: Inspect, S: StateReader>(
         .map_err(|error| state_failure(state, error))
 }
 
-/// Runs a call under a tracer and makes its changes part of the prepared state.
+/// Runs a call under a tracer and makes its changes part of the prepared state. `taken` counts the
+/// bytes of the traces of one request.
 fn traced_call<C: Inspect, S: StateReader>(
     chain: &C,
     prepared: &mut Prepared<C, S>,
     request: &TransactionRequest,
     types: &HashSet<TraceType>,
     limits: &Limits<'_>,
+    taken: &mut usize,
 ) -> Result<TraceResults, InspectError> {
     let call = prepared.call(chain, request, limits)?;
     let (gas_limit, sender) = (call.gas_limit, call.caller);
-    let mut inspectors = (Watch::new(*limits, recorded(types)), tracer(types));
+    let mut watch = Watch::resumed(*limits, recorded(types), *taken);
+    watch.next_transaction()?;
+    let mut inspectors = (watch, tracer(types));
     let result = prepared.inspect(chain, &call, &mut inspectors, prepared.fresh_state(chain));
     let (watch, mut tracer) = inspectors;
     if let Some(verdict) = watch.verdict() {
         return Err(verdict);
     }
+    *taken = watch.bytes();
     let (outcome, mut state) = result?;
     tracer.set_transaction_gas_limit(gas_limit);
     tracer.set_transaction_caller(sender);

@@ -10,8 +10,8 @@ use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::Sealed;
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
 use block::Simulation;
-use lockstep_execution::StateReader;
-use lockstep_trie::{NodeSource, StateTrie};
+use lockstep_execution::{StateCommitment, StateReader};
+use lockstep_trie::NodeSource;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -91,7 +91,7 @@ pub fn simulate_v1<C: Inspect, S: StateReader + NodeSource>(
         request,
         limits,
         overlay,
-        trie: StateTrie::from_root(base.state_root),
+        commitment: C::Commitment::from_root(base.state_root),
         gas_left: limits.gas_cap,
     };
     let mut parent = base.clone();

@@ -6,7 +6,7 @@ use crate::{
     limits::Recorded,
     replay::PreState,
 };
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_eth::TransactionInfo;
 use alloy_rpc_types_trace::geth::{
     CallConfig, FlatCallConfig, FourByteFrame, GethDebugBuiltInTracerType as BuiltIn,
@@ -35,13 +35,73 @@ const MAX_MUXED: usize = 8;
 /// One of the built-in tracers.
 #[derive(Debug)]
 pub(crate) enum Tracer {
-    Struct(TracingInspector, GethDefaultTracingOptions),
+    Struct(StructLogger),
     Call(TracingInspector, CallConfig),
     PreState(TracingInspector, PreStateConfig),
     FlatCall(TracingInspector, FlatCallConfig),
     FourByte(FourByteInspector),
     Noop,
     Mux(Box<MuxInspector>, MuxConfig),
+}
+
+/// Keeps every step, up to the limit that the client set.
+#[derive(Debug)]
+pub(crate) struct StructLogger {
+    inner: TracingInspector,
+    options: GethDefaultTracingOptions,
+    kept: u64,
+    /// Whether the step that runs is kept.
+    keeps: bool,
+}
+
+impl StructLogger {
+    fn new(options: GethDefaultTracingOptions) -> Self {
+        let recorded = TracingInspectorConfig::from_geth_config(&options);
+        Self { inner: TracingInspector::new(recorded), options, kept: 0, keeps: false }
+    }
+
+    /// The most steps to keep; 0 means all, as go-ethereum has it.
+    fn limit(&self) -> Option<u64> {
+        self.options.limit.filter(|limit| *limit > 0)
+    }
+
+    fn reset(&mut self) {
+        self.inner.fuse();
+        (self.kept, self.keeps) = (0, false);
+    }
+
+    fn step<CTX: ContextTr<Journal: JournalExt>>(
+        &mut self,
+        interpreter: &mut Interpreter,
+        context: &mut CTX,
+    ) {
+        self.keeps = self.limit().is_none_or(|limit| self.kept < limit);
+        if self.keeps {
+            self.kept += 1;
+            Inspector::<CTX>::step(&mut self.inner, interpreter, context);
+        }
+    }
+
+    fn step_end<CTX: ContextTr<Journal: JournalExt>>(
+        &mut self,
+        interpreter: &mut Interpreter,
+        context: &mut CTX,
+    ) {
+        if self.keeps {
+            Inspector::<CTX>::step_end(&mut self.inner, interpreter, context);
+        }
+    }
+
+    fn trace(&mut self, traced: Traced, gas_used: u64, output: Bytes) -> GethTrace {
+        prepare(&mut self.inner, traced);
+        let mut frame = self.inner.geth_builder().geth_traces(gas_used, output, self.options);
+        // What is zero or empty is absent, as go-ethereum writes it.
+        for log in &mut frame.struct_logs {
+            log.return_data = log.return_data.take().filter(|data| !data.is_empty());
+            log.refund_counter = log.refund_counter.filter(|refund| *refund > 0);
+        }
+        frame.into()
+    }
 }
 
 /// What a tracer needs to know of the transaction it traced.
@@ -61,8 +121,7 @@ impl Tracer {
         let config = options.tracer_config.clone();
         let tracer = match &options.tracer {
             None => {
-                let recorded = TracingInspectorConfig::from_geth_config(&options.config);
-                return Ok(Self::Struct(TracingInspector::new(recorded), options.config));
+                return Ok(Self::Struct(StructLogger::new(options.config)));
             }
             Some(GethDebugTracerType::BuiltInTracer(tracer)) => *tracer,
             Some(GethDebugTracerType::JsTracer(name)) => {
@@ -105,12 +164,14 @@ impl Tracer {
     /// What it keeps of every step.
     pub(crate) fn recorded(&self) -> Recorded {
         match self {
-            Self::Struct(tracer, _) => {
-                let config = tracer.config();
+            Self::Struct(logger) => {
+                let config = logger.inner.config();
                 Recorded {
                     steps: true,
                     stack: config.record_stack_snapshots.is_full(),
                     memory: config.record_memory_snapshots,
+                    storage: logger.options.is_storage_enabled(),
+                    limit: logger.limit(),
                 }
             }
             _ => Recorded::default(),
@@ -120,10 +181,10 @@ impl Tracer {
     /// Forgets what it saw, for the next transaction.
     pub(crate) fn reset(&mut self) -> Result<(), InspectError> {
         match self {
-            Self::Struct(tracer, _)
-            | Self::Call(tracer, _)
-            | Self::PreState(tracer, _)
-            | Self::FlatCall(tracer, _) => tracer.fuse(),
+            Self::Struct(logger) => logger.reset(),
+            Self::Call(tracer, _) | Self::PreState(tracer, _) | Self::FlatCall(tracer, _) => {
+                tracer.fuse();
+            }
             Self::FourByte(tracer) => *tracer = FourByteInspector::default(),
             Self::Noop => {}
             Self::Mux(tracer, config) => **tracer = muxed(config)?,
@@ -141,20 +202,9 @@ impl Tracer {
         let gas_used = outcome.result.tx_gas_used();
         let before = PreState::new(state);
         let trace = match self {
-            Self::Struct(tracer, options) => {
-                prepare(tracer, traced);
+            Self::Struct(logger) => {
                 let output = outcome.result.output().cloned().unwrap_or_default();
-                let mut frame = tracer.geth_builder().geth_traces(gas_used, output, *options);
-                let limit = options.limit.unwrap_or_default();
-                if limit > 0 {
-                    frame.struct_logs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-                }
-                // What is zero or empty is absent, as go-ethereum writes it.
-                for log in &mut frame.struct_logs {
-                    log.return_data = log.return_data.take().filter(|data| !data.is_empty());
-                    log.refund_counter = log.refund_counter.filter(|refund| *refund > 0);
-                }
-                Ok(frame.into())
+                Ok(logger.trace(traced, gas_used, output))
             }
             Self::Call(tracer, config) => {
                 prepare(tracer, traced);
@@ -268,7 +318,7 @@ fn complete(config: MuxConfig) -> Result<MuxConfig, InspectError> {
 macro_rules! delegate {
     ($self:ident.$method:ident($($argument:expr),*)) => {
         match $self {
-            Self::Struct(tracer, _)
+            Self::Struct(StructLogger { inner: tracer, .. })
             | Self::Call(tracer, _)
             | Self::PreState(tracer, _)
             | Self::FlatCall(tracer, _) => Inspector::<CTX>::$method(tracer, $($argument),*),
@@ -285,10 +335,16 @@ impl<CTX: ContextTr<Journal: JournalExt>> Inspector<CTX> for Tracer {
     }
 
     fn step(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
+        if let Self::Struct(logger) = self {
+            return logger.step(interpreter, context);
+        }
         delegate!(self.step(interpreter, context))
     }
 
     fn step_end(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
+        if let Self::Struct(logger) = self {
+            return logger.step_end(interpreter, context);
+        }
         delegate!(self.step_end(interpreter, context))
     }
 

@@ -6,8 +6,8 @@ use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rlp::Encodable;
 use alloy_rpc_types_debug::ExecutionWitness;
 use lockstep_execution::{
-    Accessed, BlockOutput, ExecuteOptions, ExecutionError, StateReader, execute_block,
-    validate_output, validate_state_root,
+    Accessed, BlockOutput, ExecuteOptions, ExecutionError, StateCommitment, StateReader,
+    execute_block, validate_output, validate_state_root,
 };
 use lockstep_trie::{NodeSource, Recorder, StateTrie};
 
@@ -23,7 +23,7 @@ const VISIBLE_ANCESTORS: u64 = 256;
 /// The block is executed and held against its header, so a witness that is returned suffices.
 ///
 /// # Errors
-/// [`InspectError::Genesis`]; [`InspectError::Replay`] if the block does not execute to what its
+/// [`InspectError::Genesis`]; [`InspectError::NoTrie`]; [`InspectError::Replay`] if the block does not execute to what its
 /// header says; [`InspectError::State`], [`InspectError::Trie`], or what `header_of` fails with.
 pub fn execution_witness<C: Inspect, S: StateReader + NodeSource>(
     chain: &C,
@@ -35,6 +35,9 @@ pub fn execution_witness<C: Inspect, S: StateReader + NodeSource>(
     let header = &block.block.header;
     if header.number == 0 {
         return Err(InspectError::Genesis);
+    }
+    if !C::Commitment::is_trie() {
+        return Err(InspectError::NoTrie);
     }
     let recorder = Recorder::new(&parent_state);
     let mut trie = StateTrie::from_root(parent.state_root);

@@ -274,6 +274,55 @@ fn a_trace_that_grows_too_large_ends() {
         .expect("a short trace fits");
 }
 
+/// `for i in 0.. { load slot i }`
+const READER_CODE: Bytes = bytes!("5f5b80545060010160015600");
+
+#[test]
+fn the_storage_that_is_kept_with_each_step_counts() {
+    let account = AccountOverride { code: Some(READER_CODE), ..Default::default() };
+    let overrides = overriding(COUNTER, account);
+    let limits = Limits { trace_bytes: 20 << 20, ..Limits::DEFAULT };
+    let request = to(COUNTER).gas_limit(3_000_000);
+    let trace = |options: serde_json::Value| {
+        let options = serde_json::from_value(options).expect("the options parse");
+        trace_call(&chain(), &header(), &state(), &request, &overrides, &options, &limits)
+    };
+    // Some 1,400 slots, all of which are kept with each of as many steps.
+    let large = trace(serde_json::json!({}));
+    assert!(matches!(large, Err(InspectError::Limit { what: "bytes of trace", .. })), "{large:?}");
+    trace(serde_json::json!({ "disableStorage": true })).expect("the steps alone fit");
+}
+
+#[test]
+fn steps_beyond_the_wanted_ones_are_not_kept() {
+    let trace = |to_whom: Address, options: serde_json::Value| {
+        let options = serde_json::from_value(options).expect("the options parse");
+        let limits = Limits { trace_bytes: 1 << 20, ..Limits::DEFAULT };
+        let request = to(to_whom).gas_limit(3_000_000);
+        let overrides = Overrides::default();
+        let trace =
+            trace_call(&chain(), &header(), &state(), &request, &overrides, &options, &limits);
+        serde_json::json!(trace.expect("the trace fits"))
+    };
+    let endless = trace(LOOP, serde_json::json!({ "limit": 3 }));
+    assert_eq!(endless["structLogs"].as_array().map(Vec::len), Some(3));
+    let all = trace(COUNTER, serde_json::json!({}));
+    let first = trace(COUNTER, serde_json::json!({ "limit": 4 }));
+    let (all, first) = (all["structLogs"].as_array(), first["structLogs"].as_array());
+    assert_eq!(all.map(|logs| &logs[..4]), first.map(Vec::as_slice));
+}
+
+#[test]
+fn the_calls_of_a_request_share_its_limit() {
+    let types: alloy_primitives::map::HashSet<TraceType> = [TraceType::Trace].into_iter().collect();
+    let calls = vec![(to(COUNTER), types); 20];
+    // Each takes about a kilobyte.
+    let limits = Limits { trace_bytes: 10 << 10, ..Limits::DEFAULT };
+    let result = trace_call_many(&chain(), &header(), state(), &calls, &limits);
+    assert!(matches!(result, Err(InspectError::Limit { .. })), "{result:?}");
+    trace_call_many(&chain(), &header(), state(), &calls[..5], &limits).expect("a few fit");
+}
+
 #[test]
 fn too_many_overrides_are_refused() {
     let limits = Limits { overrides: 2, ..Limits::DEFAULT };

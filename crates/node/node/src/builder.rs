@@ -8,8 +8,8 @@ use alloy_genesis::Genesis;
 use lockstep_engine::{Engine, EngineConfig, PayloadBuilder, PoolBuilder};
 use lockstep_pool::{Pool, PoolConfig, PoolHead};
 use lockstep_rpc::{
-    engine_api::{ClientVersion, EngineServer, EngineServerSettings, engine_methods},
     Context, EngineTestBlocks, LocalSigner, Modules, Parts, RpcServer, RpcSettings, ServerSettings,
+    engine_api::{ClientVersion, EngineServer, EngineServerSettings, engine_methods},
 };
 use lockstep_storage::{GenesisBlock, MemoryStorage, Options, Storage, StorageError};
 use std::{
@@ -45,10 +45,11 @@ const CONSENSUS_CLIENT_NAMESPACES: [&str; 3] = ["eth", "net", "web3"];
 /// |---|---|---|
 /// | storage | in memory | [`Self::storage`], [`Self::folder`] |
 /// | pool | [`PoolConfig::default`] | [`Self::pool`] |
-/// | executor, precompiles | the chain's | [`WithPrecompiles`](crate::WithPrecompiles), or an own `Execute` |
+/// | executor, precompiles, state commitment | the chain's | [`Customized`](crate::Customized), or an own [`Execute`](lockstep_execution::Execute) |
 /// | payload builder | [`PoolBuilder`]: who pays most comes first | [`Self::payload_builder`] |
 /// | consensus driver | none: only [`NodeContext::engine`] moves the chain | [`Self::engine_api`], [`Self::consensus`] |
 /// | RPC | none | [`Self::rpc`], [`Self::extend_rpc`] |
+/// | command line | none | [`NodeArgs`](crate::NodeArgs) among arguments of one's own, [`Self::args`] |
 pub struct NodeBuilder<C: NodeChain> {
     chain: C,
     storage: Arc<dyn Storage<C>>,

@@ -4,6 +4,7 @@ use crate::PartError;
 use lockstep_engine::EngineError;
 use lockstep_pool::PoolError;
 use lockstep_storage::StorageError;
+use std::path::PathBuf;
 
 /// Why a node cannot start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,15 @@ pub enum NodeError {
     /// The journal of the pool could not be opened.
     #[error("the journal of transactions: {0}")]
     Journal(PoolError),
+    /// The secret that the consensus client knows could not be read or made. The operator must
+    /// correct the file.
+    #[error("--jwt-secret {}: {reason}", path.display())]
+    JwtSecret {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: PartError,
+    },
     /// A part of the node could not start, or ended before the node did.
     #[error("{part}: {reason}")]
     Part {

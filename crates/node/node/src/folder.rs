@@ -3,7 +3,11 @@
 use alloy_genesis::Genesis;
 use lockstep_chain::{Chain, genesis};
 use lockstep_storage::{DiskStorage, GenesisBlock, Options, StorageError};
-use std::{fs, io, path::Path};
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
 
 /// The genesis file in the folder of a chain.
 const GENESIS_FILE: &str = "genesis.json";
@@ -25,16 +29,25 @@ pub fn open_folder<C: Chain>(
 ) -> Result<DiskStorage<C>, StorageError> {
     let storage = DiskStorage::open(folder, chain, first, options)?;
     let path = folder.join(GENESIS_FILE);
-    if !path.exists() {
-        let refused =
-            |source| StorageError::Io { operation: "write", path: path.clone(), source };
-        // Complete or not there at all, whenever the process ends.
-        let draft = path.with_extension("draft");
-        let json = serde_json::to_vec(genesis).map_err(|error| refused(error.into()))?;
-        fs::write(&draft, json).map_err(refused)?;
-        fs::rename(&draft, &path).map_err(refused)?;
+    let refused = |source| StorageError::Io { operation: "write", path: path.clone(), source };
+    let json = serde_json::to_vec(genesis).map_err(|error| refused(error.into()))?;
+    // The forks that lie ahead may have changed since.
+    if fs::read(&path).ok().is_none_or(|stored| stored != json) {
+        write_whole(&path, &json).map_err(refused)?;
     }
     Ok(storage)
+}
+
+/// Writes a file so that it is complete or as before, whenever the process ends or the power fails.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = path.with_extension("draft");
+    let mut file = fs::File::create(&draft)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&draft, path)
 }
 
 /// The genesis of the chain in `folder`; `None` if the folder holds no chain.

@@ -8,6 +8,16 @@ use tokio::{sync::watch, task::JoinHandle, time};
 /// How often it is asked whether the engine still works.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long requests that run when the node stops have to end. A client that never finishes its
+/// request must not keep the node from persisting its chain.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+async fn grace(stopped: impl Future<Output = ()>) {
+    if time::timeout(SHUTDOWN_GRACE, stopped).await.is_err() {
+        tracing::warn!(target: "lockstep_node", "cut off connections that did not end");
+    }
+}
+
 /// The servers of a node.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
@@ -92,10 +102,10 @@ impl<C: NodeChain> Node<C> {
         // Nobody listens if the driver has ended already.
         let _ = self.stop.send(true);
         if let Some(server) = self.servers.engine_api.take() {
-            server.stopped().await;
+            grace(server.stopped()).await;
         }
         if let Some(server) = self.servers.rpc.take() {
-            server.stopped().await;
+            grace(server.stopped()).await;
         }
         let driven = match self.driver {
             Some(_) => self.driver_ended().await,
@@ -103,10 +113,8 @@ impl<C: NodeChain> Node<C> {
         };
         let engine = self.context.engine().clone();
         let persisted = tokio::task::spawn_blocking(move || engine.shutdown()).await;
-        persisted.map_err(|panicked| NodeError::Part {
-            part: "engine",
-            reason: panicked.into(),
-        })??;
+        persisted
+            .map_err(|panicked| NodeError::Part { part: "engine", reason: panicked.into() })??;
         driven
     }
 }

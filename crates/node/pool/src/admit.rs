@@ -16,7 +16,7 @@ impl<C: Pooled> Table<C> {
         account: &Account,
     ) -> Result<(), PoolError> {
         if self.by_hash.contains_key(&tx.hash) {
-            return Err(PoolError::AlreadyKnown);
+            return Err(PoolError::AlreadyKnown { hash: tx.hash });
         }
         if account.code == Code::Contract {
             return Err(PoolError::SenderNotEoa { sender: tx.sender });
@@ -33,9 +33,12 @@ impl<C: Pooled> Table<C> {
         if sender.is_some_and(|sender| sender.holds_blobs() != tx.is_blob()) {
             return Err(PoolError::AlreadyReserved);
         }
-        let gap = sender.map_or(next, |sender| sender.first_gap(next));
-        if tx.is_blob() && nonce > gap {
-            return Err(PoolError::NonceGap { got: nonce, gap });
+        if tx.is_blob() {
+            // The walk is short: a sender has few blob transactions, and then no others.
+            let gap = sender.map_or(next, |sender| sender.first_gap(next));
+            if nonce > gap {
+                return Err(PoolError::NonceGap { got: nonce, gap });
+            }
         }
         let old = sender.and_then(|sender| sender.entries.get(&nonce)).map(|entry| &entry.tx);
         self.admit_delegation(tx, account, sender, old.is_some())?;
@@ -118,7 +121,7 @@ impl<C: Pooled> Table<C> {
     fn sender_slots(&self, tx: &PoolTransaction<C>, sender: Option<&Sender<C>>) -> usize {
         if tx.is_blob() {
             self.config.sender_blob_transactions
-        } else if tx.origin.is_own() || sender.is_some_and(|sender| sender.own > 0) {
+        } else if tx.origin.is_privileged() || sender.is_some_and(|sender| sender.privileged > 0) {
             self.config.local_sender_slots
         } else {
             self.config.sender_slots

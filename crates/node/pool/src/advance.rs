@@ -4,7 +4,7 @@ use crate::{
     Origin, Pool, PoolHead, PoolTransaction, Pooled, Rechecked, head::Head, pool::Shared,
     sender::Account, table::Table,
 };
-use alloy_consensus::{Typed2718, transaction::TxHashRef};
+use alloy_consensus::{BlockHeader, Typed2718, transaction::TxHashRef};
 use alloy_primitives::{
     Address,
     map::{AddressMap, B256Map, B256Set, HashSet},
@@ -75,7 +75,7 @@ impl<C: Pooled> Pool<C> {
             table.stand(sender, 0, true, &mut risen);
         }
         let expired = table.expire();
-        let evicted = table.enforce_limits(None);
+        let evicted = table.enforce_limits();
         risen.retain(|tx| table.by_hash.contains_key(&tx.hash));
         shared.metrics.usage(&table.usages);
         drop(table);
@@ -90,6 +90,7 @@ impl<C: Pooled> Pool<C> {
             }
         }
         shared.announce(risen);
+        self.retry_waiting();
     }
 }
 
@@ -172,7 +173,10 @@ impl<C: Pooled> Shared<C> {
                     continue;
                 };
                 match self.prepare(head, pooled, *sender, Origin::External) {
-                    Ok(tx) => returning.push(Arc::new(tx)),
+                    Ok(mut tx) => {
+                        tx.recover_authorities();
+                        returning.push(Arc::new(tx));
+                    }
                     Err(_) => lost += 1,
                 }
             }
@@ -260,6 +264,7 @@ impl<C: Pooled> Table<C> {
                 stale.extend(used.map(|(nonce, _)| (*address, *nonce)));
             }
         }
+        let number = head.header.number();
         let included: B256Set = included
             .iter()
             .flat_map(|block| block.block.transactions().iter().map(|tx| *tx.tx_hash()))
@@ -268,7 +273,7 @@ impl<C: Pooled> Table<C> {
             if let Some(entry) = self.take(sender, nonce)
                 && included.contains(&entry.tx.hash)
             {
-                self.blobs.remember(entry.tx);
+                self.blobs.remember(entry.tx, number);
             }
         }
     }

@@ -49,6 +49,13 @@ impl<C: Pooled> PooledBlob<C> {
     }
 }
 
+/// A transaction that stands in a block, and the number of the head when that was seen.
+#[derive(Debug)]
+struct Recent<C: Pooled> {
+    tx: Arc<PoolTransaction<C>>,
+    number: u64,
+}
+
 /// Finds blobs of transactions in the pool and of those recently included.
 ///
 /// Included transactions are kept if a block does not hold all that the pool knew of them:
@@ -56,7 +63,7 @@ impl<C: Pooled> PooledBlob<C> {
 #[derive(Debug)]
 pub(crate) struct BlobIndex<C: Pooled> {
     carriers: B256Map<Vec<Arc<PoolTransaction<C>>>>,
-    recent: B256Map<Arc<PoolTransaction<C>>>,
+    recent: B256Map<Recent<C>>,
     /// Oldest first; a transaction that was taken out again still stands here.
     order: VecDeque<(B256, u64)>,
     bytes: usize,
@@ -98,8 +105,8 @@ impl<C: Pooled> BlobIndex<C> {
         Some(PooledBlob { tx, index })
     }
 
-    /// Keeps a transaction that stands in a block now.
-    pub(crate) fn remember(&mut self, tx: Arc<PoolTransaction<C>>) {
+    /// Keeps a transaction that stands in a block at the head with this number.
+    pub(crate) fn remember(&mut self, tx: Arc<PoolTransaction<C>>, number: u64) {
         if !tx.is_blob() && tx.origin == Origin::External {
             return;
         }
@@ -107,10 +114,10 @@ impl<C: Pooled> BlobIndex<C> {
         self.insert(&tx);
         self.bytes += tx.size;
         self.order.push_back((tx.hash, tx.sequence));
-        self.recent.insert(tx.hash, tx);
+        self.recent.insert(tx.hash, Recent { tx, number });
         while self.order.len() > self.limit.transactions || self.bytes > self.limit.bytes {
             let Some((hash, sequence)) = self.order.pop_front() else { break };
-            if self.recent.get(&hash).is_some_and(|tx| tx.sequence == sequence) {
+            if self.recent.get(&hash).is_some_and(|recent| recent.tx.sequence == sequence) {
                 self.recall(&hash);
             }
         }
@@ -118,10 +125,15 @@ impl<C: Pooled> BlobIndex<C> {
 
     /// Gives back a transaction that stood in a block.
     pub(crate) fn recall(&mut self, hash: &B256) -> Option<Arc<PoolTransaction<C>>> {
-        let tx = self.recent.remove(hash)?;
+        self.forget(hash).map(|recent| recent.tx)
+    }
+
+    fn forget(&mut self, hash: &B256) -> Option<Recent<C>> {
+        let recent = self.recent.remove(hash)?;
+        let tx = &recent.tx;
         self.bytes = self.bytes.saturating_sub(tx.size);
-        self.remove(&tx);
-        Some(tx)
+        self.remove(tx);
+        Some(recent)
     }
 
     /// Puts remembered transactions into the form that new rules want, and forgets those that have
@@ -131,15 +143,24 @@ impl<C: Pooled> BlobIndex<C> {
             if matches!(verdict, Rechecked::Valid) {
                 continue;
             }
-            let Some(old) = self.recall(&hash) else { continue };
+            let Some(old) = self.forget(&hash) else { continue };
             if let Rechecked::Converted(tx) = verdict {
-                self.remember(Arc::new(old.with_form(tx)));
+                self.remember(Arc::new(old.tx.with_form(tx)), old.number);
             }
         }
     }
 
     /// All transactions that are remembered.
     pub(crate) fn remembered(&self) -> impl Iterator<Item = &Arc<PoolTransaction<C>>> {
-        self.recent.values()
+        self.recent.values().map(|recent| &recent.tx)
+    }
+
+    /// Those that were included at this height or above.
+    pub(crate) fn remembered_since(
+        &self,
+        number: u64,
+    ) -> impl Iterator<Item = &Arc<PoolTransaction<C>>> {
+        let since = self.recent.values().filter(move |recent| recent.number >= number);
+        since.map(|recent| &recent.tx)
     }
 }

@@ -15,7 +15,8 @@ pub struct SubPoolLimit {
 /// The rules of a pool that are not the chain's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// The least `maxPriorityFeePerGas` (or `gasPrice`), in wei, of an external transaction.
+    /// The least `maxPriorityFeePerGas` (or `gasPrice`), in wei, of any transaction but a local
+    /// one.
     pub min_tip: u128,
     /// By how many per cent fee and tip must rise to replace a transaction.
     pub price_bump_percent: u128,
@@ -31,17 +32,23 @@ pub struct PoolConfig {
     pub blobs: SubPoolLimit,
     /// Slots of [`SLOT_BYTES`] that the transactions of one sender may fill.
     pub sender_slots: usize,
-    /// The same for a sender of a local or private transaction.
+    /// The same for a sender of a local transaction.
     pub local_sender_slots: usize,
+    /// How many per cent of each sub-pool local transactions may fill against the will of others.
+    /// Above that, the lowest of them leaves a full pool first.
+    pub local_share_percent: usize,
     /// Blob transactions of one sender.
     pub sender_blob_transactions: usize,
     /// How far a nonce may be ahead of the sender's account.
     pub max_nonce_gap: u64,
-    /// After how many blocks an external transaction is dropped that cannot go into one.
+    /// After how many blocks a transaction, unless it is local, is dropped that cannot go into one.
     pub queued_lifetime_blocks: u64,
-    /// Included blob, local and private transactions that are remembered for reorgs and for
+    /// Included blob transactions, and included ones of this node's users, that are remembered for reorgs and for
     /// `engine_getBlobs`.
     pub recent: SubPoolLimit,
+    /// For how many blocks after its inclusion a transaction stays in the journal, so that a reorg
+    /// after a restart does not lose it. Ethereum finalizes a block within 96.
+    pub journal_included_blocks: u64,
     /// Whether external transactions go to the journal, too.
     pub journal_external: bool,
     /// How many announcements a slow subscriber may lag behind before it misses some.
@@ -61,10 +68,12 @@ impl Default for PoolConfig {
             blobs: SubPoolLimit { transactions: 1_024, bytes: 256 * MIB },
             sender_slots: 64,
             local_sender_slots: 16_384,
+            local_share_percent: 50,
             sender_blob_transactions: 16,
             max_nonce_gap: 16_384,
             queued_lifetime_blocks: 900,
             recent: SubPoolLimit { transactions: 4_096, bytes: 64 * MIB },
+            journal_included_blocks: 128,
             journal_external: false,
             event_capacity: 4_096,
         }

@@ -1,6 +1,6 @@
 //! Why a transaction does not enter the pool.
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use std::{io, path::PathBuf};
 
 /// Why the pool refused a transaction.
@@ -16,7 +16,10 @@ pub enum PoolError {
     NotCanonical,
     /// It is in the pool.
     #[error("already known")]
-    AlreadyKnown,
+    AlreadyKnown {
+        /// Its hash.
+        hash: B256,
+    },
     /// Nobody signed it.
     #[error("invalid sender")]
     InvalidSender,
@@ -142,9 +145,6 @@ pub enum PoolError {
     /// It does not pay enough more than the one that it would replace.
     #[error("replacement transaction underpriced")]
     ReplacementUnderpriced,
-    /// The pool is full of transactions that may not be evicted.
-    #[error("txpool is full")]
-    Full,
     /// The sender has as many transactions in the pool as it may.
     #[error("account limit exceeded: pooled {pooled} txs")]
     AccountLimit {
@@ -215,7 +215,7 @@ impl PoolError {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Decode(_) | Self::NotCanonical => "decode",
-            Self::AlreadyKnown => "known",
+            Self::AlreadyKnown { .. } => "known",
             Self::InvalidSender | Self::ChainId { .. } | Self::SenderNotEoa { .. } => "sender",
             Self::TypeNotSupported { .. } => "type",
             Self::Oversized { .. } | Self::InitCodeSize { .. } => "size",
@@ -229,7 +229,6 @@ impl PoolError {
             Self::TipAboveFee { .. } | Self::Form(_) => "form",
             Self::TipTooLow { .. } | Self::Underpriced { .. } => "underpriced",
             Self::ReplacementUnderpriced => "replacement",
-            Self::Full => "full",
             Self::AccountLimit { .. }
             | Self::AlreadyReserved
             | Self::InFlightLimit
@@ -258,6 +257,19 @@ impl PoolError {
                 | Self::Form(_)
                 | Self::Sidecar(_)
         )
+    }
+
+    /// Whether the transaction can never enter, at whatever head, so that the journal need not keep
+    /// it: it is wrong, or another has its place.
+    pub const fn is_permanent(&self) -> bool {
+        self.is_malformed()
+            || matches!(
+                self,
+                Self::AlreadyKnown { .. }
+                    | Self::NonceTooLow { .. }
+                    | Self::ReplacementUnderpriced
+                    | Self::SenderNotEoa { .. }
+            )
     }
 
     /// Whether the node failed rather than the transaction.

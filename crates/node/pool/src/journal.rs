@@ -38,6 +38,9 @@ type Salt = [u8; 16];
 pub struct JournalReport {
     /// Transactions that are in the pool again.
     pub loaded: usize,
+    /// Transactions that the pool does not take now, but may at another head: they stay in the
+    /// journal and are tried again.
+    pub waiting: usize,
     /// Transactions that were read, and that the pool does not take any more: most were included.
     pub rejected: usize,
     /// Stretches of the file, before its last record, that hold no good record.
@@ -126,21 +129,42 @@ impl Journal {
         };
         let salt = new_salt();
         let mut bytes = 0;
-        let mut file = File::create(&path).map_err(failed("create"))?;
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(error("remove", &path, source));
+            }
+            // It was left by a rewrite that did not come to its end.
+            Ok(()) | Err(_) => {}
+        }
+        let file = OpenOptions::new().create_new(true).append(true).open(&path);
+        let mut file = file.map_err(failed("create"))?;
         let records = transactions.map(|(origin, encoded)| record(&salt, origin, &encoded));
         for part in std::iter::once(headers(&salt)).chain(records) {
             file.write_all(&part).map_err(failed("write"))?;
             bytes += part.len() as u64;
         }
         file.sync_all().map_err(failed("sync"))?;
-        drop(file);
         std::fs::rename(&path, &self.path).map_err(failed("rename"))?;
-        let file = OpenOptions::new().append(true).open(&self.path);
-        self.file = file.map_err(failed("open"))?;
+        // From here on nothing may fail: the old file has no name any more, and what would be
+        // appended to it would be lost.
+        self.file = file;
         self.salt = salt;
         self.bytes = bytes;
+        if let Err(error) = sync_parent(&self.path) {
+            tracing::warn!(%error, file = %self.path.display(), "folder of the transaction journal was not synced; after a loss of power the old one may be back");
+        }
         Ok(())
     }
+}
+
+/// Makes a rename durable.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    // A folder can be opened as a file on Unix only.
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn error(operation: &'static str, path: &Path, source: io::Error) -> PoolError {

@@ -43,7 +43,11 @@
 //! - No signature, proof or encoding is checked under a lock, but when several heads come during
 //!   one addition.
 //! - A transaction of this node's users is in the journal, if one is open, before
-//!   [`Pool::add`] returns, and is not evicted for another's.
+//!   [`Pool::add`] returns, and stays there until it is replaced, evicted or expired, or until
+//!   its block is older than [`PoolConfig::journal_included_blocks`].
+//! - Whoever pays more than the lowest of the same privilege gets into a full pool. Local
+//!   transactions ([`Origin::Local`]) are not evicted for others' as long as they take no more
+//!   than [`PoolConfig::local_share_percent`] of a sub-pool.
 //! - Private transactions are neither announced nor listed.
 //!
 //! # Limits
@@ -51,6 +55,9 @@
 //!   how far ahead a nonce may be, how long a transaction may be queued, how much is remembered of
 //!   included ones. A transaction has at most 128 KiB beside its blobs.
 //! - A reorg may bring a sender back above its slots; the limits of the sub-pools hold.
+//! - Transactions of the journal that cannot enter after a restart wait for another head: no more
+//!   than the sub-pools may hold together, for as many blocks as a transaction may be queued. At
+//!   each head 64 of them are tried again, of 1 MiB together.
 //! - The journal is rewritten when it is larger than twice what it last held and 4 MiB.
 
 mod admit;

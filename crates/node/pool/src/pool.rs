@@ -2,8 +2,8 @@
 
 use crate::{
     BestTransactions, Origin, PoolConfig, PoolContent, PoolError, PoolHead, PoolStatus,
-    PoolTransaction, Pooled, PooledBlob, head::Head, journal::Journal, measure::Metrics,
-    sender::Account, table::Table,
+    PoolTransaction, Pooled, PooledBlob, head::Head, journal::Journal, keep::Waiting,
+    measure::Metrics, sender::Account, table::Table,
 };
 use alloy_consensus::{
     Transaction,
@@ -54,6 +54,8 @@ pub(crate) struct Shared<C: Pooled> {
     pub(crate) metrics: Metrics,
     /// Locked before the table, never while that is locked.
     pub(crate) journal: Mutex<Option<Journal>>,
+    /// Locked after the journal, and never while the table is locked or locked under it.
+    pub(crate) waiting: Mutex<Waiting>,
 }
 
 impl<C: Pooled> Pool<C> {
@@ -64,8 +66,8 @@ impl<C: Pooled> Pool<C> {
         let metrics = Metrics::new(chain.chain_id());
         let table = RwLock::new(Table::new(head, config));
         let sequence = AtomicU64::new(0);
-        let journal = Mutex::new(None);
-        let shared = Shared { chain, config, table, sequence, events, metrics, journal };
+        let (journal, waiting) = (Mutex::new(None), Mutex::new(Waiting::new(&config)));
+        let shared = Shared { chain, config, table, sequence, events, metrics, journal, waiting };
         Self { shared: Arc::new(shared) }
     }
 
@@ -249,17 +251,20 @@ impl<C: Pooled> Shared<C> {
         let head = {
             let table = self.table.read();
             if table.by_hash.contains_key(&hash) {
-                return Err(PoolError::AlreadyKnown);
+                return Err(PoolError::AlreadyKnown { hash });
             }
             table.head.clone()
         };
         self.check_size(&head, &tx)?;
         let sender = tx.recover_signer().map_err(|_| PoolError::InvalidSender)?;
         let mut tx = self.prepare(&head, tx, sender, origin)?;
-        if tx.is_blob() {
-            // Proofs are expensive: first what is cheap.
+        // Proofs and the signatures of others are expensive: first what is cheap.
+        if tx.is_blob() || tx.tx.authorization_list().is_some() {
             let account = Account::read(&*head.state, &sender)?;
             self.table.read().admit(&tx, &account)?;
+            tx.recover_authorities();
+        }
+        if tx.is_blob() {
             let PoolTransaction { tx: plain, .. } = tx;
             let plain = self.chain.check_sidecar(&head.rules, plain, origin)?;
             tx = self.prepare(&head, plain, sender, origin)?;
@@ -284,7 +289,8 @@ impl<C: Pooled> Shared<C> {
         Ok(())
     }
 
-    /// Checks what needs neither state nor pool, and works out what the pool wants to know.
+    /// Checks what needs neither state nor pool, and works out what the pool wants to know, but
+    /// for the authorities.
     pub(crate) fn prepare(
         &self,
         head: &Head<C>,
@@ -300,12 +306,6 @@ impl<C: Pooled> Shared<C> {
             .saturating_add(blob_gas)
             .saturating_add(tx.value())
             .saturating_add(self.chain.extra_cost(&head.rules, &tx));
-        let authorities = tx
-            .authorization_list()
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|authorization| authorization.recover_authority().ok())
-            .collect();
         let tx = PoolTransaction {
             hash: *tx.tx_hash(),
             size: tx.encode_2718_len(),
@@ -314,10 +314,10 @@ impl<C: Pooled> Shared<C> {
             sender,
             origin,
             cost,
-            authorities,
+            authorities: Vec::new(),
         };
         let (tip, minimum) = (tx.max_tip(), self.config.min_tip);
-        if origin == Origin::External && tip < minimum {
+        if !origin.is_privileged() && tip < minimum {
             return Err(PoolError::TipTooLow { tip, minimum });
         }
         Ok(tx)
@@ -331,12 +331,16 @@ impl<C: Pooled> Shared<C> {
     ) -> Result<(), PoolError> {
         for attempt in 0.. {
             let read = Account::read(&*head.state, &tx.sender);
+            // Held until the record is written, so that the journal has the transactions of a
+            // sender in the order in which they entered.
+            let mut journal = self.is_kept(tx).then(|| self.journal.lock());
             let mut table = self.table.write();
             let account = if Arc::ptr_eq(&table.head, &head) {
                 read?
             } else if attempt < MAX_HEAD_RETRIES {
                 head = table.head.clone();
                 drop(table);
+                drop(journal);
                 self.chain.check(&head.rules, &tx.tx, tx.sender)?;
                 continue;
             } else {
@@ -346,10 +350,13 @@ impl<C: Pooled> Shared<C> {
             table.admit(tx, &account)?;
             let entered = table.enter(tx, account)?;
             drop(table);
-            if let Err(error) = self.keep(tx) {
+            if let Some(journal) = journal.as_mut().and_then(|journal| journal.as_mut())
+                && let Err(error) = self.append(journal, tx)
+            {
                 self.table.write().undo(tx, entered.replaced);
                 return Err(error);
             }
+            drop(journal);
             self.metrics.usage(&self.table.read().usages);
             self.metrics.evicted(entered.evicted);
             self.announce(entered.risen);
@@ -381,15 +388,12 @@ impl<C: Pooled> Table<C> {
         let replaced = self.insert(tx.clone(), account).map(|old| old.tx);
         self.stand(tx.sender, tx.nonce(), false, &mut risen);
         let mut evicted = self.trim_sender(tx);
-        evicted.extend(self.enforce_limits(Some(tx.hash)));
+        evicted.extend(self.enforce_limits());
         if self.by_hash.contains_key(&tx.hash) {
             risen.retain(|tx| self.by_hash.contains_key(&tx.hash));
             return Ok(Entered { risen, replaced, evicted: evicted.len() });
         }
         self.undo(tx, replaced);
-        if tx.origin.is_own() {
-            return Err(PoolError::Full);
-        }
         Err(PoolError::Underpriced { tip: tx.effective_tip(self.head.next.base_fee) })
     }
 
@@ -408,7 +412,7 @@ impl<C: Pooled> Table<C> {
         if let Some(account) = account.filter(|account| account.nonce <= nonce && !taken) {
             self.insert(old, account);
             self.stand(sender, nonce, false, &mut Vec::new());
-            self.enforce_limits(None);
+            self.enforce_limits();
         }
     }
 }

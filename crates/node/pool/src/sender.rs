@@ -136,8 +136,8 @@ pub(crate) struct Sender<C: Pooled> {
     /// The cost of all transactions.
     pub(crate) cost: U256,
     pub(crate) slots: usize,
-    /// How many of the transactions are a local user's.
-    pub(crate) own: usize,
+    /// How many of the transactions are privileged.
+    pub(crate) privileged: usize,
     /// How many are ready: they come first and leave no gap.
     pub(crate) ready_count: u64,
     ready: OnceLock<Run<C>>,
@@ -150,7 +150,7 @@ impl<C: Pooled> Sender<C> {
             entries: BTreeMap::new(),
             cost: U256::ZERO,
             slots: 0,
-            own: 0,
+            privileged: 0,
             ready_count: 0,
             ready: OnceLock::new(),
         }
@@ -159,7 +159,7 @@ impl<C: Pooled> Sender<C> {
     pub(crate) fn insert(&mut self, entry: Entry<C>) {
         self.cost = self.cost.saturating_add(entry.tx.cost);
         self.slots += entry.tx.slots();
-        self.own += usize::from(entry.tx.origin.is_own());
+        self.privileged += usize::from(entry.tx.origin.is_privileged());
         self.entries.insert(entry.tx.nonce(), entry);
         self.ready.take();
     }
@@ -167,7 +167,8 @@ impl<C: Pooled> Sender<C> {
     pub(crate) fn remove(&mut self, nonce: u64) -> Option<Entry<C>> {
         let entry = self.entries.remove(&nonce)?;
         self.slots = self.slots.saturating_sub(entry.tx.slots());
-        self.own = self.own.saturating_sub(usize::from(entry.tx.origin.is_own()));
+        let privileged = usize::from(entry.tx.origin.is_privileged());
+        self.privileged = self.privileged.saturating_sub(privileged);
         // Summed anew: a sum that was saturated cannot be taken back.
         self.cost =
             self.cost.checked_sub(entry.tx.cost).filter(|_| self.cost != U256::MAX).unwrap_or_else(

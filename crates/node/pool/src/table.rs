@@ -55,6 +55,8 @@ pub(crate) struct Usages {
     pub(crate) pending: Usage,
     pub(crate) queued: Usage,
     pub(crate) blob: Usage,
+    /// What privileged transactions take of each, in the order of [`SubPool::ALL`].
+    privileged: [Usage; 3],
     /// Pending ones among the blob transactions.
     pub(crate) pending_blobs: usize,
 }
@@ -68,6 +70,16 @@ impl Usages {
         }
     }
 
+    /// What privileged transactions take of a sub-pool.
+    pub(crate) const fn privileged(&self, pool: SubPool) -> Usage {
+        let [pending, queued, blob] = self.privileged;
+        match pool {
+            SubPool::Pending => pending,
+            SubPool::Queued => queued,
+            SubPool::Blob => blob,
+        }
+    }
+
     fn change<C: Pooled>(&mut self, tx: &PoolTransaction<C>, standing: &Standing, enters: bool) {
         let step = |count: &mut usize, by: usize| {
             *count = if enters { *count + by } else { count.saturating_sub(by) };
@@ -76,13 +88,18 @@ impl Usages {
         if pool == SubPool::Blob && standing.pending {
             step(&mut self.pending_blobs, 1);
         }
-        let usage = match pool {
-            SubPool::Pending => &mut self.pending,
-            SubPool::Queued => &mut self.queued,
-            SubPool::Blob => &mut self.blob,
+        let [pending, queued, blob] = &mut self.privileged;
+        let (usage, privileged) = match pool {
+            SubPool::Pending => (&mut self.pending, pending),
+            SubPool::Queued => (&mut self.queued, queued),
+            SubPool::Blob => (&mut self.blob, blob),
         };
         step(&mut usage.transactions, 1);
         step(&mut usage.bytes, tx.size);
+        if tx.origin.is_privileged() {
+            step(&mut privileged.transactions, 1);
+            step(&mut privileged.bytes, tx.size);
+        }
     }
 }
 
@@ -217,13 +234,13 @@ impl<C: Pooled> Table<C> {
         }
     }
 
-    /// Drops external transactions that were queued for too long; returns how many.
+    /// Drops transactions, unless they are privileged, that were queued for too long; returns how many.
     pub(crate) fn expire(&mut self) -> usize {
         let number = self.head.header.number();
         let lifetime = self.config.queued_lifetime_blocks;
         let is_expired = |entry: &&Entry<C>| {
             !entry.is_pending()
-                && !entry.tx.origin.is_own()
+                && !entry.tx.origin.is_privileged()
                 && number.saturating_sub(entry.queued_since) > lifetime
         };
         let entries = self.senders.values().flat_map(|sender| sender.entries.values());

@@ -8,19 +8,29 @@ use alloy_primitives::{Address, B256, U256};
 /// Where a transaction came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// A user of this node: it is journalled, announced, and not evicted for others.
+    /// The operator of this node (over IPC, or the node's own signer): it is journalled, and has
+    /// privileges. It has more slots and needs no tip, it does not expire, and up to
+    /// [`crate::PoolConfig::local_share_percent`] of a sub-pool it is not evicted for others.
     Local,
+    /// A user of this node, who may be anyone who reaches its JSON-RPC: it is journalled, and
+    /// otherwise treated as one of a peer.
+    User,
     /// A peer.
     External,
-    /// A user of this node who wants it in a block and nowhere else: as local, but neither
-    /// announced nor listed.
+    /// A user of this node who wants it in a block and nowhere else: as [`Self::User`], but
+    /// neither announced nor listed.
     Private,
 }
 
 impl Origin {
-    /// Whether a user of this node submitted it.
+    /// Whether it was submitted to this node, which therefore must not lose it.
     pub const fn is_own(self) -> bool {
-        matches!(self, Self::Local | Self::Private)
+        matches!(self, Self::Local | Self::User | Self::Private)
+    }
+
+    /// Whether it goes before those of strangers.
+    pub const fn is_privileged(self) -> bool {
+        matches!(self, Self::Local)
     }
 
     pub(crate) const fn to_byte(self) -> u8 {
@@ -28,6 +38,7 @@ impl Origin {
             Self::Local => 0,
             Self::External => 1,
             Self::Private => 2,
+            Self::User => 3,
         }
     }
 
@@ -36,6 +47,7 @@ impl Origin {
             0 => Some(Self::Local),
             1 => Some(Self::External),
             2 => Some(Self::Private),
+            3 => Some(Self::User),
             _ => None,
         }
     }
@@ -104,6 +116,13 @@ impl<C: Pooled> PoolTransaction<C> {
                 .tx
                 .max_fee_per_blob_gas()
                 .is_none_or(|max| blob_base_fee.is_some_and(|fee| max >= fee))
+    }
+
+    /// Works out who signs over their code: a signature each, so it is done for a transaction that
+    /// otherwise may enter.
+    pub(crate) fn recover_authorities(&mut self) {
+        let list = self.tx.authorization_list().unwrap_or_default();
+        self.authorities = list.iter().filter_map(|one| one.recover_authority().ok()).collect();
     }
 
     /// The same transaction in another form, with the same hash.

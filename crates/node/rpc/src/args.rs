@@ -1,6 +1,6 @@
 //! Positional parameters, with the words in which tools expect to hear that they are wrong.
 
-use crate::{RpcError, RpcResult};
+use crate::{RpcError, RpcResult, deadline::Deadline};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Bytes, U64, U256};
 use jsonrpsee::types::{Params, params::ParamsSequence};
@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 pub struct Args<'a> {
     rest: ParamsSequence<'a>,
     position: usize,
+    deadline: Option<Deadline>,
 }
 
 impl<'a> Args<'a> {
@@ -24,7 +25,23 @@ impl<'a> Args<'a> {
         if params.is_object() {
             return Err(RpcError::invalid("non-array args"));
         }
-        Ok(Self { rest: params.sequence(), position: 0 })
+        Ok(Self { rest: params.sequence(), position: 0, deadline: None })
+    }
+
+    /// The same, for work that must end in time.
+    pub(crate) fn until(self, deadline: Deadline) -> Self {
+        Self { deadline: Some(deadline), ..self }
+    }
+
+    /// When the work must end, if it must.
+    pub(crate) const fn deadline(&self) -> Option<&Deadline> {
+        self.deadline.as_ref()
+    }
+
+    /// Tells code that runs whether it must stop.
+    pub(crate) fn stop(&self) -> impl Fn() -> bool + Sync + use<> {
+        let deadline = self.deadline.clone();
+        move || deadline.as_ref().is_some_and(Deadline::has_passed)
     }
 
     /// The next parameter, if it is given.

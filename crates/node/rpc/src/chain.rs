@@ -10,8 +10,9 @@ pub(crate) use l1_fee::L1Origin;
 pub(crate) use rollup::output_root;
 
 use alloy_consensus::{Header, TxReceipt};
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Sealed};
 use alloy_rpc_types_eth::{Log, TransactionInfo};
+use lockstep_chain::Block;
 use lockstep_inspect::Inspect;
 use lockstep_pool::Pooled;
 use lockstep_storage::RecoveredBlock;
@@ -38,11 +39,12 @@ pub trait RpcChain: Inspect + Pooled {
     /// Whether transactions in blocks tell something that stands in their receipts.
     const NEEDS_RECEIPTS: bool;
 
-    /// The receipts of the transactions in `range` of a block. `receipts` are all receipts of the
-    /// block.
+    /// The receipts of the transactions in `range` of a block. `senders` and `receipts` are all
+    /// senders and receipts of the block.
     fn rpc_receipts(
         &self,
-        block: &RecoveredBlock<Self>,
+        block: &Sealed<Block<Self>>,
+        senders: &[Address],
         receipts: &[Self::Receipt],
         range: Range<usize>,
     ) -> Vec<Self::RpcReceipt>;
@@ -109,9 +111,9 @@ impl Preceding {
 }
 
 /// A log of a block as JSON.
-pub(crate) fn rpc_log<C: RpcChain>(
+pub(crate) fn rpc_log<T>(
     log: &alloy_primitives::Log,
-    block: &RecoveredBlock<C>,
+    block: &Sealed<alloy_consensus::Block<T>>,
     transaction_hash: B256,
     transaction_index: usize,
     log_index: usize,
@@ -119,9 +121,9 @@ pub(crate) fn rpc_log<C: RpcChain>(
 ) -> Log {
     Log {
         inner: log.clone(),
-        block_hash: Some(block.hash()),
-        block_number: Some(block.number()),
-        block_timestamp: Some(block.block.header.timestamp),
+        block_hash: Some(block.seal()),
+        block_number: Some(block.header.number),
+        block_timestamp: Some(block.header.timestamp),
         transaction_hash: Some(transaction_hash),
         transaction_index: Some(transaction_index as u64),
         log_index: Some(log_index as u64),

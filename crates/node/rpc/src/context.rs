@@ -67,6 +67,7 @@ pub struct Context<C: RpcChain> {
     pub(crate) test_blocks: Option<Arc<dyn TestBlocks>>,
     pub(crate) settings: RpcSettings,
     pub(crate) workers: Workers,
+    pub(crate) call_costs: crate::eth::CallCosts,
     pub(crate) filters: Filters<C>,
     pub(crate) feed: Feed<C>,
     pub(crate) genesis: Sealed<Header>,
@@ -121,6 +122,7 @@ impl<C: RpcChain> Context<C> {
         let limits = &settings.limits;
         let context = Arc::new(Self {
             workers: Workers::new(limits.executing, limits.executing_queue),
+            call_costs: crate::eth::CallCosts::new(spare_threads()),
             filters: Filters::new(limits.filters, limits.filter_idle),
             feed: Feed::new(),
             current: RwLock::new(None),
@@ -179,6 +181,11 @@ impl<C: RpcChain> Context<C> {
         }
         Ok(now.snapshot.state_by_hash(&located.block.hash)?)
     }
+}
+
+/// How many of the runtime's threads may be busy while one is left to serve connections.
+fn spare_threads() -> usize {
+    tokio::runtime::Handle::current().metrics().num_workers().saturating_sub(1)
 }
 
 fn is_same<C: RpcChain>(one: &ChainSnapshot<C>, other: &ChainSnapshot<C>) -> bool {

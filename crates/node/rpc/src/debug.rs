@@ -4,7 +4,7 @@ use crate::{
     Args, Context, RpcChain, RpcError, RpcResult,
     eth::{self, blocks::find, call_target},
     register::Registrar,
-    replay::{Replayable, limited},
+    replay::{Replayable, limited, limited_until, trace_end},
 };
 use alloy_consensus::{ReceiptWithBloom, TxReceipt};
 use alloy_eips::{BlockId, eip2718::Encodable2718};
@@ -20,6 +20,7 @@ use lockstep_inspect::{InspectError, Overrides, ReplayBlock};
 use lockstep_storage::RecoveredBlock;
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// All methods of the namespace.
 pub(crate) fn methods<C: RpcChain>(
@@ -144,16 +145,17 @@ fn trace_named_block<C: RpcChain>(
     let options: GethDebugTracingOptions = args.optional()?.unwrap_or_default();
     let now = context.now();
     let found = Replayable::find(&now, id)?.ok_or_else(|| unknown(id))?;
-    trace_block(context, &found, &options)
+    let wanted = lockstep_inspect::trace_timeout(&options).map_err(eth::call_error)?;
+    trace_block(context, &found, &options, trace_end(context, wanted))
 }
 
 fn trace_block<C: RpcChain>(
     context: &Context<C>,
     found: &Replayable<C>,
     options: &GethDebugTracingOptions,
+    end: Instant,
 ) -> RpcResult<Vec<TraceResult>> {
-    let wanted = lockstep_inspect::trace_timeout(options).map_err(eth::call_error)?;
-    limited(context, wanted, |limits| {
+    limited_until(context, end, |limits| {
         let (chain, state) = (context.view.chain(), &*found.parent_state);
         lockstep_inspect::trace_block(chain, found.replay(), state, options, limits)
     })
@@ -166,13 +168,16 @@ fn trace_raw_block<C: RpcChain>(
 ) -> RpcResult<Vec<TraceResult>> {
     let rlp: Bytes = args.required()?;
     let options: GethDebugTracingOptions = args.optional()?.unwrap_or_default();
+    let wanted = lockstep_inspect::trace_timeout(&options).map_err(eth::call_error)?;
+    // Finding out who signed takes time, too.
+    let end = trace_end(context, wanted);
     let malformed = |error: String| RpcError::invalid(format!("could not decode block: {error}"));
     let block = decode_block::<C>(&rlp).map_err(|error| malformed(error.to_string()))?;
     let chain = context.view.chain();
     let senders = chain.recover_senders(&block).map_err(|error| malformed(error.to_string()))?;
     let block = alloy_primitives::Sealed::new_unchecked(block.clone(), block.header.hash_slow());
     let found = Replayable::new(&context.now(), Arc::new(RecoveredBlock { block, senders }))?;
-    trace_block(context, &found, &options)
+    trace_block(context, &found, &options, end)
 }
 
 /// Everything that is needed to run a block without the state.

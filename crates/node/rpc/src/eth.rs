@@ -1,6 +1,7 @@
 //! The `eth` namespace.
 
 pub(crate) mod blocks;
+mod call_costs;
 mod calls;
 mod fees;
 mod filters;
@@ -10,6 +11,7 @@ mod submit;
 mod subscribe;
 mod transactions;
 
+pub(crate) use call_costs::{CallCosts, Place};
 pub(crate) use calls::{call_error, target as call_target};
 pub(crate) use fees::TipCache;
 pub(crate) use transactions::{raw as raw_transaction, rpc_pooled};

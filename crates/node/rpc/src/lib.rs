@@ -56,6 +56,7 @@ mod args;
 mod chain;
 mod context;
 mod debug;
+mod deadline;
 pub mod engine_api;
 pub mod error;
 mod eth;

@@ -4,6 +4,7 @@ use crate::{
     RpcChain, RpcError, RpcResult,
     chain::rpc_log,
     context::{block_of, locate, receipts_of},
+    deadline::Deadline,
     settings::Limits,
 };
 use alloy_consensus::{TxReceipt, transaction::TxHashRef};
@@ -13,7 +14,7 @@ use lockstep_engine::ChainSnapshot;
 use lockstep_storage::RecoveredBlock;
 use std::ops::RangeInclusive;
 
-/// A filter with more addresses, or more topics at one position, is refused.
+/// A filter with more addresses and topics together is refused.
 pub(crate) const MAX_FILTER_ENTRIES: usize = 1_000;
 
 /// The canonical blocks that a filter asks for.
@@ -59,25 +60,32 @@ pub(crate) fn wanted_blocks<C: RpcChain>(
 
 /// Refuses filters that would take long to hold against each log.
 pub(crate) fn check_size(filter: &Filter) -> RpcResult<()> {
-    let sets = filter.topics.iter().map(|topics| topics.len());
-    let largest = sets.chain([filter.address.len()]).max().unwrap_or_default();
-    if largest > MAX_FILTER_ENTRIES {
+    let entries = entries(filter);
+    if entries > MAX_FILTER_ENTRIES {
         return Err(RpcError::invalid(format!(
-            "a filter may have {MAX_FILTER_ENTRIES} addresses or topics at most, this has {largest}"
+            "a filter may have {MAX_FILTER_ENTRIES} addresses and topics at most, this has {entries}"
         )));
     }
     Ok(())
 }
 
+/// The addresses and topics of a filter.
+pub(crate) fn entries(filter: &Filter) -> usize {
+    let topics: usize = filter.topics.iter().map(|topics| topics.len()).sum();
+    filter.address.len() + topics
+}
+
 /// The logs that a request asks for.
 ///
 /// # Errors
-/// As [`wanted_blocks`]; when the block is not known; when there are too many.
+/// As [`wanted_blocks`]; when the block is not known; when there are too many; when it takes too
+/// long.
 pub(crate) fn query<C: RpcChain>(
     snapshot: &ChainSnapshot<C>,
     filter: &Filter,
     wanted: Wanted,
     limit: usize,
+    deadline: Option<&Deadline>,
 ) -> RpcResult<Vec<Log>> {
     let mut found = Vec::new();
     match wanted {
@@ -92,6 +100,7 @@ pub(crate) fn query<C: RpcChain>(
         }
         Wanted::Range(range) => {
             for number in range {
+                deadline.map_or(Ok(()), Deadline::check)?;
                 range_block(snapshot, filter, number, limit, &mut found)?;
             }
         }
@@ -142,7 +151,7 @@ pub(crate) fn block_logs<C: RpcChain>(
                     return Err(RpcError::Limit { what: "logs in one answer", asked, limit });
                 }
                 let hash = *transaction.tx_hash();
-                found.push(rpc_log(log, block, hash, index, log_index, removed));
+                found.push(rpc_log(log, &block.block, hash, index, log_index, removed));
             }
             log_index += 1;
         }

@@ -138,7 +138,8 @@ fn block_transactions<C: RpcChain>(
         fields.insert("transactions".into(), transactions.into());
     }
     let timestamp = found.block.block.header.timestamp;
-    let told = chain.rpc_receipts(&found.block, receipts, begin..end);
+    let (block_told, senders) = (&found.block.block, &found.block.senders);
+    let told = chain.rpc_receipts(block_told, senders, receipts, begin..end);
     let told = told.iter().map(|receipt| page_receipt::<C>(receipt, timestamp));
     let told = told.collect::<RpcResult<Vec<_>>>()?;
     Ok(Some(json!({ "fullblock": block, "receipts": told })))
@@ -326,9 +327,9 @@ fn matching<C: RpcChain>(
         };
         let info = transaction_info(block, index);
         let told = chain.rpc_transaction(transaction.clone(), *sender, info, receipts.get(index));
-        let Some(receipt) = chain.rpc_receipts(block, &receipts, index..index + 1).pop() else {
-            continue;
-        };
+        let only = index..index + 1;
+        let receipt = chain.rpc_receipts(&block.block, &block.senders, &receipts, only).pop();
+        let Some(receipt) = receipt else { continue };
         let mut receipt = to_json(&receipt)?;
         if let Some(fields) = receipt.as_object_mut() {
             fields.insert("timestamp".into(), json!(U64::from(block.block.header.timestamp)));

@@ -1,6 +1,6 @@
 //! Puts handlers into a module.
 
-use crate::{Args, Context, RpcChain, RpcResult};
+use crate::{Args, Context, RpcChain, RpcResult, deadline::Deadline};
 use jsonrpsee::{Methods, RpcModule, core::RegisterMethodError, types::Params};
 use serde::Serialize;
 use std::sync::Arc;
@@ -43,8 +43,7 @@ impl<C: RpcChain> Registrar<C> {
         handler: Handler<C, T>,
     ) -> &mut Self {
         self.task(name, move |context, params| async move {
-            let workers = context.workers.clone();
-            workers.run(move || run_handler(&context, &params, handler)).await
+            work_handler(context, params, handler).await
         })
     }
 
@@ -86,6 +85,23 @@ impl<C: RpcChain> Registrar<C> {
             None => Ok(self.module.clone()),
         }
     }
+}
+
+/// Runs a handler on a worker, for as long as the request may take and somebody waits for it.
+pub(crate) async fn work_handler<C: RpcChain, T: Send + 'static>(
+    context: Arc<Context<C>>,
+    params: Params<'static>,
+    handler: Handler<C, T>,
+) -> RpcResult<T> {
+    let (deadline, _waiter) = Deadline::after(context.settings.limits.request_timeout);
+    let workers = context.workers.clone();
+    let run = move || {
+        let mut args = Args::new(&params)?.until(deadline);
+        let answer = handler(&context, &mut args)?;
+        args.end()?;
+        Ok(answer)
+    };
+    workers.run(run).await
 }
 
 /// Runs a handler with all of its parameters.

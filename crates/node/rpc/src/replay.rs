@@ -62,8 +62,22 @@ pub(crate) fn limited<C: RpcChain, T>(
     wanted: Option<Duration>,
     run: impl FnOnce(&InspectLimits<'_>) -> Result<T, InspectError>,
 ) -> RpcResult<T> {
-    let Limits { call_gas, trace_timeout, .. } = context.settings.limits;
-    let end = Instant::now() + wanted.map_or(trace_timeout, |wanted| wanted.min(trace_timeout));
+    limited_until(context, trace_end(context, wanted), run)
+}
+
+/// When a trace that begins now must end.
+pub(crate) fn trace_end<C: RpcChain>(context: &Context<C>, wanted: Option<Duration>) -> Instant {
+    let allowed = context.settings.limits.trace_timeout;
+    Instant::now() + wanted.map_or(allowed, |wanted| wanted.min(allowed))
+}
+
+/// As [`limited`], for one of the traces that must all have ended then.
+pub(crate) fn limited_until<C: RpcChain, T>(
+    context: &Context<C>,
+    end: Instant,
+    run: impl FnOnce(&InspectLimits<'_>) -> Result<T, InspectError>,
+) -> RpcResult<T> {
+    let Limits { call_gas, .. } = context.settings.limits;
     let stop = move || Instant::now() >= end;
     let limits = InspectLimits { gas_cap: call_gas, stop: Some(&stop), ..InspectLimits::DEFAULT };
     run(&limits).map_err(crate::eth::call_error)

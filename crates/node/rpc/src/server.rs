@@ -2,16 +2,32 @@
 
 mod access;
 mod dispatch;
-mod http;
+pub(crate) mod http;
 mod ids;
 mod ipc;
+mod load;
 mod observe;
-mod stream;
+pub(crate) mod stream;
 
 use crate::{Limits, Modules, ModulesError, ServerSettings};
 use jsonrpsee::server::{ServerHandle, stop_channel};
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
+
+/// A server that stops waits so long for its connections to end.
+const STOPPING: Duration = Duration::from_secs(10);
+
+/// Waits until all connections have ended, but not long: a client must not keep a node from
+/// stopping.
+pub(crate) async fn all_ended(handle: ServerHandle) {
+    if tokio::time::timeout(STOPPING, handle.stopped()).await.is_err() {
+        tracing::warn!(
+            target: "lockstep_rpc",
+            seconds = STOPPING.as_secs(),
+            "connections that did not end in time were left"
+        );
+    }
+}
 
 /// Why the server does not start. The operator must act.
 #[derive(Debug, thiserror::Error)]
@@ -97,10 +113,10 @@ impl RpcServer {
         let _ = self.handle.stop();
     }
 
-    /// Stops and waits until all connections have ended.
+    /// Stops and waits until all connections have ended, for 10 s at most.
     pub async fn stopped(self) {
         self.stop();
-        self.handle.clone().stopped().await;
+        all_ended(self.handle.clone()).await;
         drop(self.ipc);
     }
 }

@@ -89,7 +89,7 @@ impl<C: RpcChain + Payloads> TestBlocks for EngineTestBlocks<C> {
         };
         let built = built.map_err(|error| engine_error(&error))?;
         let chain = self.engine.chain();
-        let envelope = chain.envelope(chain.newest_versions().get_payload, &built);
+        let envelope = built.envelope(chain, chain.newest_versions().get_payload);
         let envelope =
             envelope.ok_or_else(|| RpcError::refused("no Engine API version has this block"))?;
         serde_json::to_value(envelope).map_err(|error| RpcError::Internal(error.to_string()))
@@ -120,6 +120,7 @@ fn build<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<Va
     let attributes: Box<RawValue> = args.required()?;
     let transactions: Option<Vec<Bytes>> = args.optional()?;
     let extra_data = args.optional_bytes()?;
+    args.end()?;
     match &context.test_blocks {
         Some(builder) => builder.build(parent, &attributes, transactions, extra_data),
         None => Err(RpcError::refused("this node builds no blocks for tests")),

@@ -5,7 +5,7 @@ use crate::{
     context::Current,
     eth::call_target,
     register::Registrar,
-    replay::{Replayable, limited},
+    replay::{Replayable, limited, limited_until, trace_end},
 };
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_eips::{BlockId, BlockNumberOrTag};
@@ -18,6 +18,7 @@ use alloy_rpc_types_trace::{
 use jsonrpsee::{Methods, core::RegisterMethodError};
 use lockstep_inspect::Overrides;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// The most calls in one `trace_callMany`.
 const MAX_CALLS: usize = 1_000;
@@ -47,7 +48,7 @@ type Types = HashSet<TraceType>;
 
 fn block<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<Option<Traces>> {
     let id = args.required_block()?;
-    block_traces(context, &context.now(), id)
+    block_traces(context, &context.now(), id, trace_end(context, None))
 }
 
 /// The traces of a block; none of the first one, which ran nothing.
@@ -55,13 +56,14 @@ fn block_traces<C: RpcChain>(
     context: &Context<C>,
     now: &Current<C>,
     id: BlockId,
+    end: Instant,
 ) -> RpcResult<Option<Traces>> {
     let located = crate::context::locate(&now.snapshot, id)?;
     if located.is_some_and(|located| located.block.number == 0) {
         return Ok(Some(Vec::new()));
     }
     let Some(found) = Replayable::find(now, id)? else { return Ok(None) };
-    let traces = limited(context, None, |limits| {
+    let traces = limited_until(context, end, |limits| {
         let (chain, state) = (context.view.chain(), &*found.parent_state);
         lockstep_inspect::block_traces(chain, found.replay(), state, limits)
     })?;
@@ -108,9 +110,10 @@ fn filter<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<T
     let count =
         filter.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
     let mut found = Vec::new();
+    let end = trace_end(context, None);
     for number in from..=to {
         let id = BlockId::Number(BlockNumberOrTag::Number(number));
-        for trace in block_traces(context, &now, id)?.unwrap_or_default() {
+        for trace in block_traces(context, &now, id, end)?.unwrap_or_default() {
             if found.len() >= count {
                 return Ok(found);
             }

@@ -91,11 +91,10 @@ impl<C: Execute> Storage<C> for DiskStorage<C> {
         blocks: &[Arc<ExecutedBlock<C>>],
         fork_choice: ForkChoice,
     ) -> Result<(), StorageError> {
-        let tip = {
-            let _writing = self.writer.lock();
-            append::append(&self.shared, blocks, fork_choice)?
-        };
-        self.log.rotate(tip.number);
+        let _writing = self.writer.lock();
+        let before = self.log.mark();
+        let tip_before = append::append(&self.shared, blocks, fork_choice)?;
+        self.log.rotate(before, tip_before.number);
         Ok(())
     }
 

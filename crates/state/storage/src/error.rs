@@ -100,15 +100,23 @@ pub enum ErrorClass {
     Critical,
 }
 
+/// `ENFILE` and `EMFILE`, which have no [`io::ErrorKind`]: the same on Linux, macOS and the BSDs.
+const TOO_MANY_FILES: [i32; 2] = [23, 24];
+
 impl StorageError {
-    /// Who must act: a full disk or an interrupted call may pass, damage does not.
+    /// Who must act: a full disk, too many open files or an interrupted call may pass, damage does
+    /// not.
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull
                 | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::OutOfMemory
                 | io::ErrorKind::Interrupted
                 | io::ErrorKind::WouldBlock => ErrorClass::Temporary,
+                _ if source.raw_os_error().is_some_and(|code| TOO_MANY_FILES.contains(&code)) => {
+                    ErrorClass::Temporary
+                }
                 _ => ErrorClass::Critical,
             },
             Self::NotRetained { .. }
@@ -117,5 +125,24 @@ impl StorageError {
             | Self::TooFar { .. } => ErrorClass::Temporary,
             _ => ErrorClass::Critical,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ErrorClass, StorageError};
+    use std::io;
+
+    #[test]
+    fn what_may_pass_by_itself_is_temporary() {
+        let class = |code| {
+            let source = io::Error::from_raw_os_error(code);
+            StorageError::Io { operation: "open", path: "test".into(), source }.class()
+        };
+        // EINTR, ENOMEM, ENFILE, EMFILE, ENOSPC; EIO.
+        for code in [4, 12, 23, 24, 28] {
+            assert_eq!(class(code), ErrorClass::Temporary, "{code}");
+        }
+        assert_eq!(class(5), ErrorClass::Critical);
     }
 }

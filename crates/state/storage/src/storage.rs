@@ -89,7 +89,7 @@ pub trait Storage<C: Chain>: Debug + Send + Sync + 'static {
     /// acknowledged.
     ///
     /// # Errors
-    /// [`StorageError::Corrupt`] when an entry before the last one is damaged.
+    /// [`StorageError::Corrupt`] when an entry is damaged.
     fn logged(&self) -> Result<Vec<LoggedEntry<C>>, StorageError>;
 }
 

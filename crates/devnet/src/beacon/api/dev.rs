@@ -8,9 +8,28 @@ use crate::{
     beacon::{Control, ControlError, Replacement},
     ssz::ApiJson,
 };
-use axum::{body::Bytes, extract::State};
+use axum::{
+    body::Bytes,
+    extract::{FromRequestParts, State},
+    http::{header::ORIGIN, request::Parts},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
+
+/// A request that no web page can have sent behind its reader's back: browsers announce the origin
+/// of a page with every POST, and tools do not.
+pub(super) struct FromTool;
+
+impl<S: Sync> FromRequestParts<S> for FromTool {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        if parts.headers.contains_key(ORIGIN) {
+            return Err(ApiError::bad_request("web pages may not control the chain"));
+        }
+        Ok(Self)
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,17 +53,17 @@ enum ReplacementName {
     OneBlock,
 }
 
-pub(super) async fn skip(State(api): State<Api>, body: Bytes) -> Answer {
+pub(super) async fn skip(State(api): State<Api>, _: FromTool, body: Bytes) -> Answer {
     let Slots { slots } = parse(&body)?;
     send(&api, Control::Skip(slots)).await
 }
 
-pub(super) async fn mine(State(api): State<Api>, body: Bytes) -> Answer {
+pub(super) async fn mine(State(api): State<Api>, _: FromTool, body: Bytes) -> Answer {
     let Slots { slots } = parse(&body)?;
     send(&api, Control::Mine(slots)).await
 }
 
-pub(super) async fn reorg(State(api): State<Api>, body: Bytes) -> Answer {
+pub(super) async fn reorg(State(api): State<Api>, _: FromTool, body: Bytes) -> Answer {
     let Reorg { depth, replacement } = parse(&body)?;
     let replacement = match replacement {
         ReplacementName::SameSlots => Replacement::SameSlots,
@@ -53,11 +72,11 @@ pub(super) async fn reorg(State(api): State<Api>, body: Bytes) -> Answer {
     send(&api, Control::Reorg(depth, replacement)).await
 }
 
-pub(super) async fn stall_finality(State(api): State<Api>) -> Answer {
+pub(super) async fn stall_finality(State(api): State<Api>, _: FromTool) -> Answer {
     send(&api, Control::StallFinality).await
 }
 
-pub(super) async fn resume_finality(State(api): State<Api>) -> Answer {
+pub(super) async fn resume_finality(State(api): State<Api>, _: FromTool) -> Answer {
     send(&api, Control::ResumeFinality).await
 }
 

@@ -1,8 +1,8 @@
 //! The Beacon API: what a consensus client offers, over HTTP.
 //!
 //! Answers have the shapes of the official `beacon-APIs`. Limits: request bodies are at most 4 KiB, lists in
-//! queries have at most 128 items, and at most 64 clients listen to events; one who falls behind by more events than are kept
-//! ([`BeaconLimits::events`](super::BeaconLimits::events)) is disconnected, and should read the head before it listens again.
+//! queries have at most 128 items, and at most 64 clients listen to events; one that falls
+//! behind by more than 64 events is disconnected, and should read the head before it listens again.
 
 mod answer;
 mod blocks;
@@ -19,13 +19,19 @@ use axum::{
     extract::DefaultBodyLimit,
     routing::{get, post},
 };
-use std::{future::Future, io, sync::Arc};
-use tokio::{net::TcpListener, sync::Semaphore};
+use std::{future::Future, io, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, oneshot},
+};
 
 /// The longest body of a request, in bytes.
 const MAX_BODY: usize = 4096;
 /// Clients that may listen to events at once.
 const MAX_LISTENERS: usize = 64;
+
+/// How long open connections have to end when the server stops.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
@@ -78,7 +84,8 @@ pub fn beacon_api(view: BeaconView, controls: Option<BeaconControls>) -> Router 
         .with_state(api)
 }
 
-/// Serves the Beacon API on a listener until `shutdown` completes.
+/// Serves the Beacon API on a listener until `shutdown` completes. Connections that are open then may
+/// end within [`SHUTDOWN_GRACE`]; a stream of events never would.
 ///
 /// The API has no authentication: the listener should be on a loopback address.
 ///
@@ -90,5 +97,21 @@ pub async fn serve_beacon_api(
     controls: Option<BeaconControls>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, beacon_api(view, controls)).with_graceful_shutdown(shutdown).await
+    let (begun, has_begun) = oneshot::channel();
+    let shutdown = async move {
+        shutdown.await;
+        // The receiver lives as long as this future.
+        let _ = begun.send(());
+    };
+    let server = axum::serve(listener, beacon_api(view, controls)).with_graceful_shutdown(shutdown);
+    let grace_over = async move {
+        if has_begun.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(SHUTDOWN_GRACE).await;
+    };
+    tokio::select! {
+        served = async { server.await } => served,
+        () = grace_over => Ok(()),
+    }
 }

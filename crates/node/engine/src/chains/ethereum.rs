@@ -5,13 +5,13 @@ use super::{
     payload_id,
 };
 use crate::{
-    AttributesError, BlockPlan, BuildDefaults, BuiltPayload, DeliveredPayload, EngineVersions,
+    AttributesError, BesidePayload, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions,
     PayloadFault, PayloadPlace, Payloads, StateRoots,
 };
 use alloy_consensus::Header;
 use alloy_eips::{
-    eip4844::DATA_GAS_PER_BLOB, eip4895::Withdrawals, eip7685::EMPTY_REQUESTS_HASH,
-    eip7840::BlobParams,
+    eip4844::DATA_GAS_PER_BLOB, eip4895::Withdrawals, eip7594::BlobTransactionSidecarVariant,
+    eip7685::EMPTY_REQUESTS_HASH, eip7840::BlobParams,
 };
 use alloy_primitives::{B256, Sealed, U256};
 use alloy_rpc_types_engine::{
@@ -26,7 +26,6 @@ use lockstep_chain::{
     next_excess_blob_gas,
 };
 use lockstep_execution::BlockOutput;
-use lockstep_storage::RecoveredBlock;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -113,10 +112,15 @@ impl Payloads for Ethereum {
         ExecutionPayload::from_block_unchecked(block.seal(), block.inner()).0
     }
 
-    fn envelope(&self, version: u8, built: &BuiltPayload<Self>) -> Option<EthereumEnvelope> {
-        let payload = self.payload_from_block(&built.block.block.block);
-        let block_value = built.fees;
-        let requests = built.block.requests.clone();
+    fn envelope(
+        &self,
+        version: u8,
+        block: &Sealed<Block<Self>>,
+        beside: BesidePayload<'_>,
+    ) -> Option<EthereumEnvelope> {
+        let payload = self.payload_from_block(block);
+        let block_value = beside.fees;
+        let requests = beside.requests.clone();
         Some(match (version, payload) {
             (1, ExecutionPayload::V1(payload)) => EthereumEnvelope::V1(payload),
             (2, ExecutionPayload::V1(payload)) => {
@@ -131,7 +135,7 @@ impl Payloads for Ethereum {
                 let envelope_inner = ExecutionPayloadEnvelopeV3 {
                     execution_payload,
                     block_value,
-                    blobs_bundle: blobs_v1(built)?,
+                    blobs_bundle: blobs_v1(beside.blobs)?,
                     should_override_builder: false,
                 };
                 if version == 3 {
@@ -147,7 +151,7 @@ impl Payloads for Ethereum {
                 EthereumEnvelope::V5(ExecutionPayloadEnvelopeV5 {
                     execution_payload,
                     block_value,
-                    blobs_bundle: blobs_v2(built)?,
+                    blobs_bundle: blobs_v2(beside.blobs)?,
                     should_override_builder: false,
                     execution_requests: requests,
                 })
@@ -226,13 +230,13 @@ impl Payloads for Ethereum {
     fn validate_ommers(
         &self,
         block: &Block<Self>,
-        ancestors: &[Arc<RecoveredBlock<Self>>],
+        ancestors: &[&Sealed<Block<Self>>],
     ) -> Result<(), String> {
         let ancestors: Vec<Ancestor> = ancestors
             .iter()
             .map(|block| Ancestor {
-                header: block.sealed_header(),
-                ommers: block.block.body.ommers.iter().map(Header::hash_slow).collect(),
+                header: Sealed::new_unchecked(block.header.clone(), block.seal()),
+                ommers: block.body.ommers.iter().map(Header::hash_slow).collect(),
             })
             .collect();
         Self::validate_ommers(self, block, &ancestors).map_err(|error| error.to_string())
@@ -252,16 +256,16 @@ fn blob_base_fee(header: &Header, params: Option<BlobParams>) -> Option<u128> {
 }
 
 /// The blobs with one proof each; `None` if a sidecar has cell proofs instead.
-fn blobs_v1(built: &BuiltPayload<Ethereum>) -> Option<BlobsBundleV1> {
+fn blobs_v1(blobs: &[Arc<BlobTransactionSidecarVariant>]) -> Option<BlobsBundleV1> {
     let sidecars: Option<Vec<_>> =
-        built.blobs.iter().map(|sidecar| sidecar.as_eip4844().cloned()).collect();
+        blobs.iter().map(|sidecar| sidecar.as_eip4844().cloned()).collect();
     Some(BlobsBundleV1::new(sidecars?))
 }
 
 /// The blobs with cell proofs; `None` if a sidecar lacks them.
-fn blobs_v2(built: &BuiltPayload<Ethereum>) -> Option<BlobsBundleV2> {
+fn blobs_v2(blobs: &[Arc<BlobTransactionSidecarVariant>]) -> Option<BlobsBundleV2> {
     let sidecars: Option<Vec<_>> =
-        built.blobs.iter().map(|sidecar| sidecar.as_eip7594().cloned()).collect();
+        blobs.iter().map(|sidecar| sidecar.as_eip7594().cloned()).collect();
     Some(BlobsBundleV2::new(sidecars?))
 }
 

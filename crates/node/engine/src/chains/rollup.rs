@@ -5,7 +5,7 @@ use super::{
     payload_id,
 };
 use crate::{
-    AttributesError, BlockPlan, BuildDefaults, BuiltPayload, DeliveredPayload, EngineVersions,
+    AttributesError, BesidePayload, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions,
     PayloadFault, PayloadPlace, Payloads, StateRoots,
 };
 use alloy_consensus::Header;
@@ -23,14 +23,12 @@ use lockstep_chain::{
     header::MAX_EXTRA_DATA_BYTES,
 };
 use lockstep_execution::BlockOutput;
-use lockstep_storage::RecoveredBlock;
 use op_alloy_consensus::OpTxEnvelope;
 use op_alloy_rpc_types_engine::{
     OpExecutionPayload, OpExecutionPayloadEnvelopeV3, OpExecutionPayloadEnvelopeV4,
     OpExecutionPayloadSidecar, OpPayloadAttributes,
 };
 use serde::Serialize;
-use std::sync::Arc;
 
 /// The answer of `engine_getPayload`, by version (OP spec: execution engine).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -118,11 +116,15 @@ impl Payloads for Rollup {
         OpExecutionPayload::from_block_unchecked(block.seal(), block.inner()).0
     }
 
-    fn envelope(&self, version: u8, built: &BuiltPayload<Self>) -> Option<RollupEnvelope> {
-        let header = &built.block.block.block.header;
-        let root = header.parent_beacon_block_root.unwrap_or_default();
-        let payload = self.payload_from_block(&built.block.block.block);
-        let block_value = built.fees;
+    fn envelope(
+        &self,
+        version: u8,
+        block: &Sealed<Block<Self>>,
+        beside: BesidePayload<'_>,
+    ) -> Option<RollupEnvelope> {
+        let root = block.header.parent_beacon_block_root.unwrap_or_default();
+        let payload = self.payload_from_block(block);
+        let block_value = beside.fees;
         Some(match (version, payload) {
             (1, OpExecutionPayload::V1(payload)) => RollupEnvelope::V1(payload),
             (2, OpExecutionPayload::V1(payload)) => {
@@ -232,7 +234,7 @@ impl Payloads for Rollup {
     fn validate_ommers(
         &self,
         _: &Block<Self>,
-        _: &[Arc<RecoveredBlock<Self>>],
+        _: &[&Sealed<Block<Self>>],
     ) -> Result<(), String> {
         Err("a rollup's block has no ommers".into())
     }

@@ -14,8 +14,8 @@ use lockstep_chain::{
     genesis::L2_TO_L1_MESSAGE_PASSER,
 };
 use lockstep_engine::{
-    AttributesError, DeliveredPayload, Engine, EngineConfig, EngineError, Payloads, PoolBuilder,
-    pool_head,
+    AttributesError, BlockBuilder, BuildError, DeliveredPayload, Engine, EngineConfig, EngineError,
+    PayloadBuilder, Payloads, PoolBuilder, pool_head,
 };
 use lockstep_execution::StateReader;
 use lockstep_pool::{Origin, Pool, PoolConfig, Pooled};
@@ -289,4 +289,45 @@ fn malformed_forced_transactions_are_refused() {
         let error = engine.start_payload(genesis.block().seal(), attributes).unwrap_err();
         assert!(matches!(error, EngineError::Attributes(_)), "{error}");
     }
+}
+
+/// Panics on its first block.
+#[derive(Debug, Default)]
+struct Panicking(std::sync::atomic::AtomicBool);
+
+impl PayloadBuilder<Ethereum> for Panicking {
+    fn build(&self, _: &mut BlockBuilder<'_, Ethereum>) -> Result<(), BuildError> {
+        let has_panicked = self.0.swap(true, std::sync::atomic::Ordering::SeqCst);
+        assert!(has_panicked, "this panic is part of a test");
+        Ok(())
+    }
+}
+
+#[test]
+fn a_builder_that_panics_costs_one_build() {
+    let world = World::new(EthereumHardfork::Cancun);
+    let engine = world.engine(EngineConfig::default());
+    engine.set_builder(Arc::new(Panicking::default()));
+    let genesis = world.genesis_hash();
+    for salt in 1..=2 {
+        let id = begin(&engine, genesis, attributes(12, salt));
+        assert_eq!(engine.full_payload(id).unwrap().block.block.number(), 1);
+    }
+    engine.check_running().unwrap();
+}
+
+/// Panics when it is asked for.
+fn follow_and_panic(engine: &Engine<Ethereum>) {
+    engine.follow("test", |_, _| panic!("this panic is part of a test")).unwrap();
+}
+
+#[test]
+fn a_thread_that_panics_stops_the_engine() {
+    let world = World::new(EthereumHardfork::Cancun);
+    let engine = world.engine(EngineConfig::default());
+    follow_and_panic(&engine);
+    engine.produce(&attributes(12, 1)).unwrap();
+    crate::factory::until("the stop", || engine.check_running().is_err());
+    let error = engine.check_running().unwrap_err();
+    assert!(matches!(&error, EngineError::Stopped(why) if why.contains("test")), "{error}");
 }

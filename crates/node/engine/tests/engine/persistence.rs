@@ -1,11 +1,13 @@
 //! What happens between memory and storage.
 
 use crate::{
-    factory::{Factory, until},
-    world::{Place, RecordedStorage, engine_on, head, storages},
+    factory::{EthereumBlock, Factory, until},
+    world::{Place, RecordedStorage, attributes, engine_on, head, storages},
 };
-use alloy_primitives::B256;
-use lockstep_engine::{EngineConfig, EngineError};
+use alloy_primitives::{Address, B256};
+use lockstep_chain::Ethereum;
+use lockstep_engine::{Engine, EngineConfig, EngineError, pool_head};
+use lockstep_pool::{Origin, Pool, PoolConfig, Pooled};
 use lockstep_storage::{ErrorClass, Storage};
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -159,4 +161,143 @@ fn finalized_blocks_are_persisted_at_once() {
     let snapshot = engine.view().snapshot();
     let chain: Vec<B256> = (1..=6).map(|at| snapshot.hash(at).unwrap().unwrap()).collect();
     assert_eq!(chain, blocks.iter().map(|block| block.seal()).collect::<Vec<_>>());
+}
+
+/// Makes a chain the canonical one, block by block, and waits until it is persisted but for the
+/// newest two.
+fn grow(engine: &Engine<Ethereum>, storage: &Arc<dyn Storage<Ethereum>>, blocks: &[EthereumBlock]) {
+    for block in blocks {
+        assert!(engine.insert(block.clone()).unwrap().is_valid());
+        assert!(engine.fork_choice(head(block.seal())).unwrap().is_valid());
+    }
+    let newest = blocks.last().unwrap().header.number;
+    until("persistence", || storage.snapshot().unwrap().tip().number == newest - 2);
+}
+
+fn assert_linked(engine: &Engine<Ethereum>) {
+    let snapshot = engine.view().snapshot();
+    for number in 1..=snapshot.head().number {
+        let header = snapshot.header(number).unwrap().unwrap();
+        assert_eq!(Some(header.parent_hash), snapshot.hash(number - 1).unwrap(), "{number}");
+    }
+}
+
+#[test]
+fn a_block_on_a_branch_that_is_gone_never_becomes_canonical() {
+    let factory = Factory::new();
+    let left = factory.chain(factory.genesis(), 1, 12);
+    let right = factory.chain(left[2].seal(), 2, 2);
+    let side = factory.chain(left[2].seal(), 3, 4);
+    // On the newest block that is persisted.
+    let orphan = factory.block(left[9].seal(), 4, Vec::new());
+    for place in storages(&factory.world.chain, &factory.world.genesis) {
+        let storage = place.open();
+        let config = EngineConfig { max_side_blocks: 4, ..small() };
+        let engine = engine_on(&factory.world.chain, &storage, config);
+        grow(&engine, &storage, &left);
+        for block in &right {
+            assert!(engine.insert(block.clone()).unwrap().is_valid());
+        }
+        // Storage stays on the left branch, which other side blocks then drive out of memory.
+        place.shut(true);
+        assert!(engine.fork_choice(head(right[1].seal())).unwrap().is_valid());
+        for block in &side {
+            assert!(engine.insert(block.clone()).unwrap().is_valid());
+        }
+        assert!(engine.view().snapshot().executed(&left[9].seal()).is_none());
+        assert_eq!(storage.snapshot().unwrap().tip().hash, left[9].seal());
+        assert!(engine.insert(orphan.clone()).unwrap().is_syncing());
+        assert!(engine.fork_choice(head(orphan.seal())).unwrap().is_syncing());
+        assert_linked(&engine);
+        place.shut(false);
+        // Gone from storage, too, and the chain goes on.
+        until("unwinding", || storage.snapshot().unwrap().tip().number <= 3);
+        assert!(engine.fork_choice(head(orphan.seal())).unwrap().is_syncing());
+        assert!(engine.fork_choice(head(side[3].seal())).unwrap().is_valid());
+        assert_linked(&engine);
+        engine.shutdown().unwrap();
+        assert_eq!(storage.snapshot().unwrap().tip().hash, side[3].seal());
+    }
+}
+
+#[test]
+fn a_reorg_below_what_is_stored_has_a_limit() {
+    let factory = Factory::new();
+    let left = factory.chain(factory.genesis(), 1, 12);
+    let config = EngineConfig { max_reorg_depth: 4, ..small() };
+    for place in storages(&factory.world.chain, &factory.world.genesis) {
+        let storage = place.open();
+        let engine = engine_on(&factory.world.chain, &storage, config.clone());
+        grow(&engine, &storage, &left);
+        let deep = factory.block(left[4].seal(), 2, Vec::new());
+        assert!(engine.insert(deep.clone()).unwrap().is_valid());
+        let refusals = [
+            engine.fork_choice(head(deep.seal())).unwrap_err(),
+            engine.rewind(left[4].seal()).unwrap_err(),
+        ];
+        for refusal in refusals {
+            let is_right = matches!(refusal, EngineError::TooDeepReorg { depth: 5, limit: 4 });
+            assert!(is_right, "{refusal}");
+        }
+        assert_eq!(engine.view().head().hash(), left[11].seal());
+        let allowed = factory.block(left[5].seal(), 2, Vec::new());
+        assert!(engine.insert(allowed.clone()).unwrap().is_valid());
+        assert!(engine.fork_choice(head(allowed.seal())).unwrap().is_valid());
+        assert_linked(&engine);
+        engine.shutdown().unwrap();
+    }
+}
+
+#[test]
+fn an_append_that_is_done_and_reports_a_failure_is_noticed() {
+    let factory = Factory::new();
+    let recorded = Arc::new(RecordedStorage::new(&factory.world.genesis));
+    let storage: Arc<dyn Storage<_>> = recorded.clone();
+    let engine = engine_on(&factory.world.chain, &storage, small());
+    recorded.forgets.store(true, Ordering::SeqCst);
+    let blocks = factory.chain(factory.genesis(), 1, 9);
+    grow(&engine, &storage, &blocks);
+    assert!(!recorded.forgets.load(Ordering::SeqCst));
+    engine.shutdown().unwrap();
+    assert_eq!(storage.snapshot().unwrap().tip().hash, blocks[8].seal());
+}
+
+#[test]
+fn a_payload_is_built_although_storage_is_unwound_under_it() {
+    let factory = Factory::new();
+    let recorded = Arc::new(RecordedStorage::new(&factory.world.genesis));
+    let storage: Arc<dyn Storage<_>> = recorded.clone();
+    let engine = engine_on(&factory.world.chain, &storage, small());
+    let genesis = factory.genesis();
+    let built = engine.start_payload(genesis, attributes(12, 1)).unwrap();
+    assert_eq!(engine.payload(built).unwrap().block.block.number(), 1);
+    recorded.unwinds.store(2, Ordering::SeqCst);
+    let built = engine.start_payload(genesis, attributes(12, 2)).unwrap();
+    assert_eq!(engine.payload(built).unwrap().block.block.number(), 1);
+    recorded.unwinds.store(2, Ordering::SeqCst);
+    assert_eq!(engine.build_now(genesis, &attributes(12, 3)).unwrap().block.block.number(), 1);
+}
+
+#[test]
+fn what_the_pool_missed_it_is_told_with_the_next_block() {
+    let factory = Factory::new();
+    let recorded = Arc::new(RecordedStorage::new(&factory.world.genesis));
+    let storage: Arc<dyn Storage<_>> = recorded.clone();
+    let engine = engine_on(&factory.world.chain, &storage, EngineConfig::default());
+    let at = pool_head(&engine.view().snapshot()).unwrap();
+    let pool = Pool::new(factory.world.chain.clone(), PoolConfig::default(), at);
+    engine.connect_pool(&pool).unwrap();
+    let tx = factory.world.transfer(0, 0, Address::repeat_byte(9), 5);
+    let hash = *tx.0.tx_hash();
+    pool.add(Ethereum::pooled(&tx.0).unwrap(), Origin::External).unwrap();
+    let first = factory.block(factory.genesis(), 1, vec![tx]);
+    let second = factory.block(first.seal(), 1, Vec::new());
+    for block in [&first, &second] {
+        assert!(engine.insert(block.clone()).unwrap().is_valid());
+    }
+    recorded.unwinds.store(2, Ordering::SeqCst);
+    engine.fork_choice(head(first.seal())).unwrap();
+    until("the miss", || recorded.unwinds.load(Ordering::SeqCst) == 0);
+    engine.fork_choice(head(second.seal())).unwrap();
+    until("inclusion", || !pool.contains(&hash));
 }

@@ -243,3 +243,48 @@ fn blocks_beside_the_chain_are_limited() {
     engine.fork_choice(head(chain[3].seal())).unwrap();
     assert!(engine.insert(chain[4].clone()).unwrap().is_valid());
 }
+
+#[test]
+fn finality_only_rises() {
+    let factory = Factory::new();
+    let engine = factory.world.engine(EngineConfig::default());
+    let left = factory.chain(factory.genesis(), 1, 5);
+    let above = factory.chain(left[2].seal(), 2, 3);
+    let below = factory.block(left[0].seal(), 3, Vec::new());
+    insert(&engine, &left);
+    insert(&engine, &above);
+    let choose = |at: &EthereumBlock, safe: B256, finalized: B256| {
+        engine.fork_choice(ForkchoiceState {
+            head_block_hash: at.seal(),
+            safe_block_hash: safe,
+            finalized_block_hash: finalized,
+        })
+    };
+    let checkpoints = || {
+        let snapshot = engine.view().snapshot();
+        [snapshot.safe(), snapshot.finalized()].map(|block| block.map(|block| block.number))
+    };
+    choose(&left[3], left[3].seal(), left[1].seal()).unwrap();
+    assert_eq!(checkpoints(), [Some(4), Some(2)]);
+    // Zero says nothing.
+    choose(&left[4], B256::ZERO, B256::ZERO).unwrap();
+    assert_eq!(checkpoints(), [Some(4), Some(2)]);
+    // An older block is no longer what is finalized.
+    choose(&left[4], left[4].seal(), left[0].seal()).unwrap();
+    assert_eq!(checkpoints(), [Some(5), Some(2)]);
+    // The safe block is not on this chain.
+    choose(&above[2], B256::ZERO, B256::ZERO).unwrap();
+    assert_eq!(checkpoints(), [None, Some(2)]);
+    // The finalized one must be.
+    if engine.insert(below.clone()).unwrap().is_valid() {
+        match choose(&below, B256::ZERO, B256::ZERO) {
+            Ok(status) => assert!(status.is_syncing(), "{status}"),
+            Err(error) => {
+                let is_right = matches!(error, EngineError::Finalized { number: 1, finalized: 2 });
+                assert!(is_right, "{error}");
+            }
+        }
+    }
+    assert_eq!(engine.view().head().hash(), above[2].seal());
+    assert_eq!(checkpoints(), [None, Some(2)]);
+}

@@ -14,7 +14,7 @@ use lockstep_chain::{
 use lockstep_engine::{
     BlockBuilder, BuildError, Engine, EngineConfig, NoTransactions, PayloadBuilder, Payloads,
 };
-use lockstep_execution::{Bytecode, MemoryState};
+use lockstep_execution::{Execute, Bytecode, MemoryState};
 use lockstep_storage::{
     DiskStorage, ExecutedBlock, ForkChoice, GenesisBlock, LogEntry, LoggedEntry, MemoryStorage,
     Options, Snapshot, Storage, StorageError, SyncPolicy, WriteGate, WriteOperation,
@@ -27,7 +27,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -74,12 +74,21 @@ pub(crate) struct RecordedStorage<C: Chain> {
     log: Mutex<Vec<LogEntry<C>>>,
     /// Appends fail as on a full disk.
     pub(crate) is_full: AtomicBool,
+    /// How many of the next snapshots are unwound before they can be read.
+    pub(crate) unwinds: AtomicUsize,
+    /// The next append is done, and reports that it failed.
+    pub(crate) forgets: AtomicBool,
 }
 
 impl<C: Chain> RecordedStorage<C> {
     pub(crate) fn new(genesis: &GenesisBlock<C>) -> Self {
-        let inner = MemoryStorage::new(genesis);
-        Self { inner, log: Mutex::default(), is_full: AtomicBool::new(false) }
+        Self {
+            inner: MemoryStorage::new(genesis),
+            log: Mutex::default(),
+            is_full: AtomicBool::default(),
+            unwinds: AtomicUsize::default(),
+            forgets: AtomicBool::default(),
+        }
     }
 }
 
@@ -93,6 +102,10 @@ fn full() -> StorageError {
 
 impl<C: Chain> Storage<C> for RecordedStorage<C> {
     fn snapshot(&self) -> Result<Arc<dyn Snapshot<C>>, StorageError> {
+        let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
+        if self.unwinds.fetch_update(set, fetch, |left| left.checked_sub(1)).is_ok() {
+            return Err(StorageError::Unwound { number: 0 });
+        }
         self.inner.snapshot()
     }
 
@@ -104,7 +117,8 @@ impl<C: Chain> Storage<C> for RecordedStorage<C> {
         if self.is_full.load(Ordering::SeqCst) {
             return Err(full());
         }
-        self.inner.append(blocks, fork_choice)
+        self.inner.append(blocks, fork_choice)?;
+        if self.forgets.swap(false, Ordering::SeqCst) { Err(full()) } else { Ok(()) }
     }
 
     fn unwind(&self, number: u64) -> Result<(), StorageError> {
@@ -151,7 +165,7 @@ impl WriteGate for Gate {
     }
 }
 
-impl<C: Chain> Place<C> {
+impl<C: Execute> Place<C> {
     pub(crate) fn memory(genesis: &GenesisBlock<C>) -> Self {
         Self::Memory(Arc::new(RecordedStorage::new(genesis)))
     }

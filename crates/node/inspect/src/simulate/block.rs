@@ -20,7 +20,7 @@ use alloy_consensus::{
 };
 use alloy_eips::eip4895::Withdrawal;
 use alloy_evm::{Evm, EvmFactory};
-use alloy_primitives::{Address, Log, U256, keccak256};
+use alloy_primitives::{Address, B256, Log, U256, keccak256};
 use alloy_rlp::Encodable;
 use alloy_rpc_types_eth::{TransactionInfo, TransactionRequest};
 use core::cmp::Ordering;
@@ -28,8 +28,11 @@ use lockstep_chain::{
     Block,
     body::{transactions_root, withdrawals_root},
 };
-use lockstep_execution::{BlockParts, BlockState, EvmEnvOf, ExecutionError, Progress, StateReader};
-use lockstep_trie::{NodeSource, StateTrie};
+use lockstep_execution::{
+    BlockParts, BlockState, EvmEnvOf, ExecutionError, Progress, StateChanges, StateCommitment,
+    StateReader,
+};
+use lockstep_trie::NodeSource;
 use revm::{DatabaseCommit, context::TxEnv};
 use serde_json::{Value, json};
 
@@ -37,12 +40,12 @@ use serde_json::{Value, json};
 const VM_ERROR: i32 = -32015;
 
 /// What the blocks of a simulation hand on.
-pub(super) struct Simulation<'a, C, S> {
+pub(super) struct Simulation<'a, C: Inspect, S> {
     pub(super) chain: &'a C,
     pub(super) request: &'a SimulateRequest,
     pub(super) limits: &'a Limits<'a>,
     pub(super) overlay: Overlay<S>,
-    pub(super) trie: StateTrie,
+    pub(super) commitment: C::Commitment,
     /// Gas that all further calls may use together.
     pub(super) gas_left: u64,
 }
@@ -71,7 +74,7 @@ impl<'a, C: Inspect, S: StateReader + NodeSource> Simulation<'a, C, S> {
         let mut header = self.header(planned, parent)?;
         let accounts = planned.block.and_then(|block| block.state_overrides.as_ref());
         if let Some(accounts) = accounts {
-            self.overlay.override_accounts(accounts, Some(&mut self.trie))?;
+            self.overlay.override_accounts(accounts, self.commitment.trie())?;
         }
         let calls = planned.block.and_then(|block| block.calls.as_deref()).unwrap_or_default();
         let withdrawals = planned.overrides().and_then(|overrides| overrides.withdrawals.as_ref());
@@ -92,8 +95,7 @@ impl<'a, C: Inspect, S: StateReader + NodeSource> Simulation<'a, C, S> {
         let changes = evm.into_db().into_changes();
         self.gas_left = ran.gas_left;
         self.overlay.apply(&changes);
-        changes.apply_to(&mut self.trie);
-        header.state_root = self.root()?;
+        header.state_root = commit(&mut self.commitment, &changes, self.overlay.base())?;
         header.requests_hash = header.requests_hash.map(|_| requests_hash);
         self.seal(header, ran, withdrawals)
     }
@@ -154,10 +156,6 @@ impl<'a, C: Inspect, S: StateReader + NodeSource> Simulation<'a, C, S> {
         self.chain.evm_factory(header).create_evm(state, env)
     }
 
-    fn root(&mut self) -> Result<alloy_primitives::B256, InspectError> {
-        self.trie.root(self.overlay.base()).map_err(|error| InspectError::Trie(error.to_string()))
-    }
-
     /// Fills in what the run decided, and shows the block.
     fn seal(
         &mut self,
@@ -174,7 +172,8 @@ impl<'a, C: Inspect, S: StateReader + NodeSource> Simulation<'a, C, S> {
         if has_withdrawals {
             header.withdrawals_root = Some(match self.chain.withdrawals_root_account(&header) {
                 Some(account) => {
-                    let account = self.trie.account(keccak256(account), self.overlay.base());
+                    let trie = self.commitment.trie().ok_or(InspectError::NoTrie)?;
+                    let account = trie.account(keccak256(account), self.overlay.base());
                     let account = account.map_err(|error| InspectError::Trie(error.to_string()))?;
                     account.map_or(lockstep_trie::EMPTY_ROOT_HASH, |account| account.storage_root)
                 }
@@ -379,11 +378,20 @@ impl<C: Inspect, S: StateReader + NodeSource> Calling<'_, '_, C, S> {
         if !self.simulation.chain.has_intermediate_roots(self.header) {
             return Ok(Eip658Value::Eip658(outcome.is_success()));
         }
-        let mut trie = self.simulation.trie.clone();
-        state.changes().apply_to(&mut trie);
-        let root = trie.root(self.simulation.overlay.base());
-        root.map(Eip658Value::PostState).map_err(|error| InspectError::Trie(error.to_string()))
+        let mut commitment = self.simulation.commitment.clone();
+        let root = commit(&mut commitment, &state.changes(), self.simulation.overlay.base())?;
+        Ok(Eip658Value::PostState(root))
     }
+}
+
+/// Moves a commitment on by `changes` and returns its root.
+fn commit(
+    commitment: &mut impl StateCommitment,
+    changes: &StateChanges,
+    source: &impl NodeSource,
+) -> Result<B256, InspectError> {
+    let root = commitment.commit(changes, source, |_, _, _| ());
+    root.map_err(|error| InspectError::Trie(error.to_string()))
 }
 
 /// The nonce is the sender's next one. revm checks that after the fees, go-ethereum before them, and

@@ -17,7 +17,7 @@ fn blob(seed: u8) -> Blob {
     blob
 }
 
-fn version_0(seeds: &[u8]) -> BlobTransactionSidecarVariant {
+pub(crate) fn version_0(seeds: &[u8]) -> BlobTransactionSidecarVariant {
     let blobs = seeds.iter().map(|seed| blob(*seed)).collect();
     let settings = EnvKzgSettings::Default.get();
     let sidecar = BlobTransactionSidecar::try_from_blobs_with_settings(blobs, settings).unwrap();
@@ -32,7 +32,7 @@ fn version_1(seeds: &[u8]) -> BlobTransactionSidecarVariant {
     BlobTransactionSidecarVariant::Eip7594(sidecar)
 }
 
-fn sign(
+pub(crate) fn sign(
     world: &World,
     nonce: u64,
     fee: u128,

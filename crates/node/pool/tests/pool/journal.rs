@@ -1,8 +1,13 @@
 //! What is acknowledged comes back after a restart.
 
 use crate::world::World;
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::U256;
 use lockstep_chain::{Ethereum, EthereumHardfork};
-use lockstep_pool::{JournalReport, Origin, PoolConfig, PoolError, Pooled};
+use lockstep_execution::Bytecode;
+use lockstep_pool::{
+    EthereumPooledTransaction, JournalReport, Origin, Pool, PoolConfig, PoolError, Pooled,
+};
 use std::fs;
 
 fn world() -> World {
@@ -18,10 +23,12 @@ fn own_transactions_come_back_after_a_restart() {
     let local = pool.add(world.transfer(0, 0, 100), Origin::Local).unwrap();
     let private = pool.add(world.transfer(1, 3, 100), Origin::Private).unwrap();
     let external = pool.add(world.transfer(2, 0, 100), Origin::External).unwrap();
+    let user = pool.add(world.transfer(3, 0, 100), Origin::User).unwrap();
     drop(pool);
     let pool = world.pool();
     let report = pool.open_journal(&path).unwrap();
-    assert_eq!(report, JournalReport { loaded: 2, ..Default::default() });
+    assert_eq!(report, JournalReport { loaded: 3, ..Default::default() });
+    assert_eq!(pool.get(&user).unwrap().origin, Origin::User);
     assert_eq!(pool.get(&local).unwrap().origin, Origin::Local);
     assert_eq!(pool.get(&private).unwrap().origin, Origin::Private);
     assert!(!pool.contains(&external));
@@ -119,6 +126,179 @@ fn a_reorg_brings_own_transactions_back_to_the_journal() {
     let pool = world.pool();
     pool.open_journal(&path).unwrap();
     assert_eq!(pool.get(&hash).unwrap().origin, Origin::Local);
+}
+
+/// Included and then dropped, with a restart between the two: the block is not final, so the
+/// journal still knows whose the transaction is.
+#[test]
+fn a_reorg_after_a_restart_loses_no_own_transaction() {
+    let (world, folder) = (world(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("transactions");
+    let tx = world.transfer(0, 0, 100);
+    let with = world.child(&world.genesis, vec![Ethereum::consensus(&tx)], 0, 1);
+    let pool = world.pool();
+    pool.open_journal(&path).unwrap();
+    let hash = pool.add(tx, Origin::User).unwrap();
+    pool.advance(with.head(), &[with.block()], &[]);
+    drop(pool);
+    // The second restart reads what the first one wrote.
+    for _ in 0..2 {
+        let pool = Pool::new(world.chain.clone(), PoolConfig::default(), with.head());
+        pool.open_journal(&path).unwrap();
+    }
+    let pool = Pool::new(world.chain.clone(), PoolConfig::default(), with.head());
+    pool.open_journal(&path).unwrap();
+    let without = world.child(&world.genesis, vec![], 0, 2);
+    pool.advance(without.head(), &[without.block()], &[with.block()]);
+    assert_eq!(pool.get(&hash).unwrap().origin, Origin::User);
+}
+
+#[test]
+fn what_was_included_long_ago_leaves_the_journal() {
+    let (world, folder) = (world(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("transactions");
+    let config = PoolConfig { journal_included_blocks: 2, ..Default::default() };
+    let pool = world.pool_with(config);
+    pool.open_journal(&path).unwrap();
+    let tx = world.transfer(0, 0, 100);
+    pool.add(tx.clone(), Origin::User).unwrap();
+    let mut tip = world.child(&world.genesis, vec![Ethereum::consensus(&tx)], 0, 1);
+    pool.advance(tip.head(), &[tip.block()], &[]);
+    for (left, salt) in [(1, 2), (1, 3), (0, 4)] {
+        tip = world.child(&tip, vec![], 0, salt);
+        pool.advance(tip.head(), &[tip.block()], &[]);
+        // Written anew from what the pool knows.
+        pool.open_journal(&folder.path().join(format!("copy {salt}"))).unwrap();
+        let reader = Pool::new(world.chain.clone(), config, tip.head());
+        let copy = folder.path().join("read");
+        fs::copy(folder.path().join(format!("copy {salt}")), &copy).unwrap();
+        let report = reader.open_journal(&copy).unwrap();
+        assert_eq!(report, JournalReport { rejected: left, ..Default::default() }, "{salt}");
+    }
+}
+
+/// A running pool keeps what its sender cannot pay for any more; so does a journal.
+#[test]
+fn what_cannot_enter_after_a_restart_waits_for_another_head() {
+    let (world, folder) = (world(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("transactions");
+    let rich = world.pool();
+    rich.open_journal(&path).unwrap();
+    let hashes: Vec<_> = (0..3)
+        .map(|nonce| rich.add(world.transfer(0, nonce, 100), Origin::User).unwrap())
+        .collect();
+    drop(rich);
+    let poor = world.genesis_with(|state| {
+        let wei = U256::from(21_000 * 100 + 1);
+        state.set_account(world.address(0), 0, wei, Bytecode::default());
+    });
+    for _ in 0..2 {
+        let pool = Pool::new(world.chain.clone(), PoolConfig::default(), poor.head());
+        let report = pool.open_journal(&path).unwrap();
+        assert_eq!(report, JournalReport { loaded: 1, waiting: 2, ..Default::default() });
+    }
+    let pool = Pool::new(world.chain.clone(), PoolConfig::default(), poor.head());
+    pool.open_journal(&path).unwrap();
+    assert!(!pool.contains(&hashes[2]));
+    pool.advance(world.genesis.head(), &[], &[]);
+    assert_eq!(pool.status().pending, 3);
+    assert!(hashes.iter().all(|hash| pool.contains(hash)));
+    drop(pool);
+    let pool = world.pool();
+    let report = pool.open_journal(&path).unwrap();
+    assert_eq!((pool.status().pending, report.waiting, report.rejected), (3, 0, 0));
+}
+
+#[test]
+fn what_waits_too_long_is_given_up() {
+    let (world, folder) = (world(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("transactions");
+    let pool = world.pool();
+    pool.open_journal(&path).unwrap();
+    let hash = pool.add(world.transfer(0, 0, 100), Origin::User).unwrap();
+    drop(pool);
+    let config = PoolConfig { queued_lifetime_blocks: 1, ..Default::default() };
+    let poor = world.genesis_with(|state| {
+        state.set_account(world.address(0), 0, U256::ZERO, Bytecode::default());
+    });
+    let pool = Pool::new(world.chain.clone(), config, poor.head());
+    assert_eq!(pool.open_journal(&path).unwrap().waiting, 1);
+    let mut tip = poor;
+    for salt in 0..2 {
+        tip = world.child(&tip, vec![], 0, salt);
+        pool.advance(tip.head(), &[tip.block()], &[]);
+    }
+    pool.advance(world.genesis.head(), &[], &[]);
+    assert!(!pool.contains(&hash));
+}
+
+/// As the file is if the process ended before a transaction with a lower nonce was written, or if
+/// that one is a peer's.
+#[test]
+fn a_blob_transaction_of_the_journal_waits_for_the_one_before_it() {
+    let (world, folder) = (world(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("transactions");
+    let (first, second) = (one_blob(&world, 0), one_blob(&world, 1));
+    let pool = world.pool();
+    pool.open_journal(&path).unwrap();
+    pool.add(first.clone(), Origin::External).unwrap();
+    let hash = pool.add(second, Origin::User).unwrap();
+    drop(pool);
+    let pool = world.pool();
+    let report = pool.open_journal(&path).unwrap();
+    assert_eq!(report, JournalReport { waiting: 1, ..Default::default() });
+    pool.add(first, Origin::External).unwrap();
+    let tip = world.child(&world.genesis, vec![], 0, 1);
+    pool.advance(tip.head(), &[tip.block()], &[]);
+    assert_eq!(pool.get(&hash).unwrap().origin, Origin::User);
+}
+
+fn one_blob(world: &World, nonce: u64) -> EthereumPooledTransaction {
+    crate::blobs::sign(world, nonce, 100, crate::blobs::version_0(&[1]))
+}
+
+/// Whoever adds at the same time: the journal has each sender's transactions in the order of their
+/// nonces, so that reading it needs no second attempt.
+#[test]
+fn the_journal_has_the_order_of_the_pool() {
+    let (world, folder) = (world(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("transactions");
+    let pool = world.pool();
+    pool.open_journal(&path).unwrap();
+    let transactions: Vec<_> = (0..6).map(|nonce| one_blob(&world, nonce)).collect();
+    std::thread::scope(|scope| {
+        for tx in &transactions {
+            let pool = &pool;
+            // Each tries until the one before it is there.
+            scope.spawn(move || while pool.add(tx.clone(), Origin::User).is_err() {});
+        }
+    });
+    assert_eq!(pool.status().blobs, 6);
+    let bytes = fs::read(&path).unwrap();
+    let places: Vec<_> = transactions
+        .iter()
+        .map(|tx| {
+            let encoded = tx.encoded_2718();
+            // The body is long; its beginning has the nonce.
+            let begin = &encoded[..16];
+            bytes.windows(begin.len()).position(|window| window == begin).unwrap()
+        })
+        .collect();
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn after_a_rewrite_the_named_file_grows() {
+    let (world, folder) = (world(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("transactions");
+    // Left by a rewrite that was killed.
+    fs::write(path.with_added_extension("new"), b"half").unwrap();
+    let pool = world.pool();
+    pool.open_journal(&path).unwrap();
+    let before = fs::metadata(&path).unwrap().len();
+    pool.add(world.transfer(0, 0, 100), Origin::User).unwrap();
+    assert!(fs::metadata(&path).unwrap().len() > before);
+    assert!(!path.with_added_extension("new").exists());
 }
 
 #[test]

@@ -46,17 +46,88 @@ fn a_high_tip_behind_a_low_one_protects_nothing() {
 }
 
 #[test]
-fn this_nodes_transactions_are_not_evicted_for_others() {
+fn local_transactions_are_not_evicted_for_others() {
     let world = world();
     let pool = world.pool_with(limited(2));
     pool.add(world.transfer(0, 0, 10), Origin::Local).unwrap();
     pool.add(world.transfer(1, 0, 20), Origin::External).unwrap();
-    pool.add(world.transfer(2, 0, 10), Origin::Private).unwrap();
+    pool.add(world.transfer(2, 0, 900), Origin::External).unwrap();
+    assert_eq!(pool.next_nonce(world.address(0)), Some(1), "the tip of 1 is a local one's");
     assert!(pool.next_nonce(world.address(1)).is_none());
-    assert!(matches!(refused(&pool, world.transfer(3, 0, 900)), PoolError::Underpriced { .. }));
-    let error = pool.add(world.transfer(3, 0, 900), Origin::Local).unwrap_err();
-    assert_eq!(error.to_string(), "txpool is full");
-    assert_eq!(pool.status().pending, 2);
+}
+
+/// JSON-RPC is open to strangers, so what comes from there has no privilege but the journal.
+#[test]
+fn a_full_pool_of_cheap_user_transactions_lets_those_in_who_pay_more() {
+    let world = world();
+    let pool = world.pool_with(limited(3));
+    for (user, origin) in [(0, Origin::User), (1, Origin::Private), (2, Origin::User)] {
+        pool.add(world.transfer(user, 0, 11), origin).unwrap();
+    }
+    let error = pool.add(world.transfer(3, 0, 10), Origin::User).unwrap_err();
+    assert!(matches!(error, PoolError::Underpriced { .. }), "{error}");
+    for (user, origin) in [(3, Origin::External), (4, Origin::User), (5, Origin::Local)] {
+        pool.add(world.transfer(user, 0, 90), origin).unwrap();
+    }
+    for user in 0..3 {
+        assert!(pool.next_nonce(world.address(user)).is_none(), "user {user}");
+    }
+}
+
+#[test]
+fn user_transactions_have_ordinary_slots_and_tips_and_expire() {
+    let world = world();
+    let config =
+        PoolConfig { sender_slots: 2, min_tip: 5, queued_lifetime_blocks: 1, ..Default::default() };
+    for origin in [Origin::User, Origin::Private] {
+        let pool = world.pool_with(config);
+        let error = pool.add(world.signed(0, transfer(0, 100, 4)), origin).unwrap_err();
+        assert!(matches!(error, PoolError::TipTooLow { tip: 4, minimum: 5 }), "{error}");
+        let first = pool.add(world.transfer(0, 1, 100), origin).unwrap();
+        pool.add(world.transfer(0, 2, 100), origin).unwrap();
+        let error = pool.add(world.transfer(0, 3, 100), origin).unwrap_err();
+        assert!(matches!(error, PoolError::AccountLimit { pooled: 2 }), "{error}");
+        let mut tip = world.genesis.clone();
+        for _ in 0..2 {
+            assert!(pool.contains(&first));
+            tip = world.child(&tip, vec![], 0, 1);
+            pool.advance(tip.head(), &[tip.block()], &[]);
+        }
+        assert!(!pool.contains(&first));
+    }
+}
+
+/// Not even the operator's own transactions keep out those of the operator that pay more.
+#[test]
+fn a_pool_full_of_local_transactions_keeps_the_best() {
+    let world = world();
+    let pool = world.pool_with(limited(2));
+    for (user, fee) in [(0, 30), (1, 20)] {
+        pool.add(world.transfer(user, 0, fee), Origin::Local).unwrap();
+    }
+    let error = pool.add(world.transfer(2, 0, 15), Origin::Local).unwrap_err();
+    assert!(matches!(error, PoolError::Underpriced { .. }), "{error}");
+    pool.add(world.transfer(3, 0, 25), Origin::Local).unwrap();
+    assert_eq!(pool.next_nonce(world.address(0)), Some(1));
+    assert!(pool.next_nonce(world.address(1)).is_none());
+}
+
+#[test]
+fn local_transactions_take_their_share_of_a_full_pool_and_no_more() {
+    let world = world();
+    let pool = world.pool_with(PoolConfig { local_share_percent: 50, ..limited(4) });
+    for user in 0..4 {
+        pool.add(world.transfer(user, 0, 20), Origin::Local).unwrap();
+    }
+    for user in 4..8 {
+        pool.add(world.transfer(user, 0, 10 + user as u128), Origin::External).unwrap();
+    }
+    let content = pool.content();
+    let of = |origin| {
+        let all = content.pending.values().flat_map(|by_nonce| by_nonce.values());
+        all.filter(|tx| tx.origin == origin).count()
+    };
+    assert_eq!((of(Origin::Local), of(Origin::External)), (2, 2));
 }
 
 #[test]
@@ -86,7 +157,7 @@ fn a_sender_has_so_many_slots() {
     // What fills the gap may come in, and the last one leaves.
     pool.add(world.transfer(0, 0, 100), Origin::External).unwrap();
     assert_eq!((pool.status().pending, pool.status().queued), (2, 0));
-    // The users of this node may have more.
+    // The operator of this node may have more.
     pool.add(world.transfer(0, 2, 100), Origin::Local).unwrap();
     pool.add(world.transfer(0, 3, 100), Origin::Local).unwrap();
 }
@@ -136,7 +207,11 @@ fn limits_hold_under_adversarial_load() {
         let fee = u128::from(8 + random(40));
         let input = vec![0; usize::try_from(random(300)).unwrap()].into();
         let tx = TxEip1559 { input, gas_limit: 60_000, ..transfer(random(12), fee, fee) };
-        let origin = if random(20) == 0 { Origin::Local } else { Origin::External };
+        let origin = match random(20) {
+            0 => Origin::Local,
+            1 => Origin::User,
+            _ => Origin::External,
+        };
         let _ = pool.add(crowd.signed(user, tx), origin);
         if step % 100 == 99 {
             tip = crowd.child(&tip, vec![], random(30_000_000), step);

@@ -37,6 +37,14 @@ impl Waiting {
     }
 }
 
+fn is_local(tx: &Waiting) -> bool {
+    tx.origin == Origin::Local
+}
+
+fn bytes(part: &[&Waiting]) -> usize {
+    part.iter().map(|tx| alloy_eips::eip2718::Encodable2718::encode_2718_len(&tx.tx)).sum()
+}
+
 struct Model {
     config: PoolConfig,
     tip: Tip,
@@ -132,9 +140,8 @@ impl Model {
     }
 
     fn slots(&self, added: &Waiting) -> usize {
-        let own =
-            added.origin.is_own() || self.of(added.sender).iter().any(|tx| tx.origin.is_own());
-        if own { self.config.local_sender_slots } else { self.config.sender_slots }
+        let local = is_local(added) || self.of(added.sender).iter().any(|tx| is_local(tx));
+        if local { self.config.local_sender_slots } else { self.config.sender_slots }
     }
 
     fn enter(&mut self, added: &Waiting, old: Option<Waiting>) -> bool {
@@ -148,37 +155,33 @@ impl Model {
             let last = self.of(sender).last().unwrap().hash();
             self.drop(last);
         }
-        self.enforce_limits(Some(hash));
+        self.enforce_limits();
         if self.waiting.iter().any(|tx| tx.hash() == hash) {
             return true;
         }
         if let Some(old) = old {
             self.waiting.push(Waiting { pending: None, ..old });
             self.stand(sender);
-            self.enforce_limits(None);
+            self.enforce_limits();
         }
         false
     }
 
-    fn enforce_limits(&mut self, added: Option<B256>) {
+    fn enforce_limits(&mut self) {
         for (pending, limit) in [(true, self.config.pending), (false, self.config.queued)] {
             loop {
                 let part: Vec<_> =
                     self.waiting.iter().filter(|tx| tx.pending == Some(pending)).collect();
-                let bytes: usize = part
-                    .iter()
-                    .map(|tx| alloy_eips::eip2718::Encodable2718::encode_2718_len(&tx.tx))
-                    .sum();
-                if part.len() <= limit.transactions && bytes <= limit.bytes {
+                if part.len() <= limit.transactions && bytes(&part) <= limit.bytes {
                     break;
                 }
-                let external = part.iter().filter(|tx| tx.origin == Origin::External);
-                let victim = external
-                    .min_by_key(|tx| self.rank(tx))
-                    .map(|tx| tx.hash())
-                    .or_else(|| added.filter(|hash| self.waiting.iter().any(|t| t.hash() == *hash)))
-                    .or_else(|| part.iter().min_by_key(|tx| self.rank(tx)).map(|tx| tx.hash()))
-                    .unwrap();
+                let (local, others): (Vec<&Waiting>, Vec<&Waiting>) =
+                    part.iter().copied().partition(|tx| is_local(tx));
+                let percent = self.config.local_share_percent;
+                let too_much = local.len() > limit.transactions * percent / 100
+                    || bytes(&local) > limit.bytes * percent / 100;
+                let from = if too_much || others.is_empty() { local } else { others };
+                let victim = from.iter().min_by_key(|tx| self.rank(tx)).unwrap().hash();
                 self.drop(victim);
             }
         }
@@ -247,7 +250,7 @@ impl Model {
             self.stand(sender);
         }
         self.expire();
-        self.enforce_limits(None);
+        self.enforce_limits();
     }
 
     fn expire(&mut self) {
@@ -255,7 +258,7 @@ impl Model {
         let lifetime = self.config.queued_lifetime_blocks;
         let is_old = |tx: &&Waiting| {
             tx.pending == Some(false)
-                && tx.origin == Origin::External
+                && !is_local(tx)
                 && number.saturating_sub(tx.queued_since) > lifetime
         };
         let old: Vec<_> = self.waiting.iter().filter(is_old).map(Waiting::hash).collect();
@@ -286,13 +289,13 @@ impl Model {
         for (pending, part) in [(true, &content.pending), (false, &content.queued)] {
             let got: BTreeMap<_, _> = part
                 .values()
-                .flat_map(|by_nonce| by_nonce.values().map(|tx| (tx.hash, tx.origin.is_own())))
+                .flat_map(|by_nonce| by_nonce.values().map(|tx| (tx.hash, tx.origin)))
                 .collect();
             let expected: BTreeMap<_, _> = self
                 .waiting
                 .iter()
                 .filter(|tx| tx.pending == Some(pending))
-                .map(|tx| (tx.hash(), tx.origin.is_own()))
+                .map(|tx| (tx.hash(), tx.origin))
                 .collect();
             assert_eq!(got, expected, "pending: {pending}");
         }
@@ -318,7 +321,7 @@ enum Step {
         fee: u128,
         tip: u128,
         value: u32,
-        own: bool,
+        origin: Origin,
     },
     Remove {
         at: usize,
@@ -338,16 +341,21 @@ enum Step {
     },
 }
 
+fn origin() -> impl Strategy<Value = Origin> {
+    prop_oneof![3 => Just(Origin::Local), 3 => Just(Origin::User), 14 => Just(Origin::External)]
+}
+
 fn step() -> impl Strategy<Value = Step> {
-    let add = (0..6usize, 0..6u64, 5..60u128, 1..60u128, 0..3u32, prop::bool::weighted(0.15))
-        .prop_map(|(user, nonce, fee, tip, value, own)| Step::Add {
+    let add = (0..6usize, 0..6u64, 5..60u128, 1..60u128, 0..3u32, origin()).prop_map(
+        |(user, nonce, fee, tip, value, origin)| Step::Add {
             user,
             nonce,
             fee,
             tip: tip.min(fee),
             value,
-            own,
-        });
+            origin,
+        },
+    );
     prop_oneof![
         20 => add,
         1 => (0..40usize).prop_map(|at| Step::Remove { at }),
@@ -401,13 +409,12 @@ impl Run {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Add { user, nonce, fee, tip, value, own } => {
+            Step::Add { user, nonce, fee, tip, value, origin } => {
                 let sender = self.world.address(user);
                 // Around the account's nonce, and below it.
                 let nonce = (self.model.account(sender).0 + nonce).saturating_sub(1);
                 let value = U256::from(value) * U256::from(400_000);
                 let tx = self.world.signed(user, TxEip1559 { value, ..transfer(nonce, fee, tip) });
-                let origin = if own { Origin::Local } else { Origin::External };
                 let expected = self.model.add(tx.clone(), sender, origin);
                 let got = self.pool.add(tx, origin);
                 assert_eq!(got.is_ok(), expected, "{got:?}");

@@ -5,10 +5,9 @@ use alloy_consensus::{
     Header, Receipt, ReceiptEnvelope, ReceiptWithBloom, Transaction as _, TxReceipt, TxType,
     transaction::Recovered,
 };
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Sealed};
 use alloy_rpc_types_eth::{Transaction, TransactionInfo, TransactionReceipt};
-use lockstep_chain::{Chain, Ethereum, EthereumReceipt, EthereumTransaction, next_excess_blob_gas};
-use lockstep_storage::RecoveredBlock;
+use lockstep_chain::{Block, Chain, Ethereum, EthereumReceipt, EthereumTransaction, next_excess_blob_gas};
 use std::ops::Range;
 
 impl RpcChain for Ethereum {
@@ -29,17 +28,19 @@ impl RpcChain for Ethereum {
 
     fn rpc_receipts(
         &self,
-        block: &RecoveredBlock<Self>,
+        block: &Sealed<Block<Self>>,
+        senders: &[Address],
         receipts: &[EthereumReceipt],
         range: Range<usize>,
     ) -> Vec<TransactionReceipt> {
         let mut before = Preceding::of(receipts, range.start);
-        let blob_gas_price = self.blob_base_fee(&block.block.header);
+        let blob_gas_price = self.blob_base_fee(&block.header);
         let mut told = Vec::with_capacity(range.len());
         for index in range {
-            let Some(receipt) = receipts.get(index) else { break };
-            let receipt_json = rpc_receipt(block, index, receipt, before, blob_gas_price);
-            told.extend(receipt_json);
+            let (Some(receipt), Some(from)) = (receipts.get(index), senders.get(index)) else {
+                break;
+            };
+            told.extend(rpc_receipt(block, index, *from, receipt, before, blob_gas_price));
             before.advance(receipt);
         }
         told
@@ -71,14 +72,14 @@ impl RpcChain for Ethereum {
 }
 
 fn rpc_receipt(
-    block: &RecoveredBlock<Ethereum>,
+    block: &Sealed<Block<Ethereum>>,
     index: usize,
+    from: Address,
     receipt: &EthereumReceipt,
     before: Preceding,
     blob_gas_price: Option<u128>,
 ) -> Option<TransactionReceipt> {
-    let transaction = block.transactions().get(index)?;
-    let from = *block.senders.get(index)?;
+    let transaction = block.body.transactions.get(index)?;
     let hash = *transaction.tx_hash();
     let logs = receipt.receipt.logs.iter().enumerate();
     let logs = logs.map(|(at, log)| rpc_log(log, block, hash, index, before.logs + at, false));
@@ -102,10 +103,10 @@ fn rpc_receipt(
         inner,
         transaction_hash: hash,
         transaction_index: Some(index as u64),
-        block_hash: Some(block.hash()),
-        block_number: Some(block.number()),
+        block_hash: Some(block.seal()),
+        block_number: Some(block.header.number),
         gas_used: receipt.receipt.cumulative_gas_used.saturating_sub(before.gas),
-        effective_gas_price: transaction.effective_gas_price(block.block.header.base_fee_per_gas),
+        effective_gas_price: transaction.effective_gas_price(block.header.base_fee_per_gas),
         blob_gas_used,
         blob_gas_price: blob_gas_used.and(blob_gas_price),
         from,

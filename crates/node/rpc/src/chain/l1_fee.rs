@@ -3,7 +3,7 @@
 use alloy_consensus::{Transaction as _, Typed2718};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{B256, U256};
-use lockstep_chain::Rollup;
+use lockstep_chain::{Block, Rollup};
 use lockstep_execution::Execute;
 use lockstep_storage::RecoveredBlock;
 use op_alloy_consensus::{DEPOSIT_TX_TYPE_ID, OpTxEnvelope};
@@ -28,10 +28,10 @@ pub(crate) struct L1Fees {
 
 impl L1Fees {
     /// The prices of a block; `None` if it does not begin with L1 attributes that are known.
-    pub(crate) fn of(chain: &Rollup, block: &RecoveredBlock<Rollup>) -> Option<Self> {
-        let attributes = block.transactions().first()?;
+    pub(crate) fn of(chain: &Rollup, block: &Block<Rollup>) -> Option<Self> {
+        let attributes = block.body.transactions.first()?;
         let info = parse(attributes.input())?;
-        let spec = chain.evm_env(&block.block.header).cfg_env.spec;
+        let spec = chain.evm_env(&block.header).cfg_env.spec;
         Some(Self { info, spec })
     }
 

@@ -5,10 +5,9 @@ use alloy_consensus::{
     Header, Receipt, ReceiptWithBloom, Transaction as _, TxReceipt,
     transaction::{Recovered, TxHashRef},
 };
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Sealed};
 use alloy_rpc_types_eth::{Log, TransactionInfo, TransactionReceipt};
-use lockstep_chain::Rollup;
-use lockstep_storage::RecoveredBlock;
+use lockstep_chain::{Block, Rollup};
 use op_alloy_consensus::{
     OpDepositReceipt, OpReceipt, OpTxEnvelope,
     transaction::{OpDepositInfo, OpTransactionInfo},
@@ -43,7 +42,8 @@ impl RpcChain for Rollup {
 
     fn rpc_receipts(
         &self,
-        block: &RecoveredBlock<Self>,
+        block: &Sealed<Block<Self>>,
+        senders: &[Address],
         receipts: &[OpReceipt],
         range: Range<usize>,
     ) -> Vec<OpTransactionReceipt> {
@@ -51,8 +51,10 @@ impl RpcChain for Rollup {
         let mut before = Preceding::of(receipts, range.start);
         let mut told = Vec::with_capacity(range.len());
         for index in range {
-            let Some(receipt) = receipts.get(index) else { break };
-            told.extend(rpc_receipt(block, index, receipt, before, fees.as_ref()));
+            let (Some(receipt), Some(from)) = (receipts.get(index), senders.get(index)) else {
+                break;
+            };
+            told.extend(rpc_receipt(block, index, *from, receipt, before, fees.as_ref()));
             before.advance(receipt);
         }
         told
@@ -73,14 +75,14 @@ impl RpcChain for Rollup {
 }
 
 fn rpc_receipt(
-    block: &RecoveredBlock<Rollup>,
+    block: &Sealed<Block<Rollup>>,
     index: usize,
+    from: Address,
     receipt: &OpReceipt,
     before: Preceding,
     fees: Option<&L1Fees>,
 ) -> Option<OpTransactionReceipt> {
-    let transaction = block.transactions().get(index)?;
-    let from = *block.senders.get(index)?;
+    let transaction = block.body.transactions.get(index)?;
     let hash = *TxHashRef::tx_hash(transaction);
     let logs = |logs: &[alloy_primitives::Log]| {
         let logs = logs.iter().enumerate();
@@ -110,15 +112,15 @@ fn rpc_receipt(
     };
     let effective_gas_price = match receipt {
         OpReceipt::Deposit(_) => 0,
-        _ => transaction.effective_gas_price(block.block.header.base_fee_per_gas),
+        _ => transaction.effective_gas_price(block.header.base_fee_per_gas),
     };
     let cumulative = receipt.cumulative_gas_used();
     let inner = TransactionReceipt {
         inner: ReceiptWithBloom { receipt: body, logs_bloom: receipt.bloom() },
         transaction_hash: hash,
         transaction_index: Some(index as u64),
-        block_hash: Some(block.hash()),
-        block_number: Some(block.number()),
+        block_hash: Some(block.seal()),
+        block_number: Some(block.header.number),
         gas_used: cumulative.saturating_sub(before.gas),
         effective_gas_price,
         blob_gas_used: None,

@@ -30,7 +30,7 @@ pub enum EngineApiError {
     /// The method's version is not for this fork.
     #[error("{0}")]
     UnsupportedFork(String),
-    /// The head would be below what is finalized.
+    /// The head would be below what is finalized, or too far below what is stored.
     #[error("{0}")]
     TooDeepReorg(String),
     /// The node cannot answer now. The consensus client should try again.
@@ -65,7 +65,9 @@ impl From<EngineError> for EngineApiError {
             EngineError::ForkChoice(_) => Self::InvalidForkChoice(text),
             EngineError::Attributes(_) => Self::InvalidAttributes(text),
             EngineError::UnknownPayload => Self::UnknownPayload,
-            EngineError::Finalized { .. } => Self::TooDeepReorg(text),
+            EngineError::Finalized { .. } | EngineError::TooDeepReorg { .. } => {
+                Self::TooDeepReorg(text)
+            }
             error if error.class() == ErrorClass::Temporary => Self::Busy(text),
             _ => Self::Failed(text),
         }

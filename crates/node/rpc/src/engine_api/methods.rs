@@ -180,7 +180,7 @@ fn get<C: Payloads + Pooled>(
     let fork = chain.engine_fork(header.number(), header.timestamp());
     let newest = chain.newest_versions().get_payload;
     check_fork("engine_getPayload", version, fork, newest)?;
-    chain.envelope(version, &built).ok_or_else(|| {
+    built.envelope(chain, version).ok_or_else(|| {
         EngineApiError::UnsupportedFork(format!("engine_getPayloadV{version} is not for {fork}"))
     })
 }

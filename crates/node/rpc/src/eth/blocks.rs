@@ -182,5 +182,6 @@ fn receipts<C: RpcChain>(
     let Some(found) = find(context, &now.snapshot, id, true)? else { return Ok(None) };
     let Some(receipts) = found.receipts else { return Ok(None) };
     let all = 0..receipts.len();
-    Ok(Some(context.view.chain().rpc_receipts(&found.block, &receipts, all)))
+    let (block, senders) = (&found.block.block, &found.block.senders);
+    Ok(Some(context.view.chain().rpc_receipts(block, senders, &receipts, all)))
 }

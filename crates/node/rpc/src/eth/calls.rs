@@ -3,8 +3,10 @@
 use crate::{
     Args, Context, RpcChain, RpcError, RpcResult,
     context::{Current, header_of, locate},
+    deadline::Deadline,
     error::REVERTED,
-    register::{Registrar, run_handler},
+    eth::Place,
+    register::Registrar,
 };
 use alloy_consensus::Header;
 use alloy_eips::BlockId;
@@ -20,13 +22,29 @@ use std::sync::Arc;
 pub(super) fn register<C: RpcChain>(registrar: &mut Registrar<C>) {
     registrar
         .task("eth_call", |context, params| async move {
+            let call = {
+                let mut args = Args::new(&params)?;
+                let call = parse_call(&mut args)?;
+                args.end()?;
+                call
+            };
+            if let Some(place) = short_place(&context, &call)
+                && let Some(_permit) = context.call_costs.at_once(place)
+            {
+                return run_call(&context, call, None);
+            }
+            let (deadline, _waiter) = Deadline::after(context.settings.limits.request_timeout);
             let workers = context.workers.clone();
-            workers.run(move || run_handler(&context, &params, call)).await
+            workers.run(move || run_call(&context, call, Some(&deadline))).await
         })
         .work("eth_estimateGas", estimate_gas)
         .work("eth_createAccessList", create_access_list)
         .work("eth_simulateV1", simulate);
 }
+
+/// A call that may use more gas than this is watched, which slows it down, so that it can be
+/// stopped; others end soon enough.
+const UNWATCHED_GAS: u64 = InspectLimits::DEFAULT.gas_cap;
 
 /// The limits of calls.
 pub(crate) fn call_limits<C: RpcChain>(context: &Context<C>) -> InspectLimits<'static> {
@@ -98,21 +116,41 @@ fn parse_call(args: &mut Args<'_>) -> RpcResult<Call> {
     Ok(Call { request, block, overrides: Overrides { state, block: header } })
 }
 
-fn call<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<Bytes> {
-    let Call { request, block, overrides } = parse_call(args)?;
+/// The place of a call that may be short: on the newest state as it is.
+fn short_place<C: RpcChain>(context: &Context<C>, call: &Call) -> Option<Place> {
+    let is_plain = call.overrides.state.is_none() && call.overrides.block.is_none();
+    let is_newest = call.block.is_latest() || call.block.is_pending();
+    if is_plain && is_newest { context.call_costs.place(&call.request) } else { None }
+}
+
+fn run_call<C: RpcChain>(
+    context: &Context<C>,
+    call: Call,
+    deadline: Option<&Deadline>,
+) -> RpcResult<Bytes> {
+    let place = short_place(context, &call);
+    let Call { request, block, overrides } = call;
     let Target { header, state, .. } = target(context, &context.now(), block)?;
     let chain = context.view.chain();
-    let limits = call_limits(context);
-    lockstep_inspect::call(chain, &header, state, &request, &overrides, &limits)
-        .and_then(lockstep_inspect::CallOutcome::into_output)
-        .map_err(call_error)
+    let stop = || deadline.is_some_and(Deadline::has_passed);
+    let mut limits: InspectLimits<'_> = call_limits(context);
+    if request.gas.unwrap_or(u64::MAX).min(limits.gas_cap) > UNWATCHED_GAS {
+        limits.stop = Some(&stop);
+    }
+    let outcome = lockstep_inspect::call(chain, &header, state, &request, &overrides, &limits)
+        .map_err(call_error)?;
+    if let Some(place) = place {
+        context.call_costs.note(place, outcome.gas_used);
+    }
+    outcome.into_output().map_err(call_error)
 }
 
 fn estimate_gas<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<U64> {
     let Call { request, block, overrides } = parse_call(args)?;
     let Target { header, state, .. } = target(context, &context.now(), block)?;
     let chain = context.view.chain();
-    let limits = call_limits(context);
+    let stop = args.stop();
+    let limits = InspectLimits { stop: Some(&stop), ..call_limits(context) };
     lockstep_inspect::estimate_gas(chain, &header, state, &request, &overrides, &limits)
         .map(U64::from)
         .map_err(call_error)
@@ -128,7 +166,8 @@ fn create_access_list<C: RpcChain>(
     let overrides = Overrides { state, block: None };
     let Target { header, state, .. } = target(context, &context.now(), block)?;
     let chain = context.view.chain();
-    let limits = call_limits(context);
+    let stop = args.stop();
+    let limits = InspectLimits { stop: Some(&stop), ..call_limits(context) };
     lockstep_inspect::create_access_list(chain, &header, state, &request, &overrides, &limits)
         .map_err(call_error)
 }
@@ -138,7 +177,8 @@ fn simulate<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult
     let block = args.block()?;
     let Target { header, hash, state } = target(context, &context.now(), block)?;
     let base = alloy_primitives::Sealed::new_unchecked(header, hash);
-    let limits = call_limits(context);
+    let stop = args.stop();
+    let limits = InspectLimits { stop: Some(&stop), ..call_limits(context) };
     lockstep_inspect::simulate_v1(context.view.chain(), &base, &*state, &request, &limits)
         .map_err(|error| with_code(error, InspectError::simulation_code))
 }

@@ -1,6 +1,8 @@
 //! What gas costs, cost, and will cost.
 
-use crate::{Args, Context, RpcChain, RpcError, RpcResult, register::Registrar};
+use crate::{
+    Args, Context, RpcChain, RpcError, RpcResult, deadline::Deadline, register::Registrar,
+};
 use alloy_consensus::{Header, Transaction, TxReceipt};
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{Sealed, U256};
@@ -99,6 +101,8 @@ fn fee_history<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcRes
     let blocks = args.quantity()?;
     let newest: BlockNumberOrTag = args.required()?;
     let percentiles: Option<Vec<f64>> = args.optional()?;
+    // go-ethereum tells no rewards at no percentiles.
+    let percentiles = percentiles.filter(|percentiles| !percentiles.is_empty());
     check_percentiles(percentiles.as_deref().unwrap_or_default())?;
     let now = context.now();
     let snapshot = &now.snapshot;
@@ -118,6 +122,7 @@ fn fee_history<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcRes
     history.reward = percentiles.as_ref().map(|_| Vec::new());
     let chain = context.view.chain();
     for number in history.oldest_block..=newest {
+        args.deadline().map_or(Ok(()), Deadline::check)?;
         let header = snapshot.header(number)?.ok_or(RpcError::UnknownBlock)?;
         add_block(chain, &header, &mut history);
         if let (Some(percentiles), Some(rewards)) = (&percentiles, &mut history.reward) {

@@ -1,15 +1,16 @@
 //! Filters that are installed and polled, and `eth_getLogs`.
 
 use crate::{
-    Args, Context, RpcChain, RpcResult,
+    Args, Context, RpcChain, RpcError, RpcResult,
+    deadline::Deadline,
     eth::transactions::rpc_pooled,
     filters::{Changes, Kind},
     logs,
-    register::{Registrar, run_handler},
+    register::{Registrar, run_handler, work_handler},
 };
-use alloy_eips::BlockNumHash;
+use alloy_eips::{BlockNumHash, BlockNumberOrTag};
 use alloy_primitives::{B256, U128};
-use alloy_rpc_types_eth::{Filter, Log};
+use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -22,24 +23,28 @@ pub(super) fn register<C: RpcChain>(registrar: &mut Registrar<C>) {
             if is_small(&context, &params) {
                 return run_handler(&context, &params, get_logs);
             }
-            let workers = context.workers.clone();
-            workers.run(move || run_handler(&context, &params, get_logs)).await
+            work_handler(context, params, get_logs).await
         })
         .read("eth_newFilter", new_filter)
-        .read("eth_newBlockFilter", |context, _| install(context, Kind::Blocks))
+        .read("eth_newBlockFilter", |context, args| {
+            args.end()?;
+            install(context, Kind::Blocks)
+        })
         .read("eth_newPendingTransactionFilter", |context, args| {
             let full = args.optional()?.unwrap_or(false);
+            args.end()?;
             install(context, Kind::Pending { full })
         })
         .read("eth_uninstallFilter", |context, args| {
             let id: U128 = args.required()?;
+            args.end()?;
             Ok(context.filters.uninstall(&id))
         })
         .work("eth_getFilterChanges", changes)
         .work("eth_getFilterLogs", |context, args| {
             let id: U128 = args.required()?;
             let filter = context.filters.log_filter(&id)?;
-            matching(context, &filter)
+            matching(context, &filter, args.deadline())
         });
 }
 
@@ -58,14 +63,18 @@ fn is_small<C: RpcChain>(context: &Context<C>, params: &jsonrpsee::types::Params
 
 fn get_logs<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<Vec<Log>> {
     let filter: Filter = args.required()?;
-    matching(context, &filter)
+    matching(context, &filter, args.deadline())
 }
 
-fn matching<C: RpcChain>(context: &Context<C>, filter: &Filter) -> RpcResult<Vec<Log>> {
+fn matching<C: RpcChain>(
+    context: &Context<C>,
+    filter: &Filter,
+    deadline: Option<&Deadline>,
+) -> RpcResult<Vec<Log>> {
     let now = context.now();
     let limits = &context.settings.limits;
     let wanted = logs::wanted_blocks(&now.snapshot, filter, limits)?;
-    logs::query(&now.snapshot, filter, wanted, limits.log_results)
+    logs::query(&now.snapshot, filter, wanted, limits.log_results, deadline)
 }
 
 fn install<C: RpcChain>(context: &Context<C>, kind: Kind) -> RpcResult<U128> {
@@ -75,8 +84,24 @@ fn install<C: RpcChain>(context: &Context<C>, kind: Kind) -> RpcResult<U128> {
 
 fn new_filter<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<U128> {
     let filter: Filter = args.required()?;
+    // Nothing may be installed for a client that is told of an error.
+    args.end()?;
     logs::check_size(&filter)?;
+    check_range(&filter)?;
     install(context, Kind::Logs(Arc::new(filter)))
+}
+
+/// Refuses filters for new blocks that no new block can match, as go-ethereum does.
+fn check_range(filter: &Filter) -> RpcResult<()> {
+    let is_valid = match filter.block_option {
+        FilterBlockOption::AtBlockHash(_) => false,
+        FilterBlockOption::Range {
+            from_block: Some(BlockNumberOrTag::Number(from)),
+            to_block: Some(BlockNumberOrTag::Number(to)),
+        } => from <= to,
+        FilterBlockOption::Range { .. } => true,
+    };
+    if is_valid { Ok(()) } else { Err(RpcError::invalid("invalid block range params")) }
 }
 
 /// The answer of `eth_getFilterChanges`.
@@ -93,8 +118,8 @@ fn changes<C: RpcChain>(
     args: &mut Args<'_>,
 ) -> RpcResult<RpcChanges<C::RpcTransaction>> {
     let id: U128 = args.required()?;
-    let now = context.now();
-    let (kind, changes) = context.filters.poll(&id, &now.snapshot, &context.settings.limits)?;
+    let now = || context.view.snapshot();
+    let (kind, changes) = context.filters.poll(&id, now, &context.settings.limits)?;
     Ok(match changes {
         Changes::Logs(logs) => RpcChanges::Logs(logs),
         Changes::Hashes(hashes) => RpcChanges::Hashes(hashes),

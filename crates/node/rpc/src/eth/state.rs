@@ -10,7 +10,7 @@ use alloy_rpc_types_eth::{
     AccountInfo as RpcAccountInfo, EIP1186AccountProofResponse, EIP1186StorageProof,
 };
 use alloy_serde::JsonStorageKey;
-use lockstep_execution::AccountInfo;
+use lockstep_execution::{AccountInfo, StateCommitment};
 use lockstep_storage::State;
 use lockstep_trie::{StateTrie, TrieAccount, TrieError};
 use serde::Serialize;
@@ -110,6 +110,14 @@ fn state_for_proof<C: RpcChain>(
     context.state_of(&now, id)
 }
 
+/// The trie that commits to a state.
+fn trie_of<C: RpcChain>(state: &dyn State) -> RpcResult<StateTrie> {
+    if !C::Commitment::is_trie() {
+        return Err(RpcError::refused("this chain does not commit to its state by a trie"));
+    }
+    Ok(StateTrie::from_root(state.state_root()))
+}
+
 fn trie_error(error: TrieError<lockstep_storage::StorageError>) -> RpcError {
     match error {
         TrieError::Source(error) => RpcError::Storage(error),
@@ -127,7 +135,7 @@ fn proof<C: RpcChain>(
     let slots = keys.iter().map(|key| parse_slot(key)).collect::<RpcResult<Vec<U256>>>()?;
     let state = state_for_proof(context, args.block()?)?;
     let hashed: Vec<B256> = slots.iter().map(|slot| keccak256(slot.to_be_bytes::<32>())).collect();
-    let mut trie = StateTrie::from_root(state.state_root());
+    let mut trie = trie_of::<C>(&*state)?;
     let proof = trie.prove(keccak256(address), &hashed, &&*state).map_err(trie_error)?;
     let account = proof.account.unwrap_or_default();
     // A key comes back in the form in which it was sent.
@@ -165,7 +173,7 @@ fn account<C: RpcChain>(
 ) -> RpcResult<Option<RpcAccount>> {
     let address: Address = args.required()?;
     let state = state_for_proof(context, args.block()?)?;
-    let mut trie = StateTrie::from_root(state.state_root());
+    let mut trie = trie_of::<C>(&*state)?;
     let account = trie.account(keccak256(address), &&*state).map_err(trie_error)?;
     Ok(account.map(|account: TrieAccount| RpcAccount {
         balance: account.balance,

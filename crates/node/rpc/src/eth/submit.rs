@@ -7,8 +7,8 @@ use crate::{
     feed::Events,
     register::Registrar,
 };
-use alloy_consensus::{SignableTransaction, TypedTransaction};
-use alloy_eips::eip2718::Encodable2718;
+use alloy_consensus::{SignableTransaction, TypedTransaction, transaction::TxHashRef};
+use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B256, Bytes, Signature, U64, U256, eip191_hash_message};
 use alloy_rpc_types_eth::TransactionRequest;
 use jsonrpsee::types::Params;
@@ -34,7 +34,7 @@ pub(super) fn register<C: RpcChain>(registrar: &mut Registrar<C>) {
     registrar
         .task("eth_sendRawTransaction", |context, params| async move {
             let bytes = raw_transaction(&params)?;
-            add(context, bytes, Origin::Local).await
+            add(context, bytes, Origin::User).await
         })
         .task("eth_sendPrivateTransaction", |context, params| async move {
             let bytes = raw_transaction(&params)?;
@@ -75,15 +75,20 @@ async fn add<C: RpcChain>(
     bytes: Bytes,
     origin: Origin,
 ) -> RpcResult<B256> {
-    if bytes.len() <= MAX_INLINE_BYTES {
-        return add_now(&context, &bytes, origin);
-    }
-    let workers = context.workers.clone();
-    workers.run(move || add_now(&context, &bytes, origin)).await
+    submit(&context, bytes, origin).await?.map_err(|error| pool_error(&error))
 }
 
-fn add_now<C: RpcChain>(context: &Context<C>, bytes: &[u8], origin: Origin) -> RpcResult<B256> {
-    context.pool.add_raw(bytes, origin).map_err(|error| pool_error(&error))
+/// What the pool says to a transaction; the outer error is that no worker had time to ask it.
+async fn submit<C: RpcChain>(
+    context: &Arc<Context<C>>,
+    bytes: Bytes,
+    origin: Origin,
+) -> RpcResult<Result<B256, PoolError>> {
+    if bytes.len() <= MAX_INLINE_BYTES {
+        return Ok(context.pool.add_raw(&bytes, origin));
+    }
+    let pool = context.pool.clone();
+    context.workers.run(move || Ok(pool.add_raw(&bytes, origin))).await
 }
 
 /// Sends a transaction and waits until it is in a block (EIP-7966).
@@ -102,9 +107,16 @@ async fn send_sync<C: RpcChain>(
     };
     // Listening begins first, so that no block can be missed.
     let mut events = context.feed.subscribe();
-    let hash = match context.pool.add_raw(&bytes, Origin::Local) {
-        Ok(hash) => hash,
-        Err(PoolError::AlreadyKnown) => alloy_primitives::keccak256(&bytes),
+    let hash = match submit(&context, bytes.clone(), Origin::User).await? {
+        Ok(hash) | Err(PoolError::AlreadyKnown { hash }) => hash,
+        Err(error @ PoolError::NonceTooLow { .. }) => {
+            // It may be sent again after a timeout, and be in a block by now.
+            let receipt = match C::PooledTransaction::decode_2718_exact(&bytes) {
+                Ok(transaction) => transactions::receipt(&context, transaction.tx_hash())?,
+                Err(_) => None,
+            };
+            return receipt.ok_or_else(|| pool_error(&error));
+        }
         Err(PoolError::NonceGap { gap, .. }) => return Err(nonce_gap(gap)),
         Err(error) => return Err(pool_error(&error)),
     };
@@ -194,7 +206,7 @@ fn fill<C: RpcChain>(
         _ if request.gas_price.is_some() => {}
         Some(base_fee) => {
             let tip = *request.max_priority_fee_per_gas.get_or_insert(tip);
-            request.max_fee_per_gas.get_or_insert(u128::from(base_fee) * 2 + tip);
+            request.max_fee_per_gas.get_or_insert((u128::from(base_fee) * 2).saturating_add(tip));
         }
         None => request.gas_price = Some(tip),
     }
@@ -235,7 +247,7 @@ fn encode(transaction: &TypedTransaction, signature: Signature) -> Bytes {
 fn send<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<B256> {
     let request: TransactionRequest = args.required()?;
     let prepared = signed(context, request)?;
-    add_now(context, &prepared.raw, Origin::Local)
+    context.pool.add_raw(&prepared.raw, Origin::Local).map_err(|error| pool_error(&error))
 }
 
 fn sign_transaction<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<Prepared> {

@@ -95,6 +95,14 @@ async fn subscribe<C: RpcChain>(
         }
     };
     drop(params);
+    let entries = if let Topic::Logs(filter) = &topic { crate::logs::entries(filter) } else { 0 };
+    let _share = match context.filters.entries().take(entries) {
+        Ok(share) => share,
+        Err(error) => {
+            pending.reject(error).await;
+            return Ok(());
+        }
+    };
     // Whatever happens after the client has its answer is told, so listening begins before.
     match topic {
         Topic::PendingTransactions { full } => {

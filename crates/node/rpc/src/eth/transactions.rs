@@ -44,14 +44,29 @@ fn by_hash<C: RpcChain>(
     args: &mut Args<'_>,
 ) -> RpcResult<Option<C::RpcTransaction>> {
     let hash: B256 = args.required()?;
-    let now = context.now();
-    if let Some((block, index)) = now.snapshot.transaction(&hash)? {
-        let receipts =
-            if C::NEEDS_RECEIPTS { now.snapshot.receipts(block.number())? } else { None };
-        return Ok(in_block(context, &Found { block, receipts, is_pending: false }, index));
+    if let Some(mined) = mined(context, &hash)? {
+        return Ok(Some(mined));
     }
-    let pooled = context.pool.get(&hash).filter(|pooled| pooled.origin != Origin::Private);
-    Ok(pooled.map(|pooled| rpc_pooled(context.view.chain(), &pooled)))
+    match pooled(context, &hash) {
+        Some(pooled) => Ok(Some(rpc_pooled(context.view.chain(), &pooled))),
+        // It may have gone from the pool into a block between the two.
+        None => mined(context, &hash),
+    }
+}
+
+fn mined<C: RpcChain>(
+    context: &Context<C>,
+    hash: &B256,
+) -> RpcResult<Option<C::RpcTransaction>> {
+    let now = context.now();
+    let Some((block, index)) = now.snapshot.transaction(hash)? else { return Ok(None) };
+    let receipts = if C::NEEDS_RECEIPTS { now.snapshot.receipts(block.number())? } else { None };
+    Ok(in_block(context, &Found { block, receipts, is_pending: false }, index))
+}
+
+/// A transaction of the pool that may be shown.
+fn pooled<C: RpcChain>(context: &Context<C>, hash: &B256) -> Option<Arc<PoolTransaction<C>>> {
+    context.pool.get(hash).filter(|pooled| pooled.origin != Origin::Private)
 }
 
 /// A transaction of the pool in JSON.
@@ -92,13 +107,20 @@ fn raw_by_hash<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcRes
 
 /// The encoding of a transaction of the chain, or as peers exchange it of one in the pool.
 pub(crate) fn raw<C: RpcChain>(context: &Context<C>, hash: &B256) -> RpcResult<Option<Bytes>> {
-    let now = context.now();
-    if let Some((block, index)) = now.snapshot.transaction(hash)? {
+    let mined = || -> RpcResult<Option<Bytes>> {
+        let now = context.now();
+        let Some((block, index)) = now.snapshot.transaction(hash)? else { return Ok(None) };
         let transaction = block.transactions().get(index);
-        return Ok(transaction.map(|transaction| transaction.encoded_2718().into()));
+        Ok(transaction.map(|transaction| transaction.encoded_2718().into()))
+    };
+    if let Some(mined) = mined()? {
+        return Ok(Some(mined));
     }
-    let pooled = context.pool.get(hash).filter(|pooled| pooled.origin != Origin::Private);
-    Ok(pooled.map(|pooled| pooled.tx.encoded_2718().into()))
+    match pooled(context, hash) {
+        Some(pooled) => Ok(Some(pooled.tx.encoded_2718().into())),
+        // It may have gone from the pool into a block between the two.
+        None => mined(),
+    }
 }
 
 fn raw_by_index<C: RpcChain>(
@@ -121,7 +143,7 @@ pub(crate) fn receipt<C: RpcChain>(
     let Some((block, index)) = now.snapshot.transaction(hash)? else { return Ok(None) };
     let Some(receipts) = now.snapshot.receipts(block.number())? else { return Ok(None) };
     let chain = context.view.chain();
-    Ok(chain.rpc_receipts(&block, &receipts, index..index + 1).pop())
+    Ok(chain.rpc_receipts(&block.block, &block.senders, &receipts, index..index + 1).pop())
 }
 
 /// Transactions in the pool from accounts that the node holds the keys of.

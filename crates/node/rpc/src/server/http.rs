@@ -4,6 +4,7 @@ use super::{
     access::{Access, Verdict, allow, plain},
     dispatch::{Dispatch, answer},
     ids::HexIds,
+    load::{Load, LoadLayer},
     observe::{Observe, Observed},
     stream::Impatient,
 };
@@ -36,7 +37,7 @@ use tokio::{
 use tower::Layer;
 
 /// After a failure to accept (too many open files), so long no connection is accepted.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection on which no request begins for so long is closed.
 const IDLE: Duration = Duration::from_secs(120);
@@ -45,7 +46,7 @@ const IDLE: Duration = Duration::from_secs(120);
 const WEBSOCKET_IDLE: Duration = Duration::from_secs(90);
 
 /// A client that takes none of what it is sent for so long is disconnected.
-const UNREAD: Duration = Duration::from_secs(30);
+pub(crate) const UNREAD: Duration = Duration::from_secs(30);
 
 /// Serves requests of all connections.
 #[derive(Debug)]
@@ -179,7 +180,9 @@ impl Service {
             return plain(503, "");
         };
         let state = ConnectionState::new(self.stop.clone(), id, permit);
-        let middleware = RpcServiceBuilder::new().layer(self.websocket_observed.clone());
+        let middleware = RpcServiceBuilder::new()
+            .layer(LoadLayer(connection.load.clone()))
+            .layer(self.websocket_observed.clone());
         let (config, methods) = (self.websocket_config.clone(), self.websocket.clone());
         match ws::connect(request, config, methods, state, middleware).await {
             Ok((response, session)) => {
@@ -197,13 +200,14 @@ impl Service {
 /// One connection, for as long as it is open.
 #[derive(Debug)]
 struct Connection {
+    load: Arc<Load>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
     fn new(permit: OwnedSemaphorePermit) -> Self {
         metrics::gauge!("lockstep_rpc_connections").increment(1.0);
-        Self { _permit: permit }
+        Self { load: Arc::default(), _permit: permit }
     }
 }
 
@@ -243,29 +247,38 @@ fn admit(stream: TcpStream, service: &Arc<Service>, stop: &StopHandle) {
         return;
     }
     let connection = Arc::new(Connection::new(permit));
+    let stream = Impatient::new(stream, UNREAD).with_load(connection.load.clone());
     let (service, stop) = (service.clone(), stop.clone());
-    tokio::spawn(async move {
-        let serve = service_fn(move |request| {
-            let (service, connection) = (service.clone(), connection.clone());
-            async move { Ok::<_, Infallible>(service.serve(request, &connection).await) }
-        });
-        let io = TokioIo::new(Impatient::new(stream, UNREAD));
-        let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE)
-            .serve_connection(io, serve)
-            .with_upgrades();
-        tokio::pin!(served);
-        let stopped = stop.shutdown();
-        let ended = tokio::select! {
-            ended = served.as_mut() => ended,
-            () = stopped => {
-                served.as_mut().graceful_shutdown();
-                served.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(target: "lockstep_rpc", %error, "a connection ended early");
+    tokio::spawn(serve_stream(stream, stop, move |request| {
+        let (service, connection) = (service.clone(), connection.clone());
+        async move { Ok::<_, Infallible>(service.serve(request, &connection).await) }
+    }));
+}
+
+/// Serves the requests of a connection until it ends or the server is stopped.
+pub(crate) async fn serve_stream<F, E>(
+    stream: Impatient<TcpStream>,
+    stop: StopHandle,
+    serve: impl Fn(HttpRequest<Incoming>) -> F + Send + 'static,
+) where
+    F: Future<Output = Result<HttpResponse, E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .serve_connection(TokioIo::new(stream), service_fn(serve))
+        .with_upgrades();
+    tokio::pin!(served);
+    let stopped = stop.shutdown();
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = stopped => {
+            served.as_mut().graceful_shutdown();
+            served.await
         }
-    });
+    };
+    if let Err(error) = ended {
+        tracing::debug!(target: "lockstep_rpc", %error, "a connection ended early");
+    }
 }

@@ -4,7 +4,7 @@ use crate::RpcError;
 use jsonrpsee::{
     core::middleware::{Batch, BatchEntry, Notification, RpcServiceT},
     server::{BatchResponseBuilder, MethodResponse},
-    types::{ErrorObjectOwned, Request},
+    types::{ErrorObjectOwned, Id, Request},
 };
 use metrics::{Counter, Histogram};
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -64,6 +64,13 @@ impl std::fmt::Debug for Inner {
     }
 }
 
+impl Inner {
+    fn timed_out(&self, id: Id<'_>) -> MethodResponse {
+        let error = RpcError::Timeout { seconds: self.timeout.as_secs() };
+        MethodResponse::error(id, ErrorObjectOwned::from(error))
+    }
+}
+
 impl Observed {
     pub(super) fn new(
         names: impl Iterator<Item = &'static str>,
@@ -98,7 +105,7 @@ impl<S> Clone for Observe<S> {
     }
 }
 
-impl<S> RpcServiceT for Observe<S>
+impl<S> Observe<S>
 where
     S: RpcServiceT<
             MethodResponse = MethodResponse,
@@ -108,25 +115,21 @@ where
         + Sync
         + 'static,
 {
-    type MethodResponse = MethodResponse;
-    type NotificationResponse = MethodResponse;
-    type BatchResponse = MethodResponse;
-
-    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+    fn call_until<'a>(
+        &self,
+        request: Request<'a>,
+        begun: Instant,
+        end: Instant,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
         let observed = self.observed.clone();
-        let begun = Instant::now();
         let method = request.method.clone();
         let id = request.id.clone();
         // Methods that answer at once run within this call.
         let answer = self.service.call(request);
         async move {
-            let timeout = observed.timeout;
-            let response = match tokio::time::timeout(timeout, answer).await {
+            let response = match tokio::time::timeout_at(end, answer).await {
                 Ok(response) => response,
-                Err(_) => {
-                    let error = RpcError::Timeout { seconds: timeout.as_secs() };
-                    MethodResponse::error(id, ErrorObjectOwned::from(error))
-                }
+                Err(_) => observed.timed_out(id),
             };
             let measures = observed.methods.get(&*method).unwrap_or(&observed.unknown);
             let elapsed = begun.elapsed();
@@ -146,15 +149,42 @@ where
             response
         }
     }
+}
+
+impl<S> RpcServiceT for Observe<S>
+where
+    S: RpcServiceT<
+            MethodResponse = MethodResponse,
+            BatchResponse = MethodResponse,
+            NotificationResponse = MethodResponse,
+        > + Send
+        + Sync
+        + 'static,
+{
+    type MethodResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let begun = Instant::now();
+        self.call_until(request, begun, begun + self.observed.timeout)
+    }
 
     fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let this = self.clone();
         async move {
             let mut responses = BatchResponseBuilder::new_with_limit(this.observed.response_bytes);
             let mut notified = false;
+            let end = Instant::now() + this.observed.timeout;
             for entry in batch {
+                // Methods that answer at once give nobody else a turn.
+                tokio::task::yield_now().await;
+                let now = Instant::now();
                 let response = match entry {
-                    Ok(BatchEntry::Call(request)) => this.call(request).await,
+                    Ok(BatchEntry::Call(request)) if now >= end => {
+                        this.observed.timed_out(request.id)
+                    }
+                    Ok(BatchEntry::Call(request)) => this.call_until(request, now, end).await,
                     Ok(BatchEntry::Notification(notification)) => {
                         notified = true;
                         this.notification(notification).await;

@@ -15,7 +15,7 @@ use alloy_primitives::{Address, B256, U256, keccak256};
 use lockstep_execution::{AccountChange, AccountInfo, Execute, StateChanges, StateCommitment};
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
-/// Writes blocks and returns the new tip. Static files come first, then the one commit that makes
+/// Writes blocks and returns what was the tip before. Static files come first, then the one commit that makes
 /// them count.
 pub(super) fn append<C: Execute>(
     shared: &Shared,
@@ -62,7 +62,7 @@ pub(super) fn append<C: Execute>(
         metrics::histogram!("lockstep_storage_append_seconds").record(duration.as_secs_f64());
     }
     tracing::debug!(blocks = blocks.len(), tip = tip.number, "blocks were appended");
-    Ok(tip)
+    Ok(position.tip)
 }
 
 /// Asks the gate about a commit.

@@ -4,6 +4,9 @@ use alloy_primitives::map::HashMap;
 use parking_lot::Mutex;
 use std::{fmt, hash::Hash};
 
+/// What an entry takes beside its value's bytes: key, pointers, and its place in the map.
+const ENTRY_BYTES: usize = 128;
+
 /// Keeps values up to a number of bytes, and forgets all of them when there are more: whatever is
 /// used often is back soon.
 pub(super) struct Cache<K, V> {
@@ -28,6 +31,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
 
     /// Keeps a value of about `bytes` bytes, unless it alone is more than the limit.
     pub(super) fn insert(&self, key: K, value: V, bytes: usize) {
+        let bytes = bytes.saturating_add(ENTRY_BYTES);
         if bytes > self.limit_bytes {
             return;
         }
@@ -39,5 +43,20 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         if inner.0.insert(key, value).is_none() {
             inner.1 += bytes;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cache, ENTRY_BYTES};
+
+    #[test]
+    fn empty_values_take_room_too() {
+        let cache = Cache::new(10 * ENTRY_BYTES);
+        for key in 0..1_000 {
+            cache.insert(key, (), 0);
+            assert!(cache.inner.lock().0.len() <= 10);
+        }
+        assert_eq!(cache.get(&999), Some(()));
     }
 }

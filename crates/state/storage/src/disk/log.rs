@@ -1,15 +1,16 @@
 //! The log: what was acknowledged and is not yet in the database.
 //!
 //! A segment file is a header and records. A record is written by one call and so survives the
-//! end of the process; nothing waits for the disk. Each append begins a new segment; a segment
-//! goes when all its blocks are [`KEPT_BLOCKS`] below the tip: until then some of them may be
-//! beside the stored chain, acknowledged, and chosen yet. Segments of earlier lives are only read.
+//! end of the process; nothing waits for the disk. Each append begins a new segment, and syncs the
+//! one that it closes. A segment goes when all its blocks are [`KEPT_BLOCKS`] below the tip: until
+//! then some of them may be beside the stored chain, acknowledged, and chosen yet. Segments of
+//! earlier lives are only read.
 
 mod format;
 mod segment;
 
 use crate::{
-    ForkChoice, LogEntry, LoggedEntry, Options, StorageError, WriteOperation,
+    ForkChoice, LogEntry, LoggedEntry, Options, StorageError, SyncPolicy, WriteOperation,
     db::{Identity, Position},
 };
 use format::{Record, encode_record};
@@ -17,13 +18,18 @@ use lockstep_chain::Chain;
 use parking_lot::Mutex;
 use segment::{Found, LogFile};
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
-/// Blocks stay in the log until they are this far below the tip. No reorg that is still likely, and
-/// no append that was under way when the fork choice changed, is deeper.
+/// Blocks stay in the log until they are this far below what was the tip before the newest append.
+/// No reorg that is still likely is deeper.
 const KEPT_BLOCKS: u64 = 64;
+
+/// The newest segments may have lost their ends in a failure of power: the one that is written, and
+/// the one that is closed and about to be synced.
+const UNSYNCED_SEGMENTS: usize = 2;
 
 /// The longest record, in bytes.
 const MAX_RECORD_BYTES: usize = 1 << 30;
@@ -65,9 +71,15 @@ impl Log {
         let mut older = Vec::new();
         let mut fork_choice = None;
         let numbers = segment::list(folder)?;
-        for number in &numbers {
-            let is_last = numbers.last() == Some(number);
-            let Some(mut found) = segment::scan(folder, *number, chain, is_last)? else { continue };
+        let synced = numbers.len().saturating_sub(UNSYNCED_SEGMENTS);
+        for (index, number) in numbers.iter().enumerate() {
+            let may_lack_end = index >= synced;
+            let found = segment::scan(folder, *number, chain, may_lack_end)?;
+            let Some(mut found) = found else { continue };
+            if may_lack_end && options.sync == SyncPolicy::EveryAppend {
+                let synced = File::open(&found.path).and_then(|file| file.sync_data());
+                synced.map_err(|error| failed("sync", error))?;
+            }
             fork_choice = found.fork_choice.take().or(fork_choice);
             older.push(found);
         }
@@ -91,7 +103,7 @@ impl Log {
         // A choice that is not persisted may be of a branch far below the tip of the stored chain.
         // Its blocks go with the next append.
         if log.earlier_fork_choice.is_none() {
-            log.remove_persisted(position.tip.number);
+            log.remove_persisted(number, position.tip.number);
         }
         Ok(log)
     }
@@ -129,20 +141,48 @@ impl Log {
         current.append(&frame, admitted)
     }
 
-    /// Begins a new segment once blocks up to `tip` are persisted, and removes what is not needed.
-    ///
-    /// The chain is right without this, so failures are only reported.
-    pub(super) fn rotate(&self, tip: u64) {
-        if let Err(error) = self.begin_segment() {
-            tracing::warn!(%error, "the log goes on in its old segment");
-        }
-        self.remove_persisted(tip);
+    /// The segment that is written now. What an append may remove is older than its beginning:
+    /// what is logged while it is under way may be of a branch that it does not know of.
+    pub(super) fn mark(&self) -> u64 {
+        self.inner.lock().current.number
     }
 
-    fn begin_segment(&self) -> Result<(), StorageError> {
+    /// Begins a new segment after an append, and removes what is not needed: segments older than
+    /// `mark`, taken before the append, with no block near `tip`, the newest before it.
+    ///
+    /// The chain is right without this, so failures are only reported.
+    pub(super) fn rotate(&self, mark: u64, tip: u64) {
+        match self.begin_segment() {
+            Ok(Some(closed)) if self.options.sync == SyncPolicy::EveryAppend => {
+                if let Err(error) = self.sync(&closed) {
+                    tracing::warn!(%error, "a failure of power may cut off the log");
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the log goes on in its old segment"),
+        }
+        self.remove_persisted(mark, tip);
+    }
+
+    /// Waits until a closed segment is on the disk, and its name in the folder.
+    fn sync(&self, closed: &File) -> Result<(), StorageError> {
+        let admitted = self.options.gate.admit(WriteOperation::Sync, &self.folder);
+        admitted
+            .map_err(|(_, error)| error)
+            .and_then(|()| closed.sync_data())
+            .and_then(|()| File::open(&self.folder)?.sync_all())
+            .map_err(|source| StorageError::Io {
+                operation: "sync",
+                path: self.folder.clone(),
+                source,
+            })
+    }
+
+    /// Returns the file that was closed, if one was.
+    fn begin_segment(&self) -> Result<Option<File>, StorageError> {
         let mut inner = self.inner.lock();
         if inner.current.newest_block.is_none() && !inner.current.is_broken {
-            return Ok(());
+            return Ok(None);
         }
         let number = inner.current.number + 1;
         let new = LogFile::create(&self.folder, number, self.chain)?;
@@ -155,15 +195,17 @@ impl Log {
             let _ = fs::remove_file(&new.path);
             return Err(error);
         }
-        inner.older.push(old.into_found());
-        Ok(())
+        let (found, file) = old.close();
+        inner.older.push(found);
+        Ok(Some(file))
     }
 
-    fn remove_persisted(&self, tip: u64) {
+    fn remove_persisted(&self, mark: u64, tip: u64) {
         let removed: Vec<Found> = {
             let mut inner = self.inner.lock();
+            let is_old = |newest: u64| newest.saturating_add(KEPT_BLOCKS) <= tip;
             let is_persisted = |found: &mut Found| {
-                found.newest_block.is_none_or(|newest| newest.saturating_add(KEPT_BLOCKS) <= tip)
+                found.number < mark && found.newest_block.is_none_or(is_old)
             };
             inner.older.extract_if(.., is_persisted).collect()
         };

@@ -3,7 +3,7 @@
 use crate::{ExecutedBlock, TrieNodes};
 use alloy_primitives::{
     Address, B256, Bytes, U256,
-    map::{AddressMap, B256Map, U256Map},
+    map::{AddressMap, B256Map, HashSet, U256Map},
 };
 use lockstep_chain::Chain;
 use lockstep_execution::{AccountInfo, Bytecode, MemoryState};
@@ -31,7 +31,7 @@ struct Versioned {
 }
 
 /// What a version can change.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Account(Address),
     Slot(Address, U256),
@@ -87,7 +87,10 @@ impl Versions {
     /// Writes a version with the content of the version `old`, and returns it.
     pub(super) fn restore(&mut self, old: u32) -> u32 {
         let version = self.next();
-        let since = self.touched.get(old as usize + 1..).unwrap_or_default().concat();
+        let mut since = self.touched.get(old as usize + 1..).unwrap_or_default().concat();
+        // Earlier restorations list again what was changed before them.
+        let mut seen = HashSet::<Key>::default();
+        since.retain(|key| seen.insert(*key));
         for key in &since {
             match key {
                 Key::Account(address) => {
@@ -151,5 +154,26 @@ fn push<T>(history: &mut History<T>, version: u32, value: T) {
     match history.last_mut() {
         Some((since, last)) if *since == version => *last = value,
         _ => history.push((version, value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Key, Versions};
+    use crate::TrieNodes;
+    use alloy_primitives::Address;
+    use lockstep_execution::MemoryState;
+
+    #[test]
+    fn restoring_ever_older_versions_lists_no_key_twice() {
+        let mut versions = Versions::default();
+        versions.begin(&MemoryState::default(), &TrieNodes::default());
+        for _ in 1..=12 {
+            versions.touched.push(vec![Key::Account(Address::ZERO)]);
+        }
+        for old in (0..12).rev() {
+            versions.restore(old);
+        }
+        assert!(versions.touched.iter().all(|touched| touched.len() <= 1));
     }
 }

@@ -9,11 +9,16 @@ use alloy_primitives::B256;
 use lockstep_chain::Ethereum;
 use lockstep_storage::{
     DiskStorage, ErrorClass, ForkChoice, LogEntry, LoggedEntry, Options, Storage, StorageError,
+    SyncPolicy, WriteGate, WriteOperation,
 };
+use parking_lot::Mutex;
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// An entry, without what is not compared.
@@ -97,7 +102,7 @@ fn segments_go_when_their_blocks_are_far_below_the_tip_and_the_fork_choice_stays
     let folder = tempfile::tempdir().unwrap();
     let forge = Forge::with_blocks(NEWEST);
     let mut disk = forge.disk(folder.path(), options());
-    let limit = usize::try_from(KEPT).unwrap() + 3;
+    let limit = usize::try_from(KEPT).unwrap() + 4;
     for number in 1..=NEWEST {
         log_block(&disk, &forge, number);
         log_choice(&disk, &forge, number);
@@ -202,4 +207,143 @@ fn an_entry_that_finds_no_room_is_refused_and_the_log_goes_on() {
     drop(disk);
     let disk = forge.disk(folder.path(), options());
     assert_eq!(logged(&disk), [block(&forge, 1), block(&forge, 3)]);
+}
+
+/// Opens the folder with this log file, as after a failure of power.
+fn after_power_failure(folder: &Path, forge: &Forge, path: &Path, bytes: &[u8]) -> Vec<Entry> {
+    reset(folder, path, bytes);
+    let disk = forge.disk(folder, options());
+    let found = logged(&disk);
+    // What is written next is not lost behind the cut.
+    log_block(&disk, forge, 2);
+    drop(disk);
+    let disk = forge.disk(folder, options());
+    assert!(logged(&disk).contains(&block(forge, 2)));
+    found
+}
+
+#[test]
+fn a_log_whose_end_never_reached_the_disk_gives_every_whole_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let (forge, path, bytes, ends) = three_records(folder.path());
+    let all = [block(&forge, 1), Entry::Choice(forge.fork_choice(1)), block(&forge, 2)];
+    // The file has its length, and zeros from the end of a record or from the edge of a sector on.
+    let edges = (512..bytes.len()).step_by(512);
+    for zeros in edges.chain(ends).chain([0]) {
+        let mut damaged = bytes.clone();
+        damaged[zeros..].fill(0);
+        damaged.extend([0; 4096]);
+        let whole = ends[1..].iter().filter(|end| **end <= zeros).count();
+        let found = after_power_failure(folder.path(), &forge, &path, &damaged);
+        assert_eq!(found, all[..whole], "zeros from byte {zeros}");
+    }
+}
+
+#[test]
+fn only_segments_that_were_not_synced_may_lack_their_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let forge = Forge::with_blocks(5);
+    let disk = forge.disk(folder.path(), options());
+    for number in 1..=4 {
+        log_block(&disk, &forge, number);
+        disk.append(&forge.executed(number, number), forge.fork_choice(number)).unwrap();
+    }
+    log_block(&disk, &forge, 5);
+    drop(disk);
+    let files = files(folder.path());
+    for (index, path) in files.iter().enumerate() {
+        let bytes = fs::read(path).unwrap();
+        let mut damaged = bytes.clone();
+        let end = damaged.len() - 1;
+        damaged[end - 40..].fill(0);
+        damaged.extend([0; 1024]);
+        fs::write(path, damaged).unwrap();
+        let opened = DiskStorage::open(folder.path(), &forge.chain, &forge.genesis, options());
+        if index + 2 < files.len() {
+            let error = opened.unwrap_err();
+            assert!(matches!(&error, StorageError::Corrupt { path: at, .. } if at == path));
+            assert!(error.to_string().contains("move this file away"), "{error}");
+        } else {
+            // Opening begins a segment and so closes those there were.
+            opened.unwrap();
+            return;
+        }
+        fs::write(path, bytes).unwrap();
+    }
+    panic!("no segment was unsynced");
+}
+
+/// Does something once, in the middle of an append.
+#[derive(Default)]
+struct DuringAppend(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl WriteGate for DuringAppend {
+    fn admit(&self, operation: WriteOperation, _: &Path) -> Result<(), (usize, io::Error)> {
+        let hook = match operation {
+            WriteOperation::Commit => self.0.lock().take(),
+            _ => None,
+        };
+        if let Some(hook) = hook {
+            hook();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_logged_during_an_append_outlives_it() {
+    const STORED: u64 = 6;
+    let folder = tempfile::tempdir().unwrap();
+    let forge = Arc::new(Forge::with_blocks(STORED + 64));
+    let gate = Arc::new(DuringAppend::default());
+    let with_gate = Options { gate: Arc::clone(&gate) as _, ..options() };
+    let disk = Arc::new(forge.disk(folder.path(), with_gate));
+    disk.append(&forge.executed(1, STORED), forge.fork_choice(STORED)).unwrap();
+    let hook = {
+        let (disk, forge) = (Arc::clone(&disk), Arc::clone(&forge));
+        move || {
+            (4..=STORED).for_each(|number| log_block(&disk, &forge, number));
+            log_choice(&disk, &forge, STORED);
+        }
+    };
+    *gate.0.lock() = Some(Box::new(hook));
+    let head = forge.fork_choice(STORED + 64);
+    disk.append(&forge.executed(STORED + 1, STORED + 64), head).unwrap();
+    assert!(gate.0.lock().is_none());
+    // The reorg that was logged goes below what the append wrote; the process ends before more.
+    disk.unwind(3).unwrap();
+    drop(disk);
+    let disk = forge.disk(folder.path(), options());
+    let found = logged(&disk);
+    for number in 4..=STORED {
+        assert!(found.contains(&block(&forge, number)), "block {number}");
+    }
+    assert_eq!(found.last(), Some(&Entry::Choice(forge.fork_choice(STORED))));
+}
+
+/// Counts how often the log is synced.
+#[derive(Default)]
+struct LogSyncs(AtomicUsize);
+
+impl WriteGate for LogSyncs {
+    fn admit(&self, operation: WriteOperation, path: &Path) -> Result<(), (usize, io::Error)> {
+        if operation == WriteOperation::Sync && path.ends_with("log") {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_segment_is_synced_when_it_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let forge = Forge::with_blocks(2);
+    let gate = Arc::new(LogSyncs::default());
+    let sync = SyncPolicy::EveryAppend;
+    let disk = forge.disk(folder.path(), Options { gate: Arc::clone(&gate) as _, sync, ..options() });
+    for number in 1..=2 {
+        log_block(&disk, &forge, number);
+        disk.append(&forge.executed(number, number), forge.fork_choice(number)).unwrap();
+        assert_eq!(gate.0.load(Ordering::SeqCst) as u64, number);
+    }
 }

@@ -76,9 +76,9 @@ impl LogFile {
         StorageError::Io { operation: "write", path: self.path.clone(), source }
     }
 
-    pub(super) fn into_found(self) -> Found {
-        let Self { path, number, newest_block, .. } = self;
-        Found { path, number, newest_block, fork_choice: None }
+    pub(super) fn close(self) -> (Found, File) {
+        let Self { file, path, number, newest_block, .. } = self;
+        (Found { path, number, newest_block, fork_choice: None }, file)
     }
 }
 
@@ -99,24 +99,20 @@ pub(super) fn list(folder: &Path) -> Result<Vec<u64>, StorageError> {
     Ok(numbers)
 }
 
-/// Looks through a file that was found, and cuts off the record at its end that was not written
-/// whole. Only the last file can have one: `None` if not even its header is whole.
+/// Looks through a file that was found, and cuts off an end that was not written whole: `None` if
+/// not even the header is whole. Only a file that was not synced can have such an end.
 pub(super) fn scan(
     folder: &Path,
     number: u64,
     chain: u32,
-    is_last: bool,
+    may_lack_end: bool,
 ) -> Result<Option<Found>, StorageError> {
     let path = folder.join(file_name(number));
     let failed = |operation, source| StorageError::Io { operation, path: path.clone(), source };
     let length = fs::metadata(&path).map_err(|error| failed("measure", error))?.len();
-    if is_last && length < HEADER_BYTES as u64 {
-        fs::remove_file(&path).map_err(|error| failed("remove", error))?;
-        return Ok(None);
-    }
     let mut newest_block = None;
     let mut fork_choice = None;
-    let whole = read(&path, number, chain, |record| {
+    let Read { whole, damage } = read_whole(&path, number, chain, |record| {
         match record {
             Record::ForkChoice(choice) => fork_choice = Some(choice),
             Record::Block { number, .. } => {
@@ -125,10 +121,21 @@ pub(super) fn scan(
         }
         Ok(())
     })?;
-    if whole < length {
-        if !is_last {
-            let reason = format!("the record at byte {whole} is cut off");
-            return Err(StorageError::Corrupt { path, reason });
+    if let Some(damage) = damage {
+        let was_not_written = || {
+            let file = File::open(&path)?;
+            Ok(damage.is_cut || is_unwritten(&file, whole, length)?)
+        };
+        if !may_lack_end || !was_not_written().map_err(|error| failed("read", error))? {
+            return Err(corrupt(&path, whole, &damage));
+        }
+        if !damage.is_cut {
+            let (lost, path) = (length - whole, path.display());
+            tracing::warn!(%path, at = whole, lost, "a failure of power cut off the log");
+        }
+        if whole == 0 {
+            fs::remove_file(&path).map_err(|error| failed("remove", error))?;
+            return Ok(None);
         }
         let file = OpenOptions::new().write(true).open(&path);
         let cut = file.and_then(|file| file.set_len(whole));
@@ -137,42 +144,106 @@ pub(super) fn scan(
     Ok(Some(Found { path, number, newest_block, fork_choice }))
 }
 
-/// Passes every whole record to `visit`, and returns where the last one ends.
+/// Passes every record to `visit`.
 pub(super) fn read(
     path: &Path,
     number: u64,
     chain: u32,
+    visit: impl FnMut(Record) -> Result<(), Malformed>,
+) -> Result<(), StorageError> {
+    let Read { whole, damage } = read_whole(path, number, chain, visit)?;
+    damage.map_or(Ok(()), |damage| Err(corrupt(path, whole, &damage)))
+}
+
+/// How far a file could be read.
+struct Read {
+    /// Where the last whole record ends; zero if the header is not whole.
+    whole: u64,
+    /// What is wrong there; `None` at the end of the file.
+    damage: Option<Damage>,
+}
+
+struct Damage {
+    reason: Malformed,
+    /// The file ends before the record or header does.
+    is_cut: bool,
+}
+
+fn corrupt(path: &Path, at: u64, damage: &Damage) -> StorageError {
+    let Damage { reason, .. } = damage;
+    let reason = format!(
+        "at byte {at}: {reason}. The database is not affected: move this file away to go on \
+         without the blocks and fork choices in it, which the consensus layer sends again"
+    );
+    StorageError::Corrupt { path: path.into(), reason }
+}
+
+/// What a disk writes as a whole.
+const SECTOR_BYTES: u64 = 512;
+
+/// Whether a file looks as after a failure of power from `at` on: long enough, but its last sectors,
+/// or all that follows, never reached the disk and are zero.
+fn is_unwritten(file: &File, at: u64, length: u64) -> io::Result<bool> {
+    let mut written = at;
+    let mut position = at;
+    let mut buffer = vec![0; 1 << 16];
+    while position < length {
+        let part = usize::try_from(length - position).unwrap_or(usize::MAX).min(buffer.len());
+        let part = buffer.get_mut(..part).unwrap_or_default();
+        file.read_exact_at(part, position)?;
+        if let Some(last) = part.iter().rposition(|byte| *byte != 0) {
+            written = position + last as u64 + 1;
+        }
+        position += part.len() as u64;
+    }
+    Ok(written == at || written.next_multiple_of(SECTOR_BYTES) < length)
+}
+
+/// Passes every whole record to `visit`, up to the first that is not.
+fn read_whole(
+    path: &Path,
+    number: u64,
+    chain: u32,
     mut visit: impl FnMut(Record) -> Result<(), Malformed>,
-) -> Result<u64, StorageError> {
+) -> Result<Read, StorageError> {
     let failed = |source| StorageError::Io { operation: "read", path: path.into(), source };
-    let corrupt = |reason| StorageError::Corrupt { path: path.into(), reason };
+    let damaged = |whole, reason| Ok(Read { whole, damage: Some(Damage { reason, is_cut: false }) });
+    let cut = |whole, reason| Ok(Read { whole, damage: Some(Damage { reason, is_cut: true }) });
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     if length < HEADER_BYTES as u64 {
-        return Err(corrupt("its header is cut off".into()));
+        return cut(0, "its header is cut off");
     }
     let mut header = [0; HEADER_BYTES];
     file.read_exact_at(&mut header, 0).map_err(failed)?;
-    check_header(&header, number, chain).map_err(|reason| corrupt(reason.into()))?;
+    if let Err(reason) = check_header(&header, number, chain) {
+        return damaged(0, reason);
+    }
     let mut at = HEADER_BYTES as u64;
     for index in 0.. {
         let begin = at + FRAME_BYTES as u64;
-        if begin > length {
+        if at == length {
             break;
         }
-        let damaged = |reason| corrupt(format!("the record at byte {at}: {reason}"));
+        if begin > length {
+            return cut(at, "the record is cut off");
+        }
         let mut frame = [0; FRAME_BYTES];
         file.read_exact_at(&mut frame, at).map_err(failed)?;
-        let frame = Frame::decode(&frame, number, index).map_err(damaged)?;
+        let frame = match Frame::decode(&frame, number, index) {
+            Ok(frame) => frame,
+            Err(reason) => return damaged(at, reason),
+        };
         let end = begin + frame.length as u64;
         if end > length {
-            break;
+            return cut(at, "the record is cut off");
         }
         let mut content = vec![0; frame.length];
         file.read_exact_at(&mut content, begin).map_err(failed)?;
-        let record = frame.content(&content).map_err(damaged)?;
-        visit(record).map_err(damaged)?;
+        if let Err(reason) = frame.content(&content).and_then(&mut visit) {
+            return damaged(at, reason);
+        }
         at = end;
     }
-    Ok(at)
+    Ok(Read { whole: at, damage: None })
 }

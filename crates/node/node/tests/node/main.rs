@@ -1,0 +1,14 @@
+//! A node is what its parts make of it.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
+mod args;
+mod commitment;
+mod parts;
+mod precompiles;
+mod world;
