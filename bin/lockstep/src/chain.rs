@@ -5,11 +5,30 @@ use eyre::{Context, Result, bail, ensure};
 use lockstep_chain::{Chain, Ethereum, genesis};
 use std::{fs, path::Path};
 
-/// The networks that are known by name: the genesis files are embedded, compressed.
-const NETWORKS: [(&str, &[u8], fn() -> Ethereum); 3] = [
-    ("mainnet", include_bytes!("../chains/mainnet.json.zst"), Ethereum::mainnet),
-    ("sepolia", include_bytes!("../chains/sepolia.json.zst"), Ethereum::sepolia),
-    ("hoodi", include_bytes!("../chains/hoodi.json.zst"), Ethereum::hoodi),
+/// A network that is known by name.
+struct Network {
+    name: &'static str,
+    /// The genesis file, compressed.
+    genesis: &'static [u8],
+    chain: fn() -> Ethereum,
+}
+
+const NETWORKS: [Network; 3] = [
+    Network {
+        name: "mainnet",
+        genesis: include_bytes!("../chains/mainnet.json.zst"),
+        chain: Ethereum::mainnet,
+    },
+    Network {
+        name: "sepolia",
+        genesis: include_bytes!("../chains/sepolia.json.zst"),
+        chain: Ethereum::sepolia,
+    },
+    Network {
+        name: "hoodi",
+        genesis: include_bytes!("../chains/hoodi.json.zst"),
+        chain: Ethereum::hoodi,
+    },
 ];
 
 /// The definition of an L1 chain, and how it begins.
@@ -21,19 +40,19 @@ pub(crate) struct L1 {
 
 /// The network with this chain id, if it is known by name.
 pub(crate) fn known_network(chain_id: u64) -> Option<Ethereum> {
-    NETWORKS.iter().map(|(_, _, chain)| chain()).find(|chain| chain.chain_id() == chain_id)
+    NETWORKS.iter().map(|network| (network.chain)()).find(|chain| chain.chain_id() == chain_id)
 }
 
 /// Finds the chain that `--chain` names.
 pub(crate) fn find_l1(name_or_file: &str) -> Result<L1> {
-    if let Some((_, compressed, chain)) = NETWORKS.iter().find(|(name, ..)| *name == name_or_file) {
-        let json = zstd::decode_all(*compressed).wrap_err("the embedded genesis file")?;
+    if let Some(network) = NETWORKS.iter().find(|network| network.name == name_or_file) {
+        let json = zstd::decode_all(network.genesis).wrap_err("the embedded genesis file")?;
         let genesis = genesis::parse(&json).wrap_err("the embedded genesis file")?;
-        return Ok(L1 { chain: chain(), genesis });
+        return Ok(L1 { chain: (network.chain)(), genesis });
     }
     let path = Path::new(name_or_file);
     if !path.exists() {
-        let names = NETWORKS.map(|(name, ..)| name).join(", ");
+        let names = NETWORKS.map(|network| network.name).join(", ");
         bail!("--chain {name_or_file}: neither a known network ({names}) nor a file");
     }
     let bytes = fs::metadata(path).wrap_err_with(|| path.display().to_string())?.len();

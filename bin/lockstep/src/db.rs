@@ -4,11 +4,12 @@ use crate::{chain, progress};
 use alloy_genesis::Genesis;
 use clap::{Args as ClapArgs, Subcommand};
 use eyre::{Context, Result, ensure};
-use lockstep_chain::{Chain, Rollup};
+use lockstep_chain::Rollup;
 use lockstep_execution::Execute;
 use lockstep_node::stored_genesis;
 use lockstep_storage::{
-    CheckOptions, CheckReport, DiskStorage, Options, Problem, Storage, StorageError, StorageStats,
+    CheckOptions, CheckReport, DiskStorage, LogEntry, Options, Problem, Storage, StorageError,
+    StorageStats,
 };
 use serde::Serialize;
 use std::{
@@ -153,7 +154,11 @@ struct Stats;
 impl Task for Stats {
     type Outcome = StorageStats;
 
-    fn run<C: Execute>(&self, _: &C, storage: &DiskStorage<C>) -> Result<StorageStats, StorageError> {
+    fn run<C: Execute>(
+        &self,
+        _: &C,
+        storage: &DiskStorage<C>,
+    ) -> Result<StorageStats, StorageError> {
         storage.stats()
     }
 }
@@ -168,6 +173,8 @@ impl Task for Unwind {
     fn run<C: Execute>(&self, _: &C, storage: &DiskStorage<C>) -> Result<Unwound, StorageError> {
         let from = storage.snapshot()?.tip().number;
         storage.unwind(self.to)?;
+        // Blocks above are still in the log; the last choice there decides at the next start.
+        storage.log(&LogEntry::ForkChoice(storage.snapshot()?.fork_choice()))?;
         Ok(Unwound { from, to: self.to })
     }
 }
@@ -196,8 +203,7 @@ fn on_each<T: Task>(target: &Target, task: &T) -> Result<Vec<Answer<T::Outcome>>
 fn open_and_run<C: Execute, T: Task>(task: &T, chain: &C, folder: &Path) -> Result<T::Outcome> {
     let storage = match DiskStorage::open_existing(folder, Options::default()) {
         Err(StorageError::Corrupt { path, reason }) => {
-            let problem =
-                Problem { place: path.display().to_string(), reason: reason.clone() };
+            let problem = Problem { place: path.display().to_string(), reason: reason.clone() };
             let outcome = task.damaged(problem);
             return outcome.ok_or_else(|| StorageError::Corrupt { path, reason }.into());
         }

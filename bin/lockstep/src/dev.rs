@@ -63,11 +63,11 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args) -> Result<bool> {
+pub(crate) fn run(args: &Args) -> Result<bool> {
     if args.print_genesis {
-        return print_genesis(&args).map(|()| true);
+        return print_genesis(args).map(|()| true);
     }
-    service::run(&args.service, |stop| serve(&args, stop))
+    service::run(&args.service, |stop| serve(args, stop))
 }
 
 async fn serve(args: &Args, stop: Stop) -> Result<()> {

@@ -51,9 +51,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Conformance(args) => conformance::run(&args),
         Command::Db(args) => db::run(&args),
-        Command::Dev(args) => dev::run(args),
+        Command::Dev(args) => dev::run(&args),
         Command::Import(args) => import::run(&args),
-        Command::Node(args) => node::run(args),
+        Command::Node(args) => node::run(&args),
         Command::Replay(args) => replay::run(&args),
     };
     match result {

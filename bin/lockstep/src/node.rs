@@ -28,8 +28,8 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args) -> Result<bool> {
-    service::run(&args.service, |stop| serve(&args, stop))
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    service::run(&args.service, |stop| serve(args, stop))
 }
 
 async fn serve(args: &Args, stop: Stop) -> Result<()> {

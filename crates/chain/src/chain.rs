@@ -3,8 +3,8 @@
 use crate::{BodyError, HeaderError, body};
 use alloc::vec::Vec;
 use alloy_consensus::{
-    BlockHeader, Eip2718DecodableReceipt, Eip2718EncodableReceipt, Receipt, ReceiptWithBloom, Transaction,
-    TransactionEnvelope, TxReceipt,
+    BlockHeader, Eip2718DecodableReceipt, Eip2718EncodableReceipt, Receipt, ReceiptWithBloom,
+    Transaction, TransactionEnvelope, TxReceipt,
     transaction::{SignerRecoverable, TxHashRef},
 };
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};

@@ -38,11 +38,8 @@ where
         let built = self.full_payload(id)?;
         let header = &built.block.block.block.header;
         let fork = self.chain().engine_fork(built.block.block.number(), timestamp(header));
-        let version = if fork >= EthereumHardfork::Osaka {
-            VERSION_FROM_OSAKA
-        } else {
-            VERSION_PRAGUE
-        };
+        let version =
+            if fork >= EthereumHardfork::Osaka { VERSION_FROM_OSAKA } else { VERSION_PRAGUE };
         match built.envelope(self.chain(), version) {
             Some(EthereumEnvelope::V5(envelope)) => Ok(envelope.into()),
             Some(EthereumEnvelope::V4(envelope)) => Ok(envelope.into()),

@@ -4,13 +4,12 @@ use crate::{
     Clock, DevAccount, DevnetConfig, EmbeddedL1, FolderError, L1Origins, L1Source, RemoteL1,
     RemoteL1Error, Sequencer, SequencerConfig, SequencerError, accounts,
     beacon::{
-        BeaconConfig, BeaconError, BeaconRunner, BeaconSpec, Control, ControlError, DevBeacon, FAR_FUTURE_EPOCH,
-        StoreOptions, serve_beacon_api,
+        BeaconConfig, BeaconError, BeaconRunner, BeaconSpec, Control, ControlError, DevBeacon,
+        FAR_FUTURE_EPOCH, StoreOptions, serve_beacon_api,
     },
     clock::until,
-    l1_genesis,
+    l1_genesis, rollup_genesis,
     rollup_node::RollupInfo,
-    rollup_genesis,
     settings::{Identity, L1_FOLDER},
     signer::DevSigner,
 };
@@ -21,6 +20,7 @@ use lockstep_chain::{Chain, Ethereum, EthereumHardfork, GenesisError, Rollup};
 use lockstep_engine::Engine;
 use lockstep_execution::MemoryState;
 use lockstep_node::{Node, NodeBuilder, NodeChain, NodeContext, NodeError, PartError};
+use lockstep_pool::PoolConfig;
 use lockstep_rpc::{RpcSettings, ServerSettings, rollup_methods};
 use lockstep_storage::{GenesisBlock, Options, StorageError};
 use std::{
@@ -31,6 +31,9 @@ use std::{
     time::Duration,
 };
 use tokio::{net::TcpListener, task, time};
+
+/// Slots in the pool that one account may fill.
+const MAX_SENDER_SLOTS: usize = 16_384;
 
 /// How often a busy beacon is told to stop.
 const STOP_INTERVAL: Duration = Duration::from_millis(10);
@@ -59,7 +62,7 @@ pub enum DevnetError {
         /// Which node.
         name: String,
         /// Why.
-        source: NodeError,
+        source: Box<NodeError>,
     },
     /// The dev beacon cannot start.
     #[error("the dev beacon: {0}")]
@@ -99,6 +102,14 @@ struct L1 {
     beacon_address: SocketAddr,
 }
 
+impl DevnetError {
+    /// An error of the node with this name.
+    fn node(name: &str) -> impl FnOnce(NodeError) -> Self {
+        let name = name.to_owned();
+        |source| Self::Node { name, source: Box::new(source) }
+    }
+}
+
 impl Devnet {
     /// Starts everything, anew or where the folder left off.
     ///
@@ -128,13 +139,10 @@ impl Devnet {
                 (None, Arc::new(RemoteL1::new(url.clone())) as Arc<dyn L1Origins>)
             }
         };
-        let genesis =
-            rollup_genesis(crate::ROLLUP_CHAIN_ID, identity.genesis_time, &funded);
+        let genesis = rollup_genesis(crate::ROLLUP_CHAIN_ID, identity.genesis_time, &funded);
         let chain = Rollup::from_genesis(&genesis)?;
-        let first = GenesisBlock::new(
-            chain.genesis_header(&genesis),
-            MemoryState::from_genesis(&genesis),
-        )?;
+        let first =
+            GenesisBlock::new(chain.genesis_header(&genesis), MemoryState::from_genesis(&genesis))?;
         let info = rollup_info(&config, &genesis, &first, &identity, &origins)?;
         let told = info.clone();
         let sequencing = SequencerConfig {
@@ -145,10 +153,7 @@ impl Devnet {
         };
         let folder = config.data_dir.as_ref().map(|folder| folder.join(&config.rollup_name));
         let builder = node_builder(chain, &genesis, &first, folder.as_deref())?
-            .rpc(
-                rpc_settings(&config, &genesis, &config.rollup_name),
-                config.rollup_server.clone(),
-            )
+            .rpc(rpc_settings(&config, &genesis, &config.rollup_name), config.rollup_server.clone())
             .signer(signer)
             .extend_rpc(move |extension| {
                 let methods = rollup_methods(extension.rpc, Arc::new(told))?;
@@ -159,8 +164,7 @@ impl Devnet {
                 let sequencer = Sequencer::new(node.engine().clone(), origins.clone(), sequencing);
                 sequence(node, sequencer, origins, info, clock)
             });
-        let named = |source| DevnetError::Node { name: config.rollup_name.clone(), source };
-        let rollup = builder.launch().await.map_err(named)?;
+        let rollup = builder.launch().await.map_err(DevnetError::node(&config.rollup_name))?;
         Ok(Self { accounts, l1, rollup, rollup_name: config.rollup_name })
     }
 
@@ -196,9 +200,9 @@ impl Devnet {
             }
         };
         tokio::select! {
-            ended = l1 => ended.map_err(|source| DevnetError::Node { name: "l1".into(), source }),
+            ended = l1 => ended.map_err(DevnetError::node("l1")),
             ended = self.rollup.failed() => ended
-                .map_err(|source| DevnetError::Node { name: self.rollup_name.clone(), source }),
+                .map_err(DevnetError::node(&self.rollup_name)),
         }
     }
 
@@ -212,8 +216,8 @@ impl Devnet {
             Some(l1) => l1.node.shutdown().await,
             None => Ok(()),
         };
-        rollup.map_err(|source| DevnetError::Node { name: self.rollup_name, source })?;
-        l1.map_err(|source| DevnetError::Node { name: "l1".into(), source })
+        rollup.map_err(DevnetError::node(&self.rollup_name))?;
+        l1.map_err(DevnetError::node("l1"))
     }
 }
 
@@ -232,10 +236,10 @@ impl L1 {
         let spec = beacon_spec(settings, genesis, chain.chain_id())?;
         let mut beacon = BeaconConfig::new(spec);
         beacon.fee_recipient = Address::ZERO;
-        beacon.store = config.data_dir.as_ref().map(|folder| StoreOptions {
-            folder: folder.join("beacon"),
-            flush: false,
-        });
+        beacon.store = config
+            .data_dir
+            .as_ref()
+            .map(|folder| StoreOptions { folder: folder.join("beacon"), flush: false });
         let address = settings.beacon_address;
         let refused = |source| DevnetError::BeaconApi { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
@@ -257,7 +261,7 @@ impl L1 {
             })
             .launch()
             .await
-            .map_err(|source| DevnetError::Node { name: "l1".into(), source })?;
+            .map_err(DevnetError::node("l1"))?;
         Ok(Self { node, beacon_address })
     }
 }
@@ -408,7 +412,9 @@ fn node_builder<C: NodeChain>(
     first: &GenesisBlock<C>,
     folder: Option<&Path>,
 ) -> Result<NodeBuilder<C>, StorageError> {
-    let builder = NodeBuilder::new(chain, first);
+    // Tools and load generators send from few accounts.
+    let pool = PoolConfig { sender_slots: MAX_SENDER_SLOTS, ..PoolConfig::default() };
+    let builder = NodeBuilder::new(chain, first).pool(pool);
     match folder {
         Some(folder) => builder.folder(folder, genesis, first, Options::default()),
         None => Ok(builder),

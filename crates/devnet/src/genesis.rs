@@ -1,7 +1,8 @@
 //! How the development chains begin.
 
 use alloy_eips::{
-    eip2935, eip4788, eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS, eip7002, eip7251, eip7840::BlobParams,
+    eip2935, eip4788, eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS, eip7002, eip7251,
+    eip7840::BlobParams,
 };
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, Bytes, U256, address, bytes};
@@ -129,11 +130,8 @@ fn allocation(funded: &[Address]) -> BTreeMap<Address, GenesisAccount> {
     for address in funded {
         alloc.insert(*address, GenesisAccount { balance: BALANCE, ..Default::default() });
     }
-    let deployer = GenesisAccount {
-        nonce: Some(1),
-        code: Some(CREATE2_DEPLOYER_CODE),
-        ..Default::default()
-    };
+    let deployer =
+        GenesisAccount { nonce: Some(1), code: Some(CREATE2_DEPLOYER_CODE), ..Default::default() };
     alloc.insert(CREATE2_DEPLOYER, deployer);
     alloc
 }

@@ -175,8 +175,7 @@ impl RemoteL1 {
     }
 
     fn post(&self, body: &Value) -> Result<Vec<Answer>, RemoteL1Error> {
-        let failed =
-            |reason: String| RemoteL1Error::Request { url: self.url.clone(), reason };
+        let failed = |reason: String| RemoteL1Error::Request { url: self.url.clone(), reason };
         let mut response = self
             .agent
             .post(&self.url)

@@ -173,8 +173,7 @@ where
             return Ok(OriginOf { number, hash: None, sequence_number: 0 });
         }
         let number = block.number();
-        let malformed =
-            |reason: String| SequencerError::Attributes { number, reason };
+        let malformed = |reason: String| SequencerError::Attributes { number, reason };
         let first = block.transactions().first().filter(|tx| tx.ty() == DEPOSIT_TX_TYPE_ID);
         let first = first.ok_or_else(|| malformed("there is no deposit".to_owned()))?;
         let attributes = L1Attributes::decode(first.input())

@@ -7,7 +7,11 @@ use lockstep_node::{stored_genesis, write_whole};
 use lockstep_rpc::{Limits, ServerSettings};
 use lockstep_storage::StorageError;
 use serde::{Deserialize, Serialize};
-use std::{fs, io, net::SocketAddr, path::{Path, PathBuf}};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 /// The folder of the L1 in that of the network.
 pub(crate) const L1_FOLDER: &str = "l1";
@@ -182,11 +186,11 @@ impl Identity {
         let text = |identity: &Self| serde_json::to_value(identity).unwrap_or_default();
         let (stored, wanted) = (text(self), text(&same_beginning));
         let fields = stored.as_object().into_iter().flatten();
-        let differing = fields.filter_map(|(field, stored)| {
+        let mut differing = fields.filter_map(|(field, stored)| {
             let wanted = wanted.get(field)?;
             (stored != wanted).then(|| (field.clone(), stored.to_string(), wanted.to_string()))
         });
-        let (field, stored, wanted) = differing.last().unwrap_or_default();
+        let (field, stored, wanted) = differing.next().unwrap_or_default();
         Err(FolderError::Differs { path: path.into(), field, stored, wanted })
     }
 }

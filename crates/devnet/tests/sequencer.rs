@@ -63,11 +63,11 @@ fn sequencer() -> (Sequencer<Rollup>, Engine<Rollup>, Arc<FakeL1>) {
     let genesis = rollup_genesis(ROLLUP_CHAIN_ID, GENESIS_TIME, &[]);
     let chain = Rollup::from_genesis(&genesis).expect("the genesis is valid");
     let state = MemoryState::from_genesis(&genesis);
-    let first = GenesisBlock::new(chain.genesis_header(&genesis), state).expect("the root is right");
+    let first =
+        GenesisBlock::new(chain.genesis_header(&genesis), state).expect("the root is right");
     let storage = Arc::new(MemoryStorage::new(&first));
-    let engine =
-        Engine::open(chain, storage, Arc::new(NoTransactions), EngineConfig::default())
-            .expect("the engine opens");
+    let engine = Engine::open(chain, storage, Arc::new(NoTransactions), EngineConfig::default())
+        .expect("the engine opens");
     let l1 = Arc::new(FakeL1::default());
     let config = SequencerConfig {
         block_time_s: 1,
@@ -114,7 +114,10 @@ fn blocks_whose_origin_was_replaced_are_taken_back() {
     let after = origins(&engine);
     let kept = before.iter().take_while(|(number, ..)| *number <= 1).count();
     assert_eq!(after.len(), kept + 1);
-    assert_eq!(after.iter().take(kept).collect::<Vec<_>>(), before.iter().take(kept).collect::<Vec<_>>());
+    assert_eq!(
+        after.iter().take(kept).collect::<Vec<_>>(),
+        before.iter().take(kept).collect::<Vec<_>>()
+    );
     let blocks = l1.blocks.lock();
     for (number, hash, _) in after {
         assert_eq!(blocks.get(number as usize).map(|block| block.hash), Some(hash));

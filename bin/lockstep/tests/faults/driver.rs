@@ -118,7 +118,7 @@ pub(crate) struct Ledger {
     choice: Choice,
     /// A fork choice that was not answered.
     unanswered: Option<Choice>,
-    /// Blocks that are valid and not final, also beside the chain.
+    /// Valid blocks that descend from the finalized one, also beside the chain.
     valid: BTreeMap<B256, Block>,
     /// A block beside the chain that will be chosen later.
     rival: Option<Block>,
@@ -169,9 +169,20 @@ impl Ledger {
         }
         let finalized = self.chain.iter().rev().find(|block| block.hash == choice.finalized);
         self.finalized = finalized.map_or(0, |block| block.number);
-        let finalized = self.finalized;
-        self.valid.retain(|_, block| block.number > finalized);
+        self.forget_final();
         self.choice = choice;
+    }
+
+    /// Blocks that do not descend from the finalized one will never be chosen.
+    fn forget_final(&mut self) {
+        let finalized = self.chain[usize::try_from(self.finalized).unwrap()].clone();
+        let mut above: Vec<Block> = std::mem::take(&mut self.valid).into_values().collect();
+        above.sort_by_key(|block| block.number);
+        for block in above {
+            if block.parent == finalized.hash || self.valid.contains_key(&block.parent) {
+                self.valid.insert(block.hash, block);
+            }
+        }
     }
 
     /// Everything is there after a restart.
@@ -203,9 +214,19 @@ impl Ledger {
         let hashes = valid.iter().map(|block| json!([block.hash, false]));
         let found = client.ask_each("eth_getBlockByHash", hashes);
         for (block, found) in valid.into_iter().zip(found) {
-            assert_eq!(found["hash"], json!(block.hash), "{what}: {block:?} was lost");
+            assert_eq!(
+                found["hash"],
+                json!(block.hash),
+                "{what}: {block:?} was lost; {}",
+                self.place()
+            );
         }
         self.transactions.assert_kept(client, self.finalized, what);
+    }
+
+    fn place(&self) -> String {
+        let (tip, highest, finalized) = (self.tip(), self.highest, self.finalized);
+        format!("the head is {tip}, the highest was {highest}, {finalized} is final")
     }
 
     fn assert_finalized(&mut self, client: &Client, what: &str) {

@@ -5,6 +5,7 @@
 //! chosen. Both are printed.
 
 #![allow(
+    clippy::needless_pass_by_value,
     clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::panic,

@@ -105,11 +105,8 @@ impl<C: Payloads> BuiltPayload<C> {
     /// The payload in the form that a version of `engine_getPayload` answers; `None` where the
     /// version cannot express the block.
     pub fn envelope(&self, chain: &C, version: u8) -> Option<C::Envelope> {
-        let beside = BesidePayload {
-            fees: self.fees,
-            requests: &self.block.requests,
-            blobs: &self.blobs,
-        };
+        let beside =
+            BesidePayload { fees: self.fees, requests: &self.block.requests, blobs: &self.blobs };
         chain.envelope(version, &self.block.block.block, beside)
     }
 }

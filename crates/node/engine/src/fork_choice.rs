@@ -16,9 +16,7 @@ use alloy_rpc_types_engine::{
     ForkchoiceState, ForkchoiceUpdated, PayloadStatus, PayloadStatusEnum,
 };
 use lockstep_execution::StateCommitment;
-use lockstep_storage::{
-    ExecutedBlock, ForkChoice, LogEntry, OverlayState, State, StorageError,
-};
+use lockstep_storage::{ExecutedBlock, ForkChoice, LogEntry, OverlayState, State, StorageError};
 use parking_lot::RwLockUpgradableReadGuard;
 use std::sync::Arc;
 

@@ -3,7 +3,8 @@
 
 use crate::{
     BlockPlan, BuildDefaults, BuildError, BuiltPayload, Engine, EngineError, PayloadBuilder,
-    Payloads, builder::build, engine::Core, error::despite_unwinds, insert::Log, measure::Stopwatch,
+    Payloads, builder::build, engine::Core, error::despite_unwinds, insert::Log,
+    measure::Stopwatch,
 };
 use alloy_consensus::BlockHeader;
 use alloy_primitives::{B256, Bytes};

@@ -85,8 +85,8 @@ pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use payloads::{
-    BesidePayload,    AttributesError, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions, PayloadFault,
-    PayloadPlace, Payloads, StateRoots,
+    AttributesError, BesidePayload, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions,
+    PayloadFault, PayloadPlace, Payloads, StateRoots,
 };
 pub use pool::{PoolBuilder, pool_head};
 pub use update::{ChainUpdate, Segment};

@@ -1,8 +1,6 @@
 //! What a chain adds to its definition so that an engine can drive it.
 
-use alloy_eips::{
-    eip4895::Withdrawals, eip7594::BlobTransactionSidecarVariant, eip7685::Requests,
-};
+use alloy_eips::{eip4895::Withdrawals, eip7594::BlobTransactionSidecarVariant, eip7685::Requests};
 use alloy_primitives::{Address, B256, Bytes, Sealed, U256};
 use alloy_rpc_types_engine::PayloadId;
 use lockstep_chain::{Block, EthereumHardfork};

@@ -1,7 +1,8 @@
 //! Join an engine to a transaction pool.
 
 use crate::{
-    BlockBuilder, BuildError, ChainSnapshot, ChainUpdate, Engine, EngineError, PayloadBuilder, Payloads, Refusal,
+    BlockBuilder, BuildError, ChainSnapshot, ChainUpdate, Engine, EngineError, PayloadBuilder,
+    Payloads, Refusal,
 };
 use lockstep_pool::{Pool, PoolHead, Pooled};
 use lockstep_storage::StorageError;

@@ -1,11 +1,11 @@
 //! What one request may take, and how it is stopped.
 
 use crate::InspectError;
-use alloy_rpc_types_eth::state::StateOverride;
 use alloy_primitives::{
     Address, U256,
     map::{HashMap, HashSet},
 };
+use alloy_rpc_types_eth::state::StateOverride;
 use core::fmt;
 use revm::{
     Inspector,
@@ -13,9 +13,7 @@ use revm::{
     context_interface::{ContextTr, context::ContextError},
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter,
-        interpreter_types::{
-            InputsTr, InterpreterTypes, Jumps, LoopControl, MemoryTr, StackTr,
-        },
+        interpreter_types::{InputsTr, InterpreterTypes, Jumps, LoopControl, MemoryTr, StackTr},
     },
 };
 

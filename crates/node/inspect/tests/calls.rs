@@ -285,7 +285,7 @@ fn the_storage_that_is_kept_with_each_step_counts() {
     let request = to(COUNTER).gas_limit(3_000_000);
     let trace = |options: serde_json::Value| {
         let options = serde_json::from_value(options).expect("the options parse");
-        trace_call(&chain(), &header(), &state(), &request, &overrides, &options, &limits)
+        trace_call(&chain(), &header(), state(), &request, &overrides, &options, &limits)
     };
     // Some 1,400 slots, all of which are kept with each of as many steps.
     let large = trace(serde_json::json!({}));
@@ -301,7 +301,7 @@ fn steps_beyond_the_wanted_ones_are_not_kept() {
         let request = to(to_whom).gas_limit(3_000_000);
         let overrides = Overrides::default();
         let trace =
-            trace_call(&chain(), &header(), &state(), &request, &overrides, &options, &limits);
+            trace_call(&chain(), &header(), state(), &request, &overrides, &options, &limits);
         serde_json::json!(trace.expect("the trace fits"))
     };
     let endless = trace(LOOP, serde_json::json!({ "limit": 3 }));

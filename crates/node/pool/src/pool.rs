@@ -257,18 +257,26 @@ impl<C: Pooled> Shared<C> {
         };
         self.check_size(&head, &tx)?;
         let sender = tx.recover_signer().map_err(|_| PoolError::InvalidSender)?;
-        let mut tx = self.prepare(&head, tx, sender, origin)?;
-        // Proofs and the signatures of others are expensive: first what is cheap.
-        if tx.is_blob() || tx.tx.authorization_list().is_some() {
+        let admit = |tx: &PoolTransaction<C>| {
             let account = Account::read(&*head.state, &sender)?;
-            self.table.read().admit(&tx, &account)?;
-            tx.recover_authorities();
+            self.table.read().admit(tx, &account)
+        };
+        let mut tx = tx;
+        if tx.authorization_list().is_some() {
+            // Each authorization is a signature to recover: first what is cheap.
+            let described = self.describe(&head, tx, sender, origin);
+            admit(&described)?;
+            tx = described.tx;
         }
+        let mut tx = self.prepare(&head, tx, sender, origin)?;
         if tx.is_blob() {
+            // Proofs are expensive, too.
+            admit(&tx)?;
             let PoolTransaction { tx: plain, .. } = tx;
             let plain = self.chain.check_sidecar(&head.rules, plain, origin)?;
             tx = self.prepare(&head, plain, sender, origin)?;
         }
+        tx.recover_authorities();
         self.insert(head, &Arc::new(tx))?;
         Ok(hash)
     }
@@ -289,8 +297,7 @@ impl<C: Pooled> Shared<C> {
         Ok(())
     }
 
-    /// Checks what needs neither state nor pool, and works out what the pool wants to know, but
-    /// for the authorities.
+    /// Checks what needs neither state nor pool, and describes the transaction.
     pub(crate) fn prepare(
         &self,
         head: &Head<C>,
@@ -299,6 +306,22 @@ impl<C: Pooled> Shared<C> {
         origin: Origin,
     ) -> Result<PoolTransaction<C>, PoolError> {
         self.chain.check(&head.rules, &tx, sender)?;
+        let tx = self.describe(head, tx, sender, origin);
+        let (tip, minimum) = (tx.max_tip(), self.config.min_tip);
+        if !origin.is_privileged() && tip < minimum {
+            return Err(PoolError::TipTooLow { tip, minimum });
+        }
+        Ok(tx)
+    }
+
+    /// Works out what the pool wants to know of a transaction, but for its authorities.
+    fn describe(
+        &self,
+        head: &Head<C>,
+        tx: C::PooledTransaction,
+        sender: Address,
+        origin: Origin,
+    ) -> PoolTransaction<C> {
         let gas = U256::from(tx.gas_limit()) * U256::from(tx.max_fee_per_gas());
         let blob_gas = U256::from(tx.blob_gas_used().unwrap_or_default())
             * U256::from(tx.max_fee_per_blob_gas().unwrap_or_default());
@@ -306,7 +329,7 @@ impl<C: Pooled> Shared<C> {
             .saturating_add(blob_gas)
             .saturating_add(tx.value())
             .saturating_add(self.chain.extra_cost(&head.rules, &tx));
-        let tx = PoolTransaction {
+        PoolTransaction {
             hash: *tx.tx_hash(),
             size: tx.encode_2718_len(),
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
@@ -315,12 +338,7 @@ impl<C: Pooled> Shared<C> {
             origin,
             cost,
             authorities: Vec::new(),
-        };
-        let (tip, minimum) = (tx.max_tip(), self.config.min_tip);
-        if !origin.is_privileged() && tip < minimum {
-            return Err(PoolError::TipTooLow { tip, minimum });
         }
-        Ok(tx)
     }
 
     /// Puts a transaction in that was checked against `head`, if that still is the head.

@@ -161,7 +161,13 @@ impl<C: RpcChain> Filters<C> {
             pending_total: 0,
             counter: 0,
         };
-        Self { inner: Mutex::new(inner), random: RandomState::new(), limit, idle, entries: Entries::default() }
+        Self {
+            inner: Mutex::new(inner),
+            random: RandomState::new(),
+            limit,
+            idle,
+            entries: Entries::default(),
+        }
     }
 
     /// Counts the addresses and topics.
@@ -241,7 +247,9 @@ impl<C: RpcChain> Filters<C> {
     ) -> RpcResult<(Kind, Changes<C>)> {
         loop {
             let (kind, position) = match self.begin_poll(id)? {
-                (kind, Begun::Transactions(seen)) => return Ok((kind, Changes::Transactions(seen))),
+                (kind, Begun::Transactions(seen)) => {
+                    return Ok((kind, Changes::Transactions(seen)));
+                }
                 (kind, Begun::From(position)) => (kind, position),
             };
             // After the position was read, so that the chain reaches at least as far.

@@ -132,7 +132,126 @@ async fn too_many_executing_requests_are_told_to_come_again() {
     assert_eq!(result(at, "eth_blockNumber", json!([])).await, "0x0");
     let first = first.await.unwrap();
     assert!(first["error"]["message"].as_str().unwrap().contains("timed out"), "{first}");
-    node.server.stop();
+    // Its worker is free again, long before the gas is used up.
+    let freed = async {
+        loop {
+            let answer = request(at, "eth_estimateGas", json!([{ "to": LOGGER }])).await;
+            if answer["result"].is_string() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(2), freed).await.unwrap();
+    node.server.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_as_a_whole_has_a_time_limit() {
+    let limits = Limits {
+        call_gas: 3_000_000_000,
+        request_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let node = Node::dev(limits).await;
+    let endless = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "eth_call",
+        "params": [{ "to": LOOPER, "gas": "0xb2d05e00" }, "latest"],
+    });
+    let mut socket = Socket::connect(address(&node)).await;
+    socket.send_text(Value::from(vec![endless; 20]).to_string()).await;
+    // Twenty times the limit of one would be four seconds.
+    let answers = tokio::time::timeout(Duration::from_secs(2), socket.next()).await;
+    let answers = answers.unwrap().unwrap();
+    assert_eq!(answers.as_array().unwrap().len(), 20);
+    for answer in answers.as_array().unwrap() {
+        assert!(answer["error"]["message"].as_str().unwrap().contains("timed out"), "{answer}");
+    }
+    node.server.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_client_that_reads_no_answers_does_not_fill_the_memory() {
+    let node = Node::dev(Limits::default()).await;
+    let at = address(&node);
+    let mut socket = Socket::connect(at).await;
+    let before = resident_bytes();
+    // Each is answered with some 70 KiB: 280 MiB in all.
+    let slots = json!([{ LOGGER.to_string(): vec!["0x0"; 1_000] }]);
+    let asking = async {
+        for _ in 0..4_000 {
+            socket.send("eth_getStorageValues", slots.clone()).await;
+        }
+    };
+    // The socket is not read any more at some point, so this does not end.
+    let asked = tokio::time::timeout(Duration::from_secs(5), asking).await;
+    let grown = resident_bytes().saturating_sub(before);
+    eprintln!("unread answers take {} KiB", grown / 1024);
+    assert!(asked.is_err(), "all requests were read");
+    assert!(grown < 100 << 20, "{grown} bytes for answers that nobody reads");
+    // Others are served, and this client is as soon as it reads.
+    assert_eq!(result(at, "eth_chainId", json!([])).await, "0x539");
+    for _ in 0..100 {
+        assert!(socket.next().await.unwrap()["result"].is_object());
+    }
+    drop(socket);
+    node.server.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_for_its_parameters_is_not_done() {
+    let node = Node::dev(Limits { filters: 1, ..Limits::default() }).await;
+    let at = address(&node);
+    for (method, params) in [
+        ("eth_newFilter", json!([{}, 1])),
+        ("eth_newBlockFilter", json!([1])),
+        ("eth_newPendingTransactionFilter", json!([true, 1])),
+        ("eth_newFilter", json!([{ "blockHash": node.context.settings().network_id }])),
+        ("eth_newFilter", json!([{ "blockHash": format!("0x{}", "11".repeat(32)) }])),
+        ("eth_newFilter", json!([{ "fromBlock": "0x5", "toBlock": "0x4" }])),
+    ] {
+        assert_eq!(error_code(at, method, params).await, -32602, "{method}");
+    }
+    // The only place is still free.
+    result(at, "eth_newFilter", json!([{}])).await;
+    assert_eq!(error_code(at, "eth_newFilter", json!([{}])).await, -32005);
+    node.server.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_with_more_logs_than_an_answer_holds_tells_them_in_parts() {
+    let node = Node::dev(Limits { log_results: 2, ..Limits::default() }).await;
+    let at = address(&node);
+    let id = result(at, "eth_newFilter", json!([{ "address": LOGGER }])).await;
+    for nonce in 0..5 {
+        let transaction = call(nonce, LOGGER, word(5));
+        node.pool.add_raw(&transaction, lockstep_pool::Origin::Local).unwrap();
+        node.mine();
+    }
+    let mut blocks = Vec::new();
+    loop {
+        let logs = result(at, "eth_getFilterChanges", json!([id])).await;
+        let logs = logs.as_array().unwrap();
+        if logs.is_empty() {
+            break;
+        }
+        assert!(logs.len() <= 2, "{logs:?}");
+        blocks.extend(logs.iter().map(|log| log["blockNumber"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!(blocks, ["0x1", "0x2", "0x3", "0x4", "0x5"]);
+    node.server.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn addresses_and_topics_of_a_filter_count_together() {
+    let node = Node::dev(Limits::default()).await;
+    let at = address(&node);
+    let topic = |index: u64| format!("{:#066x}", index);
+    let topics: Vec<_> = (0..600).map(topic).collect();
+    let filter = json!([{ "topics": [topics, topics] }]);
+    assert_eq!(error_code(at, "eth_newFilter", filter.clone()).await, -32602);
+    assert_eq!(error_code(at, "eth_getLogs", filter).await, -32602);
+    result(at, "eth_newFilter", json!([{ "topics": [topics] }])).await;
+    node.server.stopped().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

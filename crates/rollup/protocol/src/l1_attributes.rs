@@ -194,23 +194,25 @@ mod tests {
     fn attributes() -> impl Strategy<Value = L1Attributes> {
         let block = (any::<u64>(), any::<u64>(), any::<u128>(), any::<[u8; 32]>());
         let fees = (any::<u128>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u64>());
-        (block, fees, any::<u64>(), any::<[u8; 32]>()).prop_map(|(block, fees, sequence, batcher)| {
-            let (number, timestamp, base_fee, hash) = block;
-            let (blob_base_fee, base_fee_scalar, blob_base_fee_scalar, scalar, constant) = fees;
-            L1Attributes {
-                number,
-                timestamp,
-                base_fee,
-                hash: hash.into(),
-                sequence_number: sequence,
-                batcher_hash: batcher.into(),
-                blob_base_fee,
-                base_fee_scalar,
-                blob_base_fee_scalar,
-                operator_fee_scalar: scalar,
-                operator_fee_constant: constant,
-            }
-        })
+        (block, fees, any::<u64>(), any::<[u8; 32]>()).prop_map(
+            |(block, fees, sequence, batcher)| {
+                let (number, timestamp, base_fee, hash) = block;
+                let (blob_base_fee, base_fee_scalar, blob_base_fee_scalar, scalar, constant) = fees;
+                L1Attributes {
+                    number,
+                    timestamp,
+                    base_fee,
+                    hash: hash.into(),
+                    sequence_number: sequence,
+                    batcher_hash: batcher.into(),
+                    blob_base_fee,
+                    base_fee_scalar,
+                    blob_base_fee_scalar,
+                    operator_fee_scalar: scalar,
+                    operator_fee_constant: constant,
+                }
+            },
+        )
     }
 
     proptest! {

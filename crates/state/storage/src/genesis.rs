@@ -41,7 +41,6 @@ impl<C: Execute> GenesisBlock<C> {
         }
         Ok(Self { block, state, nodes })
     }
-
 }
 
 impl<C: Chain> GenesisBlock<C> {

@@ -231,11 +231,7 @@ impl Payloads for Rollup {
             .then(|| (L2_TO_L1_MESSAGE_PASSER, header.withdrawals_root.unwrap_or_default()))
     }
 
-    fn validate_ommers(
-        &self,
-        _: &Block<Self>,
-        _: &[&Sealed<Block<Self>>],
-    ) -> Result<(), String> {
+    fn validate_ommers(&self, _: &Block<Self>, _: &[&Sealed<Block<Self>>]) -> Result<(), String> {
         Err("a rollup's block has no ommers".into())
     }
 }

@@ -14,7 +14,7 @@ use lockstep_chain::{
 use lockstep_engine::{
     BlockBuilder, BuildError, Engine, EngineConfig, NoTransactions, PayloadBuilder, Payloads,
 };
-use lockstep_execution::{Execute, Bytecode, MemoryState};
+use lockstep_execution::{Bytecode, Execute, MemoryState};
 use lockstep_storage::{
     DiskStorage, ExecutedBlock, ForkChoice, GenesisBlock, LogEntry, LoggedEntry, MemoryStorage,
     Options, Snapshot, Storage, StorageError, SyncPolicy, WriteGate, WriteOperation,

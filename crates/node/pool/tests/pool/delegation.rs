@@ -72,3 +72,19 @@ fn a_replaced_set_code_transaction_releases_its_authorities() {
         pool.add(world.transfer(1, nonce, 100), Origin::External).unwrap();
     }
 }
+
+/// Each authorization is a signature to recover. So nonce and balance come first, even before the
+/// gas that the authorizations cost: recovering is part of that check.
+#[test]
+fn who_cannot_pay_has_no_authorizations_recovered() {
+    let world = World::new(EthereumHardfork::Prague);
+    let crowded = world.set_code(0, 0, &[1; 20]);
+    let error = refused(&world.pool(), crowded.clone());
+    assert!(matches!(error, PoolError::IntrinsicGas { .. }), "{error}");
+    let poor = world.genesis_with(|state| {
+        state.set_account(world.address(0), 0, U256::ZERO, Bytecode::default());
+    });
+    let pool = Pool::new(world.chain, PoolConfig::default(), poor.head());
+    let error = refused(&pool, crowded);
+    assert!(matches!(error, PoolError::InsufficientFunds { .. }), "{error}");
+}

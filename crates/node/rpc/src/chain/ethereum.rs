@@ -7,7 +7,9 @@ use alloy_consensus::{
 };
 use alloy_primitives::{Address, B256, Sealed};
 use alloy_rpc_types_eth::{Transaction, TransactionInfo, TransactionReceipt};
-use lockstep_chain::{Block, Chain, Ethereum, EthereumReceipt, EthereumTransaction, next_excess_blob_gas};
+use lockstep_chain::{
+    Block, Chain, Ethereum, EthereumReceipt, EthereumTransaction, next_excess_blob_gas,
+};
 use std::ops::Range;
 
 impl RpcChain for Ethereum {

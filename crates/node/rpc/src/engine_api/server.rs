@@ -81,8 +81,10 @@ impl EngineServer {
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let (stop, handle) = stop_channel();
-        let service =
-            ServerBuilder::new().set_config(config).to_service_builder().build(methods, stop.clone());
+        let service = ServerBuilder::new()
+            .set_config(config)
+            .to_service_builder()
+            .build(methods, stop.clone());
         tokio::spawn(accept(listener, Gate { secret, clock, service }, stop));
         tracing::info!(target: "lockstep_rpc", %address, "Engine API server started");
         Ok(Self { address, handle })

@@ -8,7 +8,7 @@ use crate::{
     register::Registrar,
 };
 use alloy_consensus::{SignableTransaction, TypedTransaction, transaction::TxHashRef};
-use alloy_eips::eip2718::{Decodable2718, Encodable2718};
+use alloy_eips::eip2718::{Decodable2718, EIP7702_TX_TYPE_ID, Encodable2718};
 use alloy_primitives::{Address, B256, Bytes, Signature, U64, U256, eip191_hash_message};
 use alloy_rpc_types_eth::TransactionRequest;
 use jsonrpsee::types::Params;
@@ -18,6 +18,9 @@ use std::{sync::Arc, time::Duration};
 
 /// Transactions larger than this have proofs to check, which takes milliseconds.
 const MAX_INLINE_BYTES: usize = 32 * 1024;
+
+/// As above for transactions with authorizations, each of which is a signature to check.
+const MAX_INLINE_AUTHORIZED_BYTES: usize = 2 * 1024;
 
 /// How long `eth_sendRawTransactionSync` waits if the client does not say (EIP-7966).
 const DEFAULT_SYNC_TIMEOUT: Duration = Duration::from_secs(2);
@@ -84,11 +87,20 @@ async fn submit<C: RpcChain>(
     bytes: Bytes,
     origin: Origin,
 ) -> RpcResult<Result<B256, PoolError>> {
-    if bytes.len() <= MAX_INLINE_BYTES {
+    if is_quick(&bytes) {
         return Ok(context.pool.add_raw(&bytes, origin));
     }
     let pool = context.pool.clone();
     context.workers.run(move || Ok(pool.add_raw(&bytes, origin))).await
+}
+
+/// Whether a transaction is checked at once: it has neither proofs nor many signatures.
+fn is_quick(bytes: &[u8]) -> bool {
+    let limit = match bytes.first() {
+        Some(&EIP7702_TX_TYPE_ID) => MAX_INLINE_AUTHORIZED_BYTES,
+        _ => MAX_INLINE_BYTES,
+    };
+    bytes.len() <= limit
 }
 
 /// Sends a transaction and waits until it is in a block (EIP-7966).
@@ -246,6 +258,8 @@ fn encode(transaction: &TypedTransaction, signature: Signature) -> Bytes {
 
 fn send<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<B256> {
     let request: TransactionRequest = args.required()?;
+    // Nothing may be sent for a client that is told of an error: it would send it again.
+    args.end()?;
     let prepared = signed(context, request)?;
     context.pool.add_raw(&prepared.raw, Origin::Local).map_err(|error| pool_error(&error))
 }

@@ -54,10 +54,7 @@ fn by_hash<C: RpcChain>(
     }
 }
 
-fn mined<C: RpcChain>(
-    context: &Context<C>,
-    hash: &B256,
-) -> RpcResult<Option<C::RpcTransaction>> {
+fn mined<C: RpcChain>(context: &Context<C>, hash: &B256) -> RpcResult<Option<C::RpcTransaction>> {
     let now = context.now();
     let Some((block, index)) = now.snapshot.transaction(hash)? else { return Ok(None) };
     let receipts = if C::NEEDS_RECEIPTS { now.snapshot.receipts(block.number())? } else { None };

@@ -128,18 +128,19 @@ impl Server {
         let Ok(permit) = self.connections.clone().try_acquire_owned() else { return };
         let server = self.clone();
         tokio::spawn(async move {
-            let served = server.serve(stream);
-            tokio::select! {
-                ended = served => if let Err(error) = ended {
-                    tracing::debug!(target: "lockstep_rpc", %error, "an IPC connection ended early");
-                },
-                () = stop.shutdown() => {}
+            if let Err(error) = server.serve(stream, stop).await {
+                tracing::debug!(target: "lockstep_rpc", %error, "an IPC connection ended early");
             }
             drop(permit);
         });
     }
 
-    async fn serve(&self, stream: UnixStream) -> io::Result<()> {
+    /// Serves a connection until its client ends it or the server is stopped.
+    async fn serve(&self, stream: UnixStream, stop: StopHandle) -> io::Result<()> {
+        // As long as this is held, whoever waits for the server to stop waits for this connection.
+        let _running = stop.clone();
+        let stopped = stop.shutdown();
+        tokio::pin!(stopped);
         let (mut reader, writer) = stream.into_split();
         let (sender, receiver) = mpsc::channel(self.limits.client_buffer.max(1) as usize);
         let writing = tokio::spawn(write_all(Impatient::new(writer, UNREAD), receiver));
@@ -168,7 +169,11 @@ impl Server {
                         break Ok(());
                     }
                 };
-                let Ok(permit) = concurrent.clone().acquire_owned().await else { break Ok(()) };
+                let permit = tokio::select! {
+                    permit = concurrent.clone().acquire_owned() => permit,
+                    () = &mut stopped => break Ok(()),
+                };
+                let Ok(permit) = permit else { break Ok(()) };
                 let (service, sender) = (service.clone(), sender.clone());
                 tokio::spawn(async move {
                     let response = answer(&message, max_batch, &service).await;
@@ -183,7 +188,11 @@ impl Server {
             if writing.is_finished() {
                 break Ok(());
             }
-            match reader.read_buf(&mut frames.buffer).await {
+            let read = tokio::select! {
+                read = reader.read_buf(&mut frames.buffer) => read,
+                () = &mut stopped => break Ok(()),
+            };
+            match read {
                 Ok(0) => break Ok(()),
                 Ok(_) => {}
                 Err(error) => break Err(error),
@@ -227,6 +236,8 @@ async fn write_all(
 struct Frames {
     buffer: Vec<u8>,
     limit: usize,
+    /// Here begins what was not cut off yet.
+    start: usize,
     /// Up to here the buffer has been looked at.
     seen: usize,
     depth: usize,
@@ -236,7 +247,15 @@ struct Frames {
 
 impl Frames {
     const fn new(limit: usize) -> Self {
-        Self { buffer: Vec::new(), limit, seen: 0, depth: 0, in_string: false, escaped: false }
+        Self {
+            buffer: Vec::new(),
+            limit,
+            start: 0,
+            seen: 0,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+        }
     }
 
     /// The next complete value; `None` if more bytes are needed. After an error the stream
@@ -258,21 +277,24 @@ impl Frames {
                 b'}' | b']' if self.depth > 0 => {
                     self.depth -= 1;
                     if self.depth == 0 {
-                        let rest = self.buffer.split_off(self.seen);
-                        self.seen = 0;
-                        return Some(Ok(std::mem::replace(&mut self.buffer, rest)));
+                        let value = self.buffer.get(self.start..self.seen)?.to_vec();
+                        self.start = self.seen;
+                        return Some(Ok(value));
                     }
                 }
                 b'"' if self.depth > 0 => self.in_string = true,
                 _ if self.depth > 0 => {}
                 _ if byte.is_ascii_whitespace() => {
                     // Nothing has begun: what is between values is not kept.
-                    self.buffer.drain(..self.seen);
-                    self.seen = 0;
+                    self.start = self.seen;
                 }
                 _ => return Some(Err(ErrorCode::ParseError.into())),
             }
         }
+        // All has been looked at, so this happens once each time that something is read.
+        self.buffer.drain(..self.start);
+        self.seen -= self.start;
+        self.start = 0;
         let too_large = self.buffer.len() > self.limit;
         let limit = u32::try_from(self.limit).unwrap_or(u32::MAX);
         too_large.then(|| Err(reject_too_big_request(limit)))

@@ -43,8 +43,8 @@ pub(super) struct Load {
 
 impl Load {
     fn is_full(&self) -> bool {
-        let bytes = self.request_bytes.load(Ordering::Acquire)
-            + self.unsent_bytes.load(Ordering::Acquire);
+        let bytes =
+            self.request_bytes.load(Ordering::Acquire) + self.unsent_bytes.load(Ordering::Acquire);
         bytes >= MAX_BYTES || self.requests.load(Ordering::Acquire) >= MAX_REQUESTS
     }
 

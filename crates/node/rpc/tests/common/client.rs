@@ -77,6 +77,10 @@ impl Socket {
         self.inner.send(Message::text(body.to_string())).await.unwrap();
     }
 
+    pub(crate) async fn send_text(&mut self, text: String) {
+        self.inner.send(Message::text(text)).await.unwrap();
+    }
+
     /// The next message; `None` if the connection was closed.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {

@@ -204,9 +204,8 @@ impl Log {
         let removed: Vec<Found> = {
             let mut inner = self.inner.lock();
             let is_old = |newest: u64| newest.saturating_add(KEPT_BLOCKS) <= tip;
-            let is_persisted = |found: &mut Found| {
-                found.number < mark && found.newest_block.is_none_or(is_old)
-            };
+            let is_persisted =
+                |found: &mut Found| found.number < mark && found.newest_block.is_none_or(is_old);
             inner.older.extract_if(.., is_persisted).collect()
         };
         for found in removed {

@@ -340,7 +340,8 @@ fn a_segment_is_synced_when_it_is_closed() {
     let forge = Forge::with_blocks(2);
     let gate = Arc::new(LogSyncs::default());
     let sync = SyncPolicy::EveryAppend;
-    let disk = forge.disk(folder.path(), Options { gate: Arc::clone(&gate) as _, sync, ..options() });
+    let disk =
+        forge.disk(folder.path(), Options { gate: Arc::clone(&gate) as _, sync, ..options() });
     for number in 1..=2 {
         log_block(&disk, &forge, number);
         disk.append(&forge.executed(number, number), forge.fork_choice(number)).unwrap();

@@ -207,7 +207,8 @@ fn read_whole(
     mut visit: impl FnMut(Record) -> Result<(), Malformed>,
 ) -> Result<Read, StorageError> {
     let failed = |source| StorageError::Io { operation: "read", path: path.into(), source };
-    let damaged = |whole, reason| Ok(Read { whole, damage: Some(Damage { reason, is_cut: false }) });
+    let damaged =
+        |whole, reason| Ok(Read { whole, damage: Some(Damage { reason, is_cut: false }) });
     let cut = |whole, reason| Ok(Read { whole, damage: Some(Damage { reason, is_cut: true }) });
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
