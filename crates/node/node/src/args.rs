@@ -143,7 +143,10 @@ fn random() -> io::Result<[u8; 32]> {
 /// Writes a file that only its owner may read.
 fn write_private(path: &Path, content: &str) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
+    // Complete or not there at all, whenever the process ends.
+    let draft = path.with_extension("draft");
     let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options.open(path)?.write_all(content.as_bytes())
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(&draft)?.write_all(content.as_bytes())?;
+    fs::rename(&draft, path)
 }

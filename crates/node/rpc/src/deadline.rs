@@ -40,6 +40,11 @@ impl Deadline {
         self.is_abandoned.load(Ordering::Relaxed) || Instant::now() >= self.end
     }
 
+    /// What to answer: work that was stopped tells that it was, not why.
+    pub(crate) fn judge<T>(&self, result: RpcResult<T>) -> RpcResult<T> {
+        result.or_else(|error| self.check().and(Err(error)))
+    }
+
     /// # Errors
     /// [`RpcError::Timeout`] once it has passed.
     pub(crate) fn check(&self) -> RpcResult<()> {

@@ -96,8 +96,8 @@ pub(crate) async fn work_handler<C: RpcChain, T: Send + 'static>(
     let (deadline, _waiter) = Deadline::after(context.settings.limits.request_timeout);
     let workers = context.workers.clone();
     let run = move || {
-        let mut args = Args::new(&params)?.until(deadline);
-        let answer = handler(&context, &mut args)?;
+        let mut args = Args::new(&params)?.until(deadline.clone());
+        let answer = deadline.judge(handler(&context, &mut args))?;
         args.end()?;
         Ok(answer)
     };

@@ -11,7 +11,7 @@ use lockstep_chain::Ethereum;
 use lockstep_engine::{Engine, EngineConfig, EngineError, PoolBuilder, pool_head};
 use lockstep_execution::{MemoryState, StateReader};
 use lockstep_pool::{Origin, Pool, PoolConfig};
-use lockstep_storage::{ExecutedBlock, State};
+use lockstep_storage::{ExecutedBlock, State, StorageError};
 use std::sync::Arc;
 
 /// A small generator of numbers that replays from its seed.
@@ -98,9 +98,9 @@ fn transactions(factory: &Factory, state: &MemoryState, random: &mut Random) -> 
     transactions
 }
 
-fn same_state(state: &dyn State, expected: &MemoryState, what: &str) {
+fn same_state(state: &dyn State, expected: &MemoryState, what: &str) -> Result<(), StorageError> {
     for (address, account) in expected.accounts() {
-        let got = state.account(address).unwrap();
+        let got = state.account(address)?;
         let got = got.unwrap_or_else(|| panic!("{what}: {address} is missing"));
         assert_eq!(
             (got.nonce, got.balance, got.code_hash),
@@ -110,9 +110,26 @@ fn same_state(state: &dyn State, expected: &MemoryState, what: &str) {
     }
     for slot in (0..7).map(U256::from) {
         let expected = expected.storage(&STORE, &slot).unwrap();
-        assert_eq!(state.storage(&STORE, &slot).unwrap(), expected, "{what}: slot {slot}");
+        assert_eq!(state.storage(&STORE, &slot)?, expected, "{what}: slot {slot}");
     }
-    assert!(state.account(&Address::repeat_byte(0xee)).unwrap().is_none());
+    assert!(state.account(&Address::repeat_byte(0xee))?.is_none());
+    Ok(())
+}
+
+/// The root of the state after block `number`, which is held against the model. An old state ends
+/// when the blocks above it are taken back on disk, and must then be asked for anew.
+fn checked_root(engine: &Engine<Ethereum>, number: u64, expected: &MemoryState) -> B256 {
+    loop {
+        let state = engine.view().snapshot().state(number);
+        let root = state.and_then(|state| {
+            same_state(&*state, expected, &format!("block {number}"))?;
+            Ok(state.state_root())
+        });
+        match root {
+            Err(StorageError::Unwound { .. }) => {}
+            root => return root.unwrap(),
+        }
+    }
 }
 
 /// Holds everything that can be read of the canonical chain against the model.
@@ -128,10 +145,9 @@ fn check(engine: &Engine<Ethereum>, model: &Model, head: B256, random: &mut Rand
     // The head's state and a random older one.
     for number in [chain.len() - 1, random.below(chain.len())] {
         let model = &model.blocks[&chain[number]];
-        let state = snapshot.state(number as u64).unwrap();
-        same_state(&*state, &model.state, &format!("block {number}"));
+        let root = checked_root(engine, number as u64, &model.state);
         let Some(block) = &model.block else { continue };
-        assert_eq!(state.state_root(), block.state_root());
+        assert_eq!(root, block.state_root());
         let stored = snapshot.block(number as u64).unwrap().unwrap();
         assert_eq!(stored.senders, block.block.senders);
         assert_eq!(stored.block.inner(), block.block.block.inner());

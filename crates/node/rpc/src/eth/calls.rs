@@ -35,7 +35,7 @@ pub(super) fn register<C: RpcChain>(registrar: &mut Registrar<C>) {
             }
             let (deadline, _waiter) = Deadline::after(context.settings.limits.request_timeout);
             let workers = context.workers.clone();
-            workers.run(move || run_call(&context, call, Some(&deadline))).await
+            workers.run(move || deadline.judge(run_call(&context, call, Some(&deadline)))).await
         })
         .work("eth_estimateGas", estimate_gas)
         .work("eth_createAccessList", create_access_list)
