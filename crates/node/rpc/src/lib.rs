@@ -42,12 +42,18 @@
 //! - A client that does not read: messages wait in a buffer of [`Limits::client_buffer`]. A
 //!   subscription whose message does not fit ends with a notification that has `error` in place of
 //!   `result`, as does one that lags more than 1,024 changes of the chain behind. A connection
-//!   that takes none of its bytes for 30 s is closed; so is one without a request for 120 s, and a
+//!   that is behind and takes less than 64 KiB in 30 s is closed; so is one without a request for 120 s, and a
 //!   WebSocket that does not answer pings for 90 s.
+//! - A WebSocket is not read while 64 of its requests, or 16 MiB of requests and unsent answers,
+//!   are under way, and none of its requests begins while 16 MiB of answers are unsent. A few
+//!   requests more may have been read at once, and each that runs then adds its answer. IPC: 64
+//!   requests. There is no bound for all connections together but their number.
 //! - A request that is not complete within twice [`Limits::request_timeout`] gets status 408; one
-//!   that runs longer than it, code `-32000`. Execution that nobody waits for any more ends by its
-//!   gas limit or trace timeout, and keeps its worker until then.
-//! - Filters: 1,000 addresses or topics at a position; logs of the newest 512 blocks that left the
+//!   that runs longer than it, code `-32000`; a batch has no more time than one request. Work that
+//!   nobody waits for any more ends, but for traces (by their own timeout), proofs, and `eth_call`
+//!   with 50,000,000 gas or less, and frees its worker.
+//! - Filters: 1,000 addresses and topics each, 200,000 of all filters and log subscriptions; when
+//!   there are too many, the one that was not polled for longest goes, if that is 30 s. Logs of the newest 512 blocks that left the
 //!   chain and of the newest 16,384 pending transactions are kept for those who poll.
 //! - JSON may nest 128 deep.
 

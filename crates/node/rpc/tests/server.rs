@@ -380,6 +380,9 @@ async fn a_client_that_leaves_takes_its_subscriptions_along() {
     }
     let mut socket = Socket::connect(at).await;
     let id = socket.subscribe(json!(["newHeads"])).await;
+    // The library answers before it knows the subscription; it does once that has told something.
+    node.mine();
+    socket.notification().await;
     assert_eq!(socket.request("eth_unsubscribe", json!([id])).await["result"], true);
     assert_eq!(socket.request("eth_unsubscribe", json!([id])).await["result"], false);
     for wrong in [json!(["nothing"]), json!([]), json!(["logs", {"address": "0x12"}])] {
