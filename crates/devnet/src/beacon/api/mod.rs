@@ -85,7 +85,7 @@ pub fn beacon_api(view: BeaconView, controls: Option<BeaconControls>) -> Router 
 }
 
 /// Serves the Beacon API on a listener until `shutdown` completes. Connections that are open then may
-/// end within [`SHUTDOWN_GRACE`]; a stream of events never would.
+/// end within two seconds; a stream of events never would.
 ///
 /// The API has no authentication: the listener should be on a loopback address.
 ///

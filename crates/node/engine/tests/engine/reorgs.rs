@@ -299,7 +299,7 @@ fn random_reorgs_leave_everything_as_the_model_says() {
 
 /// `cargo test --release -p lockstep-engine -- --ignored ten_thousand`
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "ten thousand reorgs: a step of its own in .ci/run"]
 fn ten_thousand_random_reorgs_leave_everything_as_the_model_says() {
     for seed in 1..=20 {
         random_reorgs(0xd134_2543_de82_ef95_u64.wrapping_mul(seed), 500);
