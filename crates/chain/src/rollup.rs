@@ -88,6 +88,27 @@ impl Rollup {
             .transitions_at_timestamp(timestamp, parent_timestamp)
     }
 
+    /// Checks that the fork of the block knows the types of its transactions: the part of
+    /// [`Chain::validate_body`] that needs no root.
+    ///
+    /// # Errors
+    /// [`BodyError::TransactionType`] for the first transaction of another type.
+    pub fn validate_transaction_types(&self, block: &Block<Self>) -> Result<(), BodyError> {
+        let fork = self.fork(&block.header);
+        for (index, tx) in block.body.transactions.iter().enumerate() {
+            let known = match tx.tx_type() {
+                OpTxType::Eip7702 => fork >= OpHardfork::Isthmus,
+                OpTxType::PostExec => false,
+                _ => true,
+            };
+            if !known {
+                let fork = alloc::format!("{fork}");
+                return Err(BodyError::TransactionType { index, ty: tx.tx_type() as u8, fork });
+            }
+        }
+        Ok(())
+    }
+
     fn fork_at(&self, number: u64, timestamp: u64) -> OpHardfork {
         self.forks.fork(number, timestamp)
     }
@@ -208,17 +229,7 @@ impl Chain for Rollup {
 
     fn validate_body(&self, block: &Block<Self>) -> Result<(), BodyError> {
         let fork = self.fork(&block.header);
-        for (index, tx) in block.body.transactions.iter().enumerate() {
-            let known = match tx.tx_type() {
-                OpTxType::Eip7702 => fork >= OpHardfork::Isthmus,
-                OpTxType::PostExec => false,
-                _ => true,
-            };
-            if !known {
-                let fork = alloc::format!("{fork}");
-                return Err(BodyError::TransactionType { index, ty: tx.tx_type() as u8, fork });
-            }
-        }
+        self.validate_transaction_types(block)?;
         body::validate_roots(block)?;
         let canyon = fork >= OpHardfork::Canyon;
         expect_presence("withdrawals", &block.body.withdrawals, canyon, fork)?;

@@ -3,7 +3,7 @@
 //! Fixtures come in from files and archives ([`source`]), are parsed into the types of [`model`],
 //! and run by [`suites`] against the executor that everything else uses. [`conformance::run`] does
 //! this for whole directories on all cores and returns a [`Report`]; [`mainnet`] replays real
-//! blocks.
+//! blocks, and [`witness`] loads those that execute statelessly.
 //!
 //! ```
 //! use lockstep_testkit::{cases::Finder, report::Outcome, source::File};
@@ -31,6 +31,7 @@ pub mod cases;
 pub mod conformance;
 mod error;
 pub mod fields;
+pub mod fixtures;
 pub mod json;
 pub mod mainnet;
 pub mod model;
@@ -39,8 +40,10 @@ pub mod report;
 #[cfg(test)]
 mod samples;
 pub mod source;
+pub mod stateless;
 pub mod suites;
 pub mod transcripts;
+pub mod witness;
 pub mod world;
 
 pub use error::Error;

@@ -6,22 +6,20 @@
     reason = "a test may stop at what it did not expect"
 )]
 
-mod common;
-
 use alloy_consensus::{Header, Sealable, Sealed};
-use alloy_primitives::{B256, U256, b256};
+use alloy_primitives::{B256, U256, b256, keccak256};
 use alloy_rlp::Decodable;
-use common::{archive, fixtures};
 use lockstep_chain::{Block, Chain, Ethereum, genesis};
 use lockstep_execution::{
     ExecuteOptions, MemoryState, StateChanges, execute_block, validate_output, validate_state_root,
 };
+use lockstep_testkit::fixtures::{self, archive};
 use lockstep_trie::{NoSource, StateTrie};
 
 #[test]
 fn genesis_files_give_the_hashes_of_the_networks() {
-    let Some(fixtures) = fixtures() else { return };
-    let files = archive(&fixtures.join("misc/genesis.tar.zst"));
+    let Some(fixtures) = fixtures::folder() else { return };
+    let files = archive(&fixtures.join("misc/genesis.tar.zst")).expect("the archive is whole");
     let genesis_of = |network| {
         let json = &files[&format!("genesis/{network}.json")];
         genesis::parse(json).expect("the genesis file parses")
@@ -61,8 +59,8 @@ fn a_chain_that_crosses_every_fork_to_prague_imports_to_its_head() {
 }
 
 fn import(name: &str, folder: &str, newest: u64, head: B256) {
-    let Some(fixtures) = fixtures() else { return };
-    let files = archive(&fixtures.join(name));
+    let Some(fixtures) = fixtures::folder() else { return };
+    let files = archive(&fixtures.join(name)).expect("the archive is whole");
     let mut import = Import::new(&files[&format!("{folder}/genesis.json")]);
     let mut rlp = files[&format!("{folder}/chain.rlp")].as_slice();
     while !rlp.is_empty() {
@@ -88,7 +86,7 @@ impl Import {
         let head = chain.genesis_header(&genesis).seal_slow();
         let mut state = MemoryState::from_genesis(&genesis);
         let mut trie = StateTrie::empty();
-        common::fill(&mut trie, &state);
+        fill(&mut trie, &state);
         let Ok(root) = trie.root(&NoSource) else { panic!("the whole trie is known") };
         assert_eq!(root, head.state_root);
         let total_difficulty = head.difficulty;
@@ -124,5 +122,16 @@ impl Import {
         self.total_difficulty += header.difficulty;
         self.head = header.clone().seal_slow();
         self.state.set_block_hash(number, self.head.hash());
+    }
+}
+
+/// Writes a whole state into an empty trie.
+fn fill(trie: &mut StateTrie, state: &MemoryState) {
+    for (address, account) in state.accounts() {
+        let hashed = keccak256(address);
+        trie.set_account(hashed, account.info.nonce, account.info.balance, account.info.code_hash);
+        for (slot, value) in &account.storage {
+            trie.set_slot(hashed, keccak256(slot.to_be_bytes::<32>()), *value);
+        }
     }
 }

@@ -2,15 +2,12 @@
 //!
 //! The state tests, minutes of work, are left to `lockstep conformance`, which runs everything.
 
-mod common;
-
 #[cfg(test)]
 mod tests {
-    use crate::common::fixtures;
     use core::{num::NonZeroUsize, ops::ControlFlow};
     use lockstep_testkit::{
         conformance::{Options, run},
-        mainnet,
+        fixtures, mainnet,
         source::Limits,
     };
     use std::thread;
@@ -18,7 +15,7 @@ mod tests {
     /// Runs the fixtures of these paths: at least `cases` must pass, and none may fail or be
     /// skipped.
     fn pass(paths: &[&str], cases: u64) {
-        let Some(fixtures) = fixtures() else { return };
+        let Some(fixtures) = fixtures::folder() else { return };
         let paths: Vec<_> = paths.iter().map(|path| fixtures.join(path)).collect();
         let jobs = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let options = Options { jobs, filter: None, limits: Limits::default() };
@@ -53,7 +50,7 @@ mod tests {
 
     #[test]
     fn real_blocks_hold_what_their_headers_commit_to() {
-        let Some(fixtures) = fixtures() else { return };
+        let Some(fixtures) = fixtures::folder() else { return };
         let path = fixtures.join("mainnet-blocks");
         let (mut executed, mut decoded) = (0, 0);
         let _ = mainnet::visit(&path, &mainnet::Limits::default(), &mut |fixture| {

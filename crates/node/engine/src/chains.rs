@@ -6,7 +6,7 @@ mod rollup;
 pub use ethereum::EthereumEnvelope;
 pub use rollup::RollupEnvelope;
 
-use crate::{AttributesError, BlockPlan, StateRoots};
+use crate::{AttributesError, BlockPlan, PayloadFault, StateRoots};
 use alloy_consensus::{
     BlockBody, EMPTY_OMMER_ROOT_HASH, Header, Transaction, proofs::calculate_withdrawals_root,
 };
@@ -106,6 +106,25 @@ fn check_timestamp(parent: &Header, attributes: &PayloadAttributes) -> Result<()
         return Ok(());
     }
     Err(AttributesError::Timestamp { got: attributes.timestamp, parent: parent.timestamp })
+}
+
+/// Seals a block that was made from a payload, if it is the one that the payload says and has the
+/// blobs that came beside it.
+fn seal_delivered<C: Chain<Header = Header>>(
+    block: Block<C>,
+    stated: B256,
+    versioned_hashes: Option<&[B256]>,
+) -> Result<Sealed<Block<C>>, PayloadFault> {
+    let got = block.header.hash_slow();
+    if got != stated {
+        return Err(PayloadFault::BlockHash { stated, got });
+    }
+    if let Some(hashes) = versioned_hashes
+        && !blob_hashes::<C>(&block).eq(hashes)
+    {
+        return Err(PayloadFault::BlobHashes);
+    }
+    Ok(Sealed::new_unchecked(block, got))
 }
 
 /// The blob hashes of all transactions, in order.

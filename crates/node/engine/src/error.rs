@@ -1,6 +1,7 @@
 //! Why the engine cannot answer.
 
 use crate::{AttributesError, BuildError};
+use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use lockstep_storage::{ErrorClass, StorageError};
 use std::{sync::Arc, time::Duration};
@@ -49,6 +50,14 @@ pub enum EngineError {
         depth: u64,
         /// [`EngineConfig::max_reorg_depth`](crate::EngineConfig::max_reorg_depth).
         limit: u64,
+    },
+    /// Another fork choice moved the head while a block was built on it; build again.
+    #[error("the head moved to block {} ({}) while a block was built on {parent}", head.number, head.hash)]
+    HeadMoved {
+        /// The head on which the block was built.
+        parent: B256,
+        /// The head now.
+        head: BlockNumHash,
     },
     /// No such block is on the canonical chain.
     #[error("block {0} is not known")]

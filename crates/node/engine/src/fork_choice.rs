@@ -83,6 +83,52 @@ impl<C: Payloads> Engine<C> {
         Ok(updated)
     }
 
+    /// Names the safe and the finalized block of the canonical chain, whatever its head is by now.
+    /// A hash of zero leaves that block as it is; the finalized block never moves down.
+    ///
+    /// # Errors
+    /// [`EngineError::ForkChoice`] if they are not on the canonical chain.
+    pub fn set_checkpoints(&self, safe: B256, finalized: B256) -> Result<(), EngineError> {
+        let core = &self.core;
+        core.check_running()?;
+        let _lock = core.fork_choice.lock();
+        let head = core.shared.tree.read().canonical.head_num_hash();
+        let state = ForkchoiceState {
+            head_block_hash: head.hash,
+            safe_block_hash: safe,
+            finalized_block_hash: finalized,
+        };
+        let checkpoints = core.checkpoints(&state, head, &[], Log::Write)?;
+        core.make_head(head, Vec::new(), checkpoints, Log::Write)
+    }
+
+    /// Makes a block that was built on `parent` the head, unless `parent` is the head no longer. Safe
+    /// and finalized stay.
+    ///
+    /// # Errors
+    /// [`EngineError::HeadMoved`] if another fork choice came in between, and as
+    /// [`Engine::fork_choice`].
+    pub fn extend(&self, parent: B256, block: B256) -> Result<(), EngineError> {
+        let core = &self.core;
+        core.check_running()?;
+        let _lock = core.fork_choice.lock();
+        let canonical = core.shared.tree.read().canonical.clone();
+        let head = canonical.head_num_hash();
+        if head.hash != parent {
+            return Err(EngineError::HeadMoved { parent, head });
+        }
+        let choice = canonical.fork_choice();
+        let state = ForkchoiceState {
+            head_block_hash: block,
+            safe_block_hash: choice.safe,
+            finalized_block_hash: choice.finalized,
+        };
+        if !core.choose_locked(state, Log::Write)?.status.is_valid() {
+            return Err(EngineError::UnknownBlock(block));
+        }
+        Ok(())
+    }
+
     /// Makes an ancestor of the head the head, and takes back what is above it. Safe is lowered
     /// with it.
     ///
@@ -137,13 +183,18 @@ impl<C: Payloads> Core<C> {
     }
 
     fn choose(&self, state: ForkchoiceState, log: Log) -> Result<Chosen, EngineError> {
-        let watch = Stopwatch::start();
         self.check_running()?;
+        let _lock = self.fork_choice.lock();
+        self.choose_locked(state, log)
+    }
+
+    /// The caller holds the fork-choice lock.
+    fn choose_locked(&self, state: ForkchoiceState, log: Log) -> Result<Chosen, EngineError> {
+        let watch = Stopwatch::start();
         let head = state.head_block_hash;
         if head.is_zero() {
             return Err(EngineError::ForkChoice("the head is zero".into()));
         }
-        let _lock = self.fork_choice.lock();
         let valid = PayloadStatus::new(PayloadStatusEnum::Valid, Some(head));
         let (fork, blocks) = match self.locate(&head)? {
             Target::Head => (self.shared.tree.read().canonical.head_num_hash(), Vec::new()),

@@ -8,7 +8,7 @@ use crate::{
 };
 use alloy_consensus::BlockHeader;
 use alloy_primitives::{B256, Bytes};
-use alloy_rpc_types_engine::{ForkchoiceState, PayloadId};
+use alloy_rpc_types_engine::PayloadId;
 use lockstep_execution::StateCommitment;
 use lockstep_storage::ExecutedBlock;
 use parking_lot::{Condvar, Mutex};
@@ -266,37 +266,40 @@ impl<C: Payloads> Engine<C> {
         })
     }
 
-    /// Builds a block on the head on the caller's thread, and makes it the head: how a chain
-    /// that sequences itself grows. Safe and finalized stay.
+    /// Builds a block on a known block on the caller's thread, as [`Engine::build_now`], and adds it
+    /// to the tree as [`Engine::insert`] does. It is not canonical before
+    /// [`Engine::fork_choice`] makes it so.
     ///
     /// # Errors
-    /// As [`Engine::build_now`], [`Engine::insert`] and [`Engine::fork_choice`].
-    pub fn produce(
+    /// As [`Engine::build_now`] and [`Engine::insert`].
+    pub fn build_and_insert(
         &self,
+        parent: B256,
         attributes: &C::Attributes,
     ) -> Result<Arc<ExecutedBlock<C>>, EngineError> {
         let core = &self.core;
         core.wait_for_persistence()?;
-        let canonical = core.shared.tree.read().canonical.clone();
-        let built = self.build_now(canonical.head.seal(), attributes)?;
-        let hash = built.block.block.hash();
-        {
-            let _execution = core.execution.lock();
-            if core.built.lock().take(&hash).is_some() {
-                core.add(built.block.clone(), Log::Write)?;
-            }
+        let block = self.build_now(parent, attributes)?.block;
+        let _execution = core.execution.lock();
+        if core.built.lock().take(&block.block.hash()).is_some() {
+            core.add(block.clone(), Log::Write)?;
         }
-        let choice = canonical.fork_choice();
-        let state = ForkchoiceState {
-            head_block_hash: hash,
-            safe_block_hash: choice.safe,
-            finalized_block_hash: choice.finalized,
-        };
-        // It can have been invalidated by nothing but a fork choice that finalized another branch.
-        if !self.fork_choice(state)?.is_valid() {
-            return Err(EngineError::UnknownBlock(hash));
-        }
-        Ok(built.block)
+        Ok(block)
+    }
+
+    /// Builds a block on the head on the caller's thread, and makes it the head: how a chain
+    /// that sequences itself grows. Safe and finalized stay.
+    ///
+    /// # Errors
+    /// As [`Engine::build_and_insert`] and [`Engine::extend`].
+    pub fn produce(
+        &self,
+        attributes: &C::Attributes,
+    ) -> Result<Arc<ExecutedBlock<C>>, EngineError> {
+        let parent = self.core.shared.tree.read().canonical.head.seal();
+        let block = self.build_and_insert(parent, attributes)?;
+        self.extend(parent, block.block.hash())?;
+        Ok(block)
     }
 }
 

@@ -15,13 +15,14 @@ use alloy_rpc_types_trace::{
     geth::GethDebugTracingOptions,
     parity::{Action, Delta, TraceType},
 };
-use common::{TestChain, fixtures};
+use common::TestChain;
 use lockstep_execution::StateReader;
 use lockstep_inspect::{
     Limits, block_traces, contract_creation, first_block_with_code, issuance, otterscan_trace,
     replay_block_transactions, replay_transaction, state_before, trace_block, trace_transaction,
     transaction_traces,
 };
+use lockstep_testkit::fixtures;
 use serde_json::json;
 
 const LIMITS: Limits<'static> = Limits::DEFAULT;
@@ -33,7 +34,7 @@ const SYSTEM_CONTRACTS: [Address; 2] = [
 ];
 
 fn chain() -> Option<TestChain> {
-    Some(TestChain::rpc_compat(&fixtures()?).0)
+    Some(TestChain::rpc_compat(&fixtures::folder()?).0)
 }
 
 #[test]

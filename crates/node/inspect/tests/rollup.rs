@@ -6,21 +6,18 @@
     reason = "a test may stop at what it did not expect"
 )]
 
-mod common;
-
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, Sealable, TxReceipt};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B64, B256, Bytes, U64, U256, address, bytes, hex};
 use alloy_rpc_types_eth::{TransactionInput, TransactionRequest};
 use alloy_rpc_types_trace::geth::GethDebugTracingOptions;
-use common::{fixtures, stateless::Stateless};
 use lockstep_chain::{Block, Chain, Rollup};
 use lockstep_execution::{ExecuteOptions, StateReader, execute_block};
 use lockstep_inspect::{
     InspectError, Limits, Overrides, ReplayBlock, SimulateRequest, block_traces, call,
     estimate_gas, simulate_v1, trace_block,
 };
-use lockstep_testkit::source;
+use lockstep_testkit::{fixtures, source, stateless::Stateless};
 use lockstep_trie::NodeSet;
 use serde::Deserialize;
 use serde_json::json;
@@ -68,7 +65,7 @@ fn read(path: &Path) -> String {
 
 impl Case {
     fn load() -> Option<Self> {
-        let folder = fixtures()?.join("op-blocks/blocks");
+        let folder = fixtures::folder()?.join("op-blocks/blocks");
         let fixture: Fixture =
             serde_json::from_str(&read(&folder.join(format!("block-{BLOCK}.fixture.json"))))
                 .expect("the fixture parses");

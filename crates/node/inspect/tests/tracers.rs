@@ -12,12 +12,12 @@ use alloy_consensus::{Header, transaction::SignerRecoverable};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_trace::geth::GethDebugTracingOptions;
-use common::{archive, fixtures};
 use lockstep_chain::{Ethereum, EthereumTransaction, genesis};
 use lockstep_execution::MemoryState;
 use lockstep_inspect::{
     Limits, ReplayBlock, internal_operations, trace_transaction, transaction_error,
 };
+use lockstep_testkit::fixtures;
 use serde_json::{Value, json};
 
 /// Cases whose expectation is not go-ethereum's of today, and why.
@@ -83,8 +83,9 @@ fn operations(frame: &Value) -> usize {
 
 #[test]
 fn otterscan_sees_the_operations_and_errors_of_the_call_trees() {
-    let Some(fixtures) = fixtures() else { return };
-    let files = archive(&fixtures.join("misc/tracer-transactions.tar.zst"));
+    let Some(shared) = fixtures::folder() else { return };
+    let files = fixtures::archive(&shared.join("misc/tracer-transactions.tar.zst"))
+        .expect("the archive is whole");
     let (mut all, mut errors) = (0, 0);
     for (name, bytes) in files.iter().filter(|(name, _)| name.contains("/call_tracer/")) {
         let case: Value = serde_json::from_slice(bytes).expect("the case parses");
@@ -113,8 +114,9 @@ fn otterscan_sees_the_operations_and_errors_of_the_call_trees() {
 }
 
 fn run(folder: &str, tracer: &str, least: usize) {
-    let Some(fixtures) = fixtures() else { return };
-    let files = archive(&fixtures.join("misc/tracer-transactions.tar.zst"));
+    let Some(shared) = fixtures::folder() else { return };
+    let files = fixtures::archive(&shared.join("misc/tracer-transactions.tar.zst"))
+        .expect("the archive is whole");
     let folder = format!("tracetest/{folder}");
     let mut names: Vec<&String> = files.keys().filter(|name| name.starts_with(&folder)).collect();
     names.sort();

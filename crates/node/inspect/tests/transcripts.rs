@@ -11,11 +11,12 @@ mod common;
 use alloy_primitives::B256;
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
 use alloy_rpc_types_trace::geth::GethDebugTracingOptions;
-use common::{TestChain, fixtures};
+use common::TestChain;
 use lockstep_inspect::{
     InspectError, Limits, Overrides, SimulateRequest, call, create_access_list, estimate_gas,
     simulate_v1, trace_block, trace_transaction,
 };
+use lockstep_testkit::fixtures;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -48,7 +49,7 @@ fn traces_are_those_of_the_transcripts() {
 }
 
 fn run(prefix: &str, least: usize) {
-    let Some(fixtures) = fixtures() else { return };
+    let Some(fixtures) = fixtures::folder() else { return };
     let (chain, files) = TestChain::rpc_compat(&fixtures);
     let mut names: Vec<&String> =
         files.keys().filter(|name| name.starts_with(prefix) && name.ends_with(".io")).collect();

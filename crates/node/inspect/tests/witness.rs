@@ -12,17 +12,18 @@ mod common;
 use alloy_consensus::Header;
 use alloy_primitives::B256;
 use alloy_rlp::Decodable;
-use common::{TestChain, fixtures, stateless::Stateless};
+use common::TestChain;
 use lockstep_chain::Ethereum;
 use lockstep_execution::{
     ExecuteOptions, StateChanges, execute_block, validate_output, validate_state_root,
 };
 use lockstep_inspect::{InspectError, ReplayBlock, execution_witness};
+use lockstep_testkit::{fixtures, stateless::Stateless};
 use lockstep_trie::{NodeSet, StateTrie};
 
 #[test]
 fn every_block_executes_on_its_witness_alone() {
-    let Some(fixtures) = fixtures() else { return };
+    let Some(fixtures) = fixtures::folder() else { return };
     let (chain, _) = TestChain::rpc_compat(&fixtures);
     let (mut nodes, mut keys, mut ancestors) = (0, 0, 0);
     for number in 1..=chain.head() {
@@ -77,7 +78,7 @@ fn execute_on(
 
 #[test]
 fn genesis_has_no_witness_and_a_wrong_parent_gives_none() {
-    let Some(fixtures) = fixtures() else { return };
+    let Some(fixtures) = fixtures::folder() else { return };
     let (chain, _) = TestChain::rpc_compat(&fixtures);
     let none = |_| Ok(None);
     let head = chain.head();

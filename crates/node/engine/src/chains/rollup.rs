@@ -1,8 +1,8 @@
 //! Payloads of rollups under the OP Stack's rules.
 
 use super::{
-    attributes_version, blob_hashes, check_timestamp, complete, expect_presence, next_header,
-    payload_id,
+    attributes_version, check_timestamp, complete, expect_presence, next_header, payload_id,
+    seal_delivered,
 };
 use crate::{
     AttributesError, BesidePayload, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions,
@@ -86,16 +86,7 @@ impl Payloads for Rollup {
         let block: Block<Self> = payload
             .try_into_block_with_sidecar::<OpTxEnvelope>(&sidecar)
             .map_err(|error| PayloadFault::Malformed(error.to_string()))?;
-        let got = block.header.hash_slow();
-        if got != stated {
-            return Err(PayloadFault::BlockHash { stated, got });
-        }
-        if let Some(hashes) = versioned_hashes
-            && !blob_hashes::<Self>(&block).eq(&hashes)
-        {
-            return Err(PayloadFault::BlobHashes);
-        }
-        Ok(Sealed::new_unchecked(block, got))
+        seal_delivered::<Self>(block, stated, versioned_hashes.as_deref())
     }
 
     fn payload_place(payload: &OpExecutionPayload) -> PayloadPlace {

@@ -1,12 +1,14 @@
 //! Whole chains are imported block by block; the truth is the hash of the newest block.
 
-use crate::world::{archive, engine_on, fixtures, memory_state, storages};
+use crate::world::{engine_on, storages};
 use alloy_primitives::{B256, Sealed, b256};
 use alloy_rlp::Decodable;
 use alloy_rpc_types_engine::ForkchoiceState;
 use lockstep_chain::{Block, Ethereum, genesis};
 use lockstep_engine::EngineConfig;
+use lockstep_execution::MemoryState;
 use lockstep_storage::GenesisBlock;
+use lockstep_testkit::fixtures::{self, archive};
 
 #[test]
 fn a_chain_that_crosses_every_fork_to_cancun_is_imported() {
@@ -21,11 +23,12 @@ fn a_chain_that_crosses_every_fork_to_prague_is_imported() {
 }
 
 fn import(name: &str, folder: &str, newest: u64, head: B256) {
-    let Some(fixtures) = fixtures() else { return };
-    let files = archive(&fixtures.join(name));
+    let Some(fixtures) = fixtures::folder() else { return };
+    let files = archive(&fixtures.join(name)).unwrap();
     let genesis = genesis::parse(&files[&format!("{folder}/genesis.json")]).unwrap();
     let chain = Ethereum::from_genesis(&genesis).unwrap();
-    let first = GenesisBlock::new(chain.genesis_header(&genesis), memory_state(&genesis)).unwrap();
+    let state = MemoryState::from_genesis(&genesis);
+    let first = GenesisBlock::new(chain.genesis_header(&genesis), state).unwrap();
     for storage in storages(&chain, &first) {
         let config = EngineConfig { keep_in_memory: 8, persistence_batch: 7, ..Default::default() };
         let engine = engine_on(&chain, &storage.open(), config);

@@ -1,7 +1,7 @@
 //! The official tests in engine format, delivered to an engine in this process. What only the
 //! Engine API's server can judge (error codes) is tested there.
 
-use crate::world::{engine_on, fixtures, memory};
+use crate::world::{engine_on, memory};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_engine::{ExecutionPayload, ForkchoiceState};
@@ -9,6 +9,7 @@ use lockstep_chain::Ethereum;
 use lockstep_engine::{DeliveredPayload, Engine, EngineConfig, Payloads};
 use lockstep_storage::GenesisBlock;
 use lockstep_testkit::{
+    fixtures,
     model::engine::{EngineTest, Payload},
     source::{Limits, visit},
     suites,
@@ -19,8 +20,8 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 #[test]
 fn official_engine_tests_pass() {
-    let Some(fixtures) = fixtures() else { return };
-    let path = fixtures.join("eest/eest-blockchain_tests_engine.tar.zst");
+    let Some(folder) = fixtures::folder() else { return };
+    let path = folder.join("eest/eest-blockchain_tests_engine.tar.zst");
     let (mut passed, mut failures) = (0, Vec::new());
     let _ = visit(&path, &Limits::default(), &|name| name.ends_with(".json"), &mut |file| {
         let file = file.expect("the archive is whole");

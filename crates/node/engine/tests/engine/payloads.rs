@@ -180,7 +180,7 @@ fn rollup(fork: OpHardfork) -> (Rollup, GenesisBlock<Rollup>) {
         fork if fork >= OpHardfork::Holocene => alloy_primitives::bytes!("00000000fa00000006"),
         _ => Default::default(),
     };
-    let state = crate::world::memory_state(&genesis);
+    let state = lockstep_execution::MemoryState::from_genesis(&genesis);
     (chain, GenesisBlock::new(header, state).unwrap())
 }
 

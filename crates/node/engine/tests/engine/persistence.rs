@@ -8,9 +8,17 @@ use alloy_primitives::{Address, B256};
 use lockstep_chain::Ethereum;
 use lockstep_engine::{Engine, EngineConfig, EngineError, pool_head};
 use lockstep_pool::{Origin, Pool, PoolConfig, Pooled};
-use lockstep_storage::{ErrorClass, Storage};
+use lockstep_storage::{
+    DiskStorage, ErrorClass, ExecutedBlock, ForkChoice, LogEntry, LoggedEntry, Options, Snapshot,
+    Storage, StorageError, SyncPolicy,
+};
+use parking_lot::Mutex;
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::ThreadId,
     time::Duration,
 };
 
@@ -300,4 +308,119 @@ fn what_the_pool_missed_it_is_told_with_the_next_block() {
     until("the miss", || recorded.unwinds.load(Ordering::SeqCst) == 0);
     engine.fork_choice(head(second.seal())).unwrap();
     until("inclusion", || !pool.contains(&hash));
+}
+
+/// A storage that cannot be written to, and that a reorg on its way to it unwinds right after a
+/// snapshot was made.
+#[derive(Debug)]
+struct UnwoundUnderneath {
+    inner: DiskStorage<Ethereum>,
+    is_full: AtomicBool,
+    /// Whose snapshots count: those of the persistence thread come when they like.
+    reader: ThreadId,
+    snapshots: AtomicUsize,
+    /// With which snapshot to unwind, and to which block.
+    unwind: Mutex<Option<(usize, u64)>>,
+}
+
+impl UnwoundUnderneath {
+    fn refuse(&self) -> Result<(), StorageError> {
+        if !self.is_full.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let source = std::io::ErrorKind::StorageFull.into();
+        Err(StorageError::Io { operation: "write", path: "test".into(), source })
+    }
+}
+
+impl Storage<Ethereum> for UnwoundUnderneath {
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot<Ethereum>>, StorageError> {
+        let snapshot = self.inner.snapshot()?;
+        if std::thread::current().id() == self.reader {
+            let count = self.snapshots.fetch_add(1, Ordering::SeqCst) + 1;
+            let due = self.unwind.lock().take_if(|(with, _)| *with == count);
+            if let Some((_, to)) = due {
+                self.inner.unwind(to)?;
+            }
+        }
+        Ok(snapshot)
+    }
+
+    fn append(
+        &self,
+        blocks: &[Arc<ExecutedBlock<Ethereum>>],
+        fork_choice: ForkChoice,
+    ) -> Result<(), StorageError> {
+        self.refuse()?;
+        self.inner.append(blocks, fork_choice)
+    }
+
+    fn unwind(&self, number: u64) -> Result<(), StorageError> {
+        self.refuse()?;
+        self.inner.unwind(number)
+    }
+
+    fn log(&self, entry: &LogEntry<Ethereum>) -> Result<(), StorageError> {
+        self.inner.log(entry)
+    }
+
+    fn logged(&self) -> Result<Vec<LoggedEntry<Ethereum>>, StorageError> {
+        self.inner.logged()
+    }
+}
+
+#[test]
+fn a_deep_reorg_succeeds_although_storage_is_unwound_under_it() {
+    let factory = Factory::new();
+    let write = |nonce, value| vec![factory.world.store(0, nonce, 1, value)];
+    let mut left = factory.chain(factory.genesis(), 1, 1);
+    for nonce in 0..11 {
+        let parent = left.last().unwrap().seal();
+        left.push(factory.block(parent, 1, write(nonce, 100 + nonce)));
+    }
+    let right = factory.block(left[2].seal(), 2, Vec::new());
+    let deep = factory.block(left[0].seal(), 3, write(0, 7));
+    let folder = tempfile::tempdir().unwrap();
+    // Without a cache each look at an old state is one at the static files.
+    let options = Options {
+        sync: SyncPolicy::Never,
+        max_database_bytes: 1 << 30,
+        cache_bytes: 0,
+        ..Default::default()
+    };
+    let world = &factory.world;
+    let inner = DiskStorage::open(folder.path(), &world.chain, &world.genesis, options).unwrap();
+    let disk = Arc::new(UnwoundUnderneath {
+        inner,
+        is_full: AtomicBool::new(false),
+        reader: std::thread::current().id(),
+        snapshots: AtomicUsize::new(0),
+        unwind: Mutex::new(None),
+    });
+    let storage: Arc<dyn Storage<_>> = disk.clone();
+    let engine = engine_on(&world.chain, &storage, small());
+    grow(&engine, &storage, &left);
+    for block in [&right, &deep] {
+        assert!(engine.insert(block.clone()).unwrap().is_valid());
+    }
+    // Storage is to be unwound to block 3, and cannot be yet.
+    disk.is_full.store(true, Ordering::SeqCst);
+    assert!(engine.fork_choice(head(right.seal())).unwrap().is_valid());
+    // It is while blocks 2 and 3 are executed again, over the state after block 1.
+    let made = disk.snapshots.load(Ordering::SeqCst);
+    *disk.unwind.lock() = Some((made + 2, 3));
+    assert!(engine.fork_choice(head(deep.seal())).unwrap().is_valid());
+    assert_eq!(*disk.unwind.lock(), None, "storage was unwound");
+    let attempts = disk.snapshots.load(Ordering::SeqCst) - made - 1;
+    assert_eq!(attempts, 2, "the first one met the unwind");
+    assert_eq!(disk.inner.snapshot().unwrap().tip().number, 3);
+    assert_linked(&engine);
+    // Both branches are there to go back to.
+    for newest in [&right, &left[11], &deep] {
+        assert!(engine.fork_choice(head(newest.seal())).unwrap().is_valid());
+        assert_linked(&engine);
+    }
+    disk.is_full.store(false, Ordering::SeqCst);
+    engine.shutdown().unwrap();
+    assert_eq!(disk.inner.snapshot().unwrap().tip().hash, deep.seal());
 }

@@ -7,7 +7,11 @@ use crate::{
 use alloy_primitives::{B256, Sealed, b256};
 use alloy_rpc_types_engine::{ForkchoiceState, PayloadStatus};
 use lockstep_chain::{Block, Ethereum};
-use lockstep_engine::{ChainUpdate, Engine, EngineConfig, EngineError};
+use lockstep_engine::{
+    BlockBuilder, BuildError, ChainUpdate, Engine, EngineConfig, EngineError, NoTransactions,
+    PayloadBuilder,
+};
+use std::sync::{Arc, OnceLock};
 
 const NOWHERE: B256 = b256!("00000000000000000000000000000000000000000000000000000000deadbeef");
 
@@ -287,4 +291,63 @@ fn finality_only_rises() {
     }
     assert_eq!(engine.view().head().hash(), above[2].seal());
     assert_eq!(checkpoints(), [None, Some(2)]);
+}
+
+#[test]
+fn checkpoints_move_without_a_word_about_the_head() {
+    let factory = Factory::new();
+    let engine = factory.world.engine(EngineConfig::default());
+    let blocks = factory.chain(factory.genesis(), 1, 4);
+    let other = factory.chain(factory.genesis(), 2, 1);
+    insert(&engine, &blocks);
+    insert(&engine, &other);
+    engine.fork_choice(head(blocks[3].seal())).unwrap();
+    engine.set_checkpoints(blocks[2].seal(), blocks[0].seal()).unwrap();
+    let snapshot = engine.view().snapshot();
+    assert_eq!(snapshot.head().seal(), blocks[3].seal());
+    assert_eq!(snapshot.safe().unwrap().hash, blocks[2].seal());
+    assert_eq!(snapshot.finalized().unwrap().hash, blocks[0].seal());
+    // Safe may move down again, finalized may not.
+    engine.set_checkpoints(blocks[1].seal(), factory.genesis()).unwrap();
+    let snapshot = engine.view().snapshot();
+    assert_eq!(snapshot.safe().unwrap().hash, blocks[1].seal());
+    assert_eq!(snapshot.finalized().unwrap().hash, blocks[0].seal());
+    let refused = engine.set_checkpoints(other[0].seal(), B256::ZERO);
+    assert!(matches!(refused, Err(EngineError::ForkChoice(_))));
+}
+
+/// Makes another block the head while a block is built.
+#[derive(Debug)]
+struct Meddler {
+    engine: OnceLock<Engine<Ethereum>>,
+    to: B256,
+}
+
+impl PayloadBuilder<Ethereum> for Meddler {
+    fn build(&self, _: &mut BlockBuilder<'_, Ethereum>) -> Result<(), BuildError> {
+        self.engine.get().unwrap().fork_choice(head(self.to)).unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_produced_block_does_not_undo_a_fork_choice_made_meanwhile() {
+    let factory = Factory::new();
+    let engine = factory.world.engine(EngineConfig::default());
+    let left = factory.chain(factory.genesis(), 1, 1);
+    let right = factory.chain(factory.genesis(), 2, 1);
+    insert(&engine, &left);
+    insert(&engine, &right);
+    engine.fork_choice(head(left[0].seal())).unwrap();
+    let meddler = Arc::new(Meddler { engine: OnceLock::new(), to: right[0].seal() });
+    meddler.engine.set(engine.clone()).unwrap();
+    engine.set_builder(meddler);
+    let refused = engine.produce(&crate::world::attributes(1_000, 1));
+    let is_right = matches!(refused, Err(EngineError::HeadMoved { parent, head })
+        if parent == left[0].seal() && head.hash == right[0].seal());
+    assert!(is_right);
+    assert_eq!(engine.view().head().seal(), right[0].seal());
+    engine.set_builder(Arc::new(NoTransactions));
+    engine.produce(&crate::world::attributes(1_000, 1)).unwrap();
+    assert_eq!(engine.view().head().parent_hash, right[0].seal());
 }

@@ -14,58 +14,19 @@ use lockstep_chain::{
 use lockstep_engine::{
     BlockBuilder, BuildError, Engine, EngineConfig, NoTransactions, PayloadBuilder, Payloads,
 };
-use lockstep_execution::{Bytecode, Execute, MemoryState};
+use lockstep_execution::{Execute, MemoryState};
 use lockstep_storage::{
     DiskStorage, ExecutedBlock, ForkChoice, GenesisBlock, LogEntry, LoggedEntry, MemoryStorage,
     Options, Snapshot, Storage, StorageError, SyncPolicy, WriteGate, WriteOperation,
 };
-use lockstep_testkit::source::{Limits, visit};
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
-    ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
-
-/// The folder with the shared fixtures; `None`, visibly, if the environment does not name it.
-pub(crate) fn fixtures() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests find the fixtures by the environment")]
-    let Ok(path) = std::env::var("LOCKSTEP_FIXTURES") else {
-        eprintln!("skipped: set LOCKSTEP_FIXTURES to the folder with the fixtures");
-        return None;
-    };
-    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..").join(path))
-}
-
-/// The files of an archive by their paths.
-pub(crate) fn archive(path: &Path) -> HashMap<String, Vec<u8>> {
-    let mut files = HashMap::new();
-    let prefix = format!("{}/", path.display());
-    let _ = visit(path, &Limits::default(), &|_| true, &mut |file| {
-        let file = file.expect("the archive is whole");
-        let name = file.name.strip_prefix(&prefix).unwrap_or(&file.name);
-        files.insert(name.trim_start_matches("./").to_owned(), file.bytes);
-        ControlFlow::Continue(())
-    });
-    files
-}
-
-/// The state that a genesis file allocates.
-pub(crate) fn memory_state(genesis: &Genesis) -> MemoryState {
-    let mut state = MemoryState::default();
-    for (address, account) in &genesis.alloc {
-        let code = Bytecode::new_raw(account.code.clone().unwrap_or_default());
-        state.set_account(*address, account.nonce.unwrap_or_default(), account.balance, code);
-        for (slot, value) in account.storage_slots() {
-            state.set_slot(*address, slot.into(), value);
-        }
-    }
-    state
-}
 
 /// A chain in memory that remembers its log, and whose writes can be made to fail.
 #[derive(Debug)]
@@ -194,6 +155,7 @@ impl<C: Execute> Place<C> {
                 let options = Options {
                     sync: SyncPolicy::Never,
                     segment_blocks: 16,
+                    unwind_blocks: 3,
                     max_database_bytes: 1 << 30,
                     gate: gate.clone(),
                     ..Default::default()
@@ -263,7 +225,7 @@ impl World {
         genesis.alloc.insert(STORE, account);
         let header: Header = chain.genesis_header(&genesis);
         assert_eq!(header.state_root, state_root(&genesis));
-        let genesis = GenesisBlock::new(header, memory_state(&genesis)).unwrap();
+        let genesis = GenesisBlock::new(header, MemoryState::from_genesis(&genesis)).unwrap();
         Self { chain, genesis, users }
     }
 

@@ -7,8 +7,6 @@
     reason = "a test may stop at what it did not expect"
 )]
 
-pub(crate) mod stateless;
-
 use alloy_consensus::{Header, Sealable, Sealed};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Decodable;
@@ -18,38 +16,9 @@ use lockstep_execution::{
     validate_output, validate_state_root,
 };
 use lockstep_inspect::ReplayBlock;
-use lockstep_testkit::source::{Limits, visit};
+use lockstep_testkit::fixtures::archive;
 use lockstep_trie::{NoSource, NodePath, NodeSet, NodeSource, StateTrie};
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
-
-/// The folder with the shared fixtures; `None`, visibly, if the environment does not name it.
-pub(crate) fn fixtures() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests find the fixtures by the environment")]
-    let Ok(path) = std::env::var("LOCKSTEP_FIXTURES") else {
-        eprintln!("skipped: set LOCKSTEP_FIXTURES to the folder with the fixtures");
-        return None;
-    };
-    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..").join(path))
-}
-
-/// The files of an archive by their paths.
-pub(crate) fn archive(path: &Path) -> HashMap<String, Vec<u8>> {
-    let mut files = HashMap::new();
-    let prefix = format!("{}/", path.display());
-    let _ = visit(path, &Limits::default(), &|_| true, &mut |file| {
-        let file = file.expect("the archive is whole");
-        let name = file.name.strip_prefix(&prefix).unwrap_or(&file.name);
-        files.insert(name.trim_start_matches("./").to_owned(), file.bytes);
-        ControlFlow::Continue(())
-    });
-    files
-}
+use std::{collections::HashMap, convert::Infallible, path::Path, sync::Arc};
 
 /// A state in memory with the nodes of its trie.
 #[derive(Clone, Debug)]
@@ -169,7 +138,8 @@ impl TestChain {
 
     /// The chain of the official JSON-RPC transcripts, and its other files.
     pub(crate) fn rpc_compat(fixtures: &Path) -> (Self, HashMap<String, Vec<u8>>) {
-        let files = archive(&fixtures.join("rpc-compat/tests.tar.zst"));
+        let files =
+            archive(&fixtures.join("rpc-compat/tests.tar.zst")).expect("the archive is whole");
         let chain = Self::import(&files["genesis.json"], &files["chain.rlp"]);
         (chain, files)
     }

@@ -6,20 +6,25 @@ use lockstep_execution::{AccountInfo, Bytecode, StateReader};
 use lockstep_trie::{NodePath, NodeSet, NodeSource, StateTrie, TrieAccount};
 use std::{cell::RefCell, collections::HashMap};
 
+/// Something that was read is not in the witness.
 #[derive(Debug, thiserror::Error)]
 #[error("the witness does not hold {0}")]
-pub(crate) struct Missing(String);
+pub struct Missing(String);
 
-/// A state with this root, read from `preimages` alone: trie nodes and codes.
+/// A state that is read from pre-images alone: trie nodes and codes.
 #[derive(Debug)]
-pub(crate) struct Stateless {
-    pub(crate) trie: RefCell<StateTrie>,
-    pub(crate) preimages: NodeSet,
-    pub(crate) block_hashes: HashMap<u64, B256>,
+pub struct Stateless {
+    /// What of the state's trie was read so far.
+    pub trie: RefCell<StateTrie>,
+    /// The witness.
+    pub preimages: NodeSet,
+    /// The hashes of ancestors by number.
+    pub block_hashes: HashMap<u64, B256>,
 }
 
 impl Stateless {
-    pub(crate) fn new(root: B256, preimages: NodeSet) -> Self {
+    /// The state with this root; no hash of an ancestor is known.
+    pub fn new(root: B256, preimages: NodeSet) -> Self {
         let trie = RefCell::new(StateTrie::from_root(root));
         Self { trie, preimages, block_hashes: HashMap::new() }
     }

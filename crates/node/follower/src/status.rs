@@ -1,0 +1,56 @@
+//! How far the follower is, for those who ask while it works.
+
+use lockstep_derive::L1Provider;
+use lockstep_protocol::BlockInfo;
+use parking_lot::RwLock;
+use std::sync::Arc;
+
+/// Where L1 stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct L1Heads {
+    /// The newest block.
+    pub head: BlockInfo,
+    /// The newest safe block; `None` before there is one.
+    pub safe: Option<BlockInfo>,
+    /// The newest finalized block; `None` before there is one.
+    pub finalized: Option<BlockInfo>,
+}
+
+/// An L1 that says where it stands.
+pub trait L1Watch: L1Provider {
+    /// The newest, safe and finalized block.
+    ///
+    /// # Errors
+    /// When the L1 does not answer.
+    fn heads(&mut self) -> Result<L1Heads, Self::Error>;
+}
+
+/// What a follower knows of L1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FollowerStatus {
+    /// The L1 block up to which the rollup has been derived; `None` before the first.
+    pub derived_up_to: Option<BlockInfo>,
+    /// Where L1 stands; `None` before it was asked.
+    pub l1: Option<L1Heads>,
+}
+
+/// Reads a follower's status from anywhere. Copies read the same.
+#[derive(Clone, Debug, Default)]
+pub struct StatusReader {
+    status: Arc<RwLock<FollowerStatus>>,
+}
+
+impl StatusReader {
+    /// The status now.
+    pub fn read(&self) -> FollowerStatus {
+        *self.status.read()
+    }
+
+    pub(crate) fn derived_up_to(&self, l1: BlockInfo) {
+        self.status.write().derived_up_to = Some(l1);
+    }
+
+    pub(crate) fn l1_is_at(&self, heads: L1Heads) {
+        self.status.write().l1 = Some(heads);
+    }
+}

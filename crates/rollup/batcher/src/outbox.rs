@@ -1,0 +1,396 @@
+//! Transactions on their way into L1: nonces, fees, and what pools say.
+
+use crate::{
+    BatcherConfig, BatcherError, BlobProofs, BlobProver, ChannelPart, DataKind, FeePolicy,
+    Inclusion, L1Head, L1Submit, NonceAt, SubmissionPolicy,
+    measure::Metrics,
+    send::{Sender, Sent},
+    transaction::{Account, Attempt, Payload},
+};
+use alloy_primitives::{Address, B256, Bytes};
+use std::{collections::VecDeque, time::Duration};
+
+/// Nonces between the chain and the first transaction of ours that are filled.
+const MAX_FILL: u64 = 64;
+
+/// What became of a nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not used on L1.
+    Pending,
+    /// Used by one of our attempts.
+    Included(Inclusion),
+    /// Used by a transaction that is none of our attempts.
+    Superseded,
+}
+
+/// Whether a pool has the newest attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// No attempt was ever sent with success.
+    No,
+    /// The answer was lost, or a reorg brought the transaction back.
+    Perhaps,
+    /// The pool said so.
+    Yes,
+}
+
+/// A transaction of which some attempt will use the nonce.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) nonce: u64,
+    pub(crate) state: State,
+    pub(crate) payload: Payload,
+    pub(crate) attempts: Vec<Attempt>,
+    /// When the newest attempt is sent (again).
+    pub(crate) send_at: Duration,
+    pub(crate) taken: Taken,
+    /// Since which L1 block the nonce is used, and by none of the attempts.
+    doubted_since: Option<u64>,
+}
+
+impl Entry {
+    pub(crate) fn is_pending(&self) -> bool {
+        self.state == State::Pending
+    }
+
+    pub(crate) const fn inclusion(&self) -> Option<&Inclusion> {
+        match &self.state {
+            State::Included(inclusion) => Some(inclusion),
+            State::Pending | State::Superseded => None,
+        }
+    }
+}
+
+/// What [`Outbox::poll`] found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Polled {
+    /// The next nonce after the newest block.
+    pub(crate) latest: u64,
+    /// Transactions that are included now and were not before.
+    pub(crate) included: usize,
+    /// Transactions that were included and are not any more.
+    pub(crate) vanished: usize,
+    /// A nonce was used by a transaction that is none of ours.
+    pub(crate) is_superseded: bool,
+}
+
+/// The batcher's transactions by nonce, without gaps.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    account: Account,
+    prover: Box<dyn BlobProver>,
+    inbox: Address,
+    fees: FeePolicy,
+    policy: SubmissionPolicy,
+    osaka_time: Option<u64>,
+    block_time: u64,
+    entries: VecDeque<Entry>,
+    next_nonce: u64,
+    last_head: Option<B256>,
+}
+
+impl Outbox {
+    pub(crate) fn new(
+        account: Account,
+        prover: Box<dyn BlobProver>,
+        inbox: Address,
+        config: &BatcherConfig,
+    ) -> Self {
+        Self {
+            account,
+            prover,
+            inbox,
+            fees: config.fees,
+            policy: config.submission,
+            osaka_time: config.l1_osaka_time,
+            block_time: config.l1_block_time,
+            entries: VecDeque::new(),
+            next_nonce: 0,
+            last_head: None,
+        }
+    }
+
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    pub(crate) const fn next_nonce(&self) -> u64 {
+        self.next_nonce
+    }
+
+    /// The first nonce that is known.
+    pub(crate) fn first_nonce(&self) -> u64 {
+        self.entries.front().map_or(self.next_nonce, |entry| entry.nonce)
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.is_pending()).count()
+    }
+
+    /// Whether there is room for another transaction of this kind. Pools hold transactions of one
+    /// kind per account only.
+    pub(crate) fn has_room(&self, kind: DataKind) -> bool {
+        let other = kind.other();
+        self.pending() < self.policy.max_pending
+            && !self.is_crowded()
+            && !self.entries.iter().any(|entry| entry.is_pending() && entry.payload.kind() == other)
+    }
+
+    /// Whether so many transactions are remembered that there is no room for one more.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.entries.len() >= self.policy.max_tracked
+    }
+
+    /// Learns from L1 which transactions are included.
+    pub(crate) fn poll(
+        &mut self,
+        l1: &mut impl L1Submit,
+        head: &L1Head,
+        metrics: &Metrics,
+    ) -> Result<Polled, BatcherError> {
+        let latest = l1.nonce(self.account.address, NonceAt::Latest).map_err(BatcherError::L1)?;
+        let continues =
+            self.last_head.is_some_and(|last| last == head.block.hash || last == head.parent_hash);
+        let mut polled = Polled { latest, ..Polled::default() };
+        for entry in &mut self.entries {
+            let before = entry.state;
+            if entry.nonce >= latest {
+                entry.doubted_since = None;
+                if before != State::Pending {
+                    // A reorg took it back; the pools may have forgotten it.
+                    entry.state = State::Pending;
+                    entry.send_at = Duration::ZERO;
+                    entry.taken = Taken::Perhaps;
+                    polled.vanished += usize::from(before != State::Superseded);
+                }
+                continue;
+            }
+            if continues && before != State::Pending {
+                continue;
+            }
+            let found = find_inclusion(l1, entry)?;
+            entry.learn(found, head.block.number, self.policy.doubt_blocks);
+            if let (State::Pending, State::Included(inclusion)) = (before, entry.state) {
+                polled.included += 1;
+                metrics.included(entry.payload.kind(), &inclusion);
+                report_inclusion(entry, &inclusion);
+            }
+        }
+        // Only now: if a question failed, all are asked again.
+        self.last_head = Some(head.block.hash);
+        polled.is_superseded = self.entries.iter().any(|entry| entry.state == State::Superseded);
+        Ok(polled)
+    }
+
+    /// Takes a transaction with the frames of `part`, which is sent by the next [`Self::send_due`].
+    pub(crate) fn queue(
+        &mut self,
+        part: ChannelPart,
+        content: Content,
+        head: &L1Head,
+    ) -> Result<(), BatcherError> {
+        let payload = self.payload(Some(part), content, head)?;
+        let fees = self.fees.first(head, payload.kind());
+        let attempt = payload.sign(&self.account, self.next_nonce, fees)?;
+        self.entries.push_back(Entry::new(self.next_nonce, payload, attempt));
+        self.next_nonce += 1;
+        Ok(())
+    }
+
+    /// Sends what is new, what a reorg took back, and what waited too long.
+    pub(crate) fn send_due(
+        &mut self,
+        l1: &mut impl L1Submit,
+        head: &L1Head,
+        now: Duration,
+        latest: u64,
+        is_settling: bool,
+        metrics: &Metrics,
+    ) -> Result<Sent, BatcherError> {
+        let proofs = self.proofs(head);
+        let mut sent = Sent::default();
+        let mut is_first = true;
+        let due = self.entries.iter_mut().filter(|e| e.is_pending() && e.nonce >= latest);
+        for entry in due {
+            let sender = Sender {
+                account: &self.account,
+                prover: self.prover.as_ref(),
+                fees: &self.fees,
+                policy: &self.policy,
+                proofs,
+                head,
+                now,
+                metrics,
+                is_first,
+                is_settling,
+            };
+            is_first = false;
+            if now < entry.send_at {
+                continue;
+            }
+            // What the pool does not take leaves a gap, in which the ones behind are of no use.
+            if !sender.send(l1, entry, &mut sent)? {
+                break;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Uses up the nonces from `latest` on that no transaction of ours has: those before ours, and
+    /// those before `pending`, which a pool knows more of than this batcher.
+    pub(crate) fn fill(
+        &mut self,
+        latest: u64,
+        pending: u64,
+        kind: DataKind,
+        head: &L1Head,
+    ) -> Result<(), BatcherError> {
+        let first = self.first_nonce();
+        for nonce in (latest..first).rev().take(MAX_FILL as usize) {
+            let entry = self.cancel(nonce, kind, head)?;
+            self.entries.push_front(entry);
+        }
+        let end = pending.min(self.next_nonce.saturating_add(MAX_FILL));
+        while self.next_nonce < end && !self.is_crowded() {
+            let entry = self.cancel(self.next_nonce, kind, head)?;
+            self.entries.push_back(entry);
+            self.next_nonce += 1;
+        }
+        Ok(())
+    }
+
+    /// Begins anew at nonce `latest`; nothing may be pending.
+    pub(crate) fn restart_at(&mut self, latest: u64) {
+        if self.next_nonce != latest {
+            self.entries.clear();
+            self.next_nonce = latest;
+        }
+        // What others did with our nonces is no news after a restart.
+        while self.entries.iter().any(|entry| entry.state == State::Superseded) {
+            self.entries.pop_front();
+        }
+    }
+
+    /// Takes back the newest transactions that no pool can have.
+    pub(crate) fn drop_unsent(&mut self) {
+        while self.entries.back().is_some_and(|e| e.is_pending() && e.taken == Taken::No) {
+            self.entries.pop_back();
+            self.next_nonce -= 1;
+        }
+    }
+
+    /// Forgets the oldest transactions that are included, as long as `is_needed` lets go of them and
+    /// they are deep enough, or there is no room.
+    pub(crate) fn forget(&mut self, head: &L1Head, is_needed: impl Fn(&ChannelPart) -> bool) {
+        while let Some(entry) = self.entries.front() {
+            let Some(inclusion) = entry.inclusion() else { break };
+            let depth = (head.block.number + 1).saturating_sub(inclusion.block.number);
+            let is_deep = depth >= self.policy.confirmations || self.is_crowded();
+            if !is_deep || entry.payload.part.as_ref().is_some_and(&is_needed) {
+                break;
+            }
+            self.entries.pop_front();
+        }
+    }
+
+    fn cancel(&self, nonce: u64, kind: DataKind, head: &L1Head) -> Result<Entry, BatcherError> {
+        let content = match kind {
+            DataKind::Calldata => Content::Calldata(Bytes::new()),
+            DataKind::Blobs => Content::Blobs(vec![Default::default()]),
+        };
+        let payload = self.payload(None, content, head)?;
+        let attempt = payload.sign(&self.account, nonce, self.fees.first(head, kind))?;
+        Ok(Entry::new(nonce, payload, attempt))
+    }
+
+    fn payload(
+        &self,
+        part: Option<ChannelPart>,
+        content: Content,
+        head: &L1Head,
+    ) -> Result<Payload, BatcherError> {
+        // What only uses up a nonce must not look like data.
+        let to = if part.is_some() { self.inbox } else { self.account.address };
+        Ok(match content {
+            Content::Calldata(input) => Payload::calldata(to, part, input),
+            Content::Blobs(blobs) => {
+                Payload::blobs(to, part, self.prover.sidecar(blobs, self.proofs(head))?)
+            }
+        })
+    }
+
+    fn proofs(&self, head: &L1Head) -> BlobProofs {
+        let next = head.timestamp.saturating_add(self.block_time);
+        if self.osaka_time.is_some_and(|time| next >= time) {
+            BlobProofs::Cell
+        } else {
+            BlobProofs::Blob
+        }
+    }
+}
+
+/// What a transaction carries.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Calldata(Bytes),
+    Blobs(Vec<alloy_eips::eip4844::Blob>),
+}
+
+impl Entry {
+    fn new(nonce: u64, payload: Payload, attempt: Attempt) -> Self {
+        Self {
+            nonce,
+            state: State::Pending,
+            payload,
+            attempts: vec![attempt],
+            send_at: Duration::ZERO,
+            taken: Taken::No,
+            doubted_since: None,
+        }
+    }
+
+    /// The nonce is used: by what was found, or not by us if that lasts.
+    fn learn(&mut self, found: Option<Inclusion>, l1_number: u64, doubt_blocks: u64) {
+        if let Some(inclusion) = found {
+            self.state = State::Included(inclusion);
+            self.doubted_since = None;
+            return;
+        }
+        if self.state != State::Superseded {
+            self.state = State::Pending;
+        }
+        let since = *self.doubted_since.get_or_insert(l1_number);
+        if l1_number >= since.saturating_add(doubt_blocks) {
+            self.state = State::Superseded;
+        }
+    }
+}
+
+fn find_inclusion(
+    l1: &mut impl L1Submit,
+    entry: &Entry,
+) -> Result<Option<Inclusion>, BatcherError> {
+    for attempt in entry.attempts.iter().rev() {
+        if let Some(inclusion) = l1.inclusion(attempt.hash).map_err(BatcherError::L1)? {
+            return Ok(Some(inclusion));
+        }
+    }
+    Ok(None)
+}
+
+fn report_inclusion(entry: &Entry, inclusion: &Inclusion) {
+    let Inclusion { block, succeeded, fee } = inclusion;
+    let (nonce, kind) = (entry.nonce, entry.payload.kind().name());
+    if *succeeded {
+        tracing::info!(nonce, kind, l1_block = block.number, fee, "transaction included");
+    } else {
+        tracing::warn!(
+            nonce,
+            kind,
+            l1_block = block.number,
+            fee,
+            "transaction failed on L1; is the batch inbox a contract?"
+        );
+    }
+}

@@ -1,0 +1,207 @@
+//! Sending one transaction, and paying more for it.
+
+use crate::{
+    BatcherError, BlobProofs, BlobProver, DataKind, FeePolicy, L1Head, L1Submit, SendOutcome,
+    SubmissionPolicy,
+    measure::Metrics,
+    outbox::{Entry, Taken},
+    transaction::{Account, Attempt, Payload},
+};
+use alloy_primitives::{B256, Bytes};
+use std::time::Duration;
+
+/// Signed versions of one transaction that are remembered. One that was forgotten and is included
+/// nevertheless looks like a nonce that somebody else used.
+const MAX_ATTEMPTS: usize = 32;
+
+/// Replacements of one transaction within one step.
+const MAX_REPLACEMENTS_PER_STEP: usize = 4;
+
+/// What [`crate::outbox::Outbox::send_due`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// Transactions that pools took for the first time.
+    pub(crate) accepted: usize,
+    /// Transactions that were sent again: as they were, or for a higher fee.
+    pub(crate) again: usize,
+    /// A pool holds transactions of the other kind that are not ours.
+    pub(crate) is_reserved: bool,
+}
+
+/// What sending one transaction needs to know.
+pub(crate) struct Sender<'a> {
+    pub(crate) account: &'a Account,
+    pub(crate) prover: &'a dyn BlobProver,
+    pub(crate) fees: &'a FeePolicy,
+    pub(crate) policy: &'a SubmissionPolicy,
+    pub(crate) proofs: BlobProofs,
+    pub(crate) head: &'a L1Head,
+    pub(crate) now: Duration,
+    pub(crate) metrics: &'a Metrics,
+    /// No other transaction of ours must be included before.
+    pub(crate) is_first: bool,
+    /// What transactions carry is not needed any more; only their nonces must be used.
+    pub(crate) is_settling: bool,
+}
+
+impl Sender<'_> {
+    /// Sends the newest attempt, and replacements as long as the pool asks for them. Whether a pool
+    /// has the transaction now.
+    pub(crate) fn send(
+        &self,
+        l1: &mut impl L1Submit,
+        entry: &mut Entry,
+        sent: &mut Sent,
+    ) -> Result<bool, BatcherError> {
+        entry.payload.set_proofs(self.proofs, self.prover)?;
+        for _ in 0..=MAX_REPLACEMENTS_PER_STEP {
+            let Some(attempt) = entry.attempts.last() else { return Ok(false) };
+            let hash = attempt.hash;
+            let outcome = match l1.send(&attempt.raw(&entry.payload)) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    // It may have arrived all the same.
+                    entry.taken = Taken::Perhaps;
+                    return Err(BatcherError::L1(error));
+                }
+            };
+            match outcome {
+                SendOutcome::Accepted => return Ok(self.accepted(entry, sent)),
+                SendOutcome::AlreadyKnown => {
+                    // The pool has had it for so long, and it is not included: it pays too little.
+                    if entry.taken == Taken::Yes && self.is_first && self.replace(entry)? {
+                        continue;
+                    }
+                    return Ok(self.accepted(entry, sent));
+                }
+                SendOutcome::ReplacementUnderpriced => {
+                    entry.taken = Taken::Perhaps;
+                    if !self.replace(entry)? {
+                        self.wait(entry, self.policy.resubmit_after);
+                        return Ok(true);
+                    }
+                }
+                SendOutcome::Underpriced => {
+                    self.reprice(entry)?;
+                    return Ok(false);
+                }
+                other => return self.not_taken(entry, hash, other, sent),
+            }
+        }
+        // The pool wants still more: at the next step.
+        Ok(true)
+    }
+
+    fn accepted(&self, entry: &mut Entry, sent: &mut Sent) -> bool {
+        let nonce = entry.nonce;
+        if entry.taken != Taken::No {
+            sent.again += 1;
+            self.metrics.resent(entry.payload.kind());
+            tracing::debug!(nonce, attempts = entry.attempts.len(), "transaction sent again");
+        } else {
+            sent.accepted += 1;
+            self.metrics.sent(entry.payload.kind(), entry.payload.bytes());
+            tracing::debug!(nonce, kind = entry.payload.kind().name(), "transaction sent");
+        }
+        entry.taken = Taken::Yes;
+        self.wait(entry, self.policy.resubmit_after);
+        true
+    }
+
+    fn not_taken(
+        &self,
+        entry: &mut Entry,
+        hash: B256,
+        outcome: SendOutcome,
+        sent: &mut Sent,
+    ) -> Result<bool, BatcherError> {
+        let nonce = entry.nonce;
+        self.wait(entry, self.policy.resubmit_after);
+        self.metrics.refused(entry.payload.kind());
+        match outcome {
+            SendOutcome::AlreadyReserved => {
+                sent.is_reserved = true;
+                if self.is_settling || entry.payload.part.is_none() {
+                    self.change_kind(entry)?;
+                }
+                Ok(false)
+            }
+            SendOutcome::InsufficientFunds(reason) => {
+                Err(BatcherError::InsufficientFunds { account: self.account.address, reason })
+            }
+            SendOutcome::PoolFull(reason) => {
+                tracing::warn!(nonce, reason, "the L1 node's pool has no room");
+                Ok(false)
+            }
+            SendOutcome::Refused(reason) => Err(BatcherError::Refused { hash, nonce, reason }),
+            // The next poll finds out by what.
+            _ => Ok(true),
+        }
+    }
+
+    /// Makes the transaction one of the other kind that does nothing.
+    fn change_kind(&self, entry: &mut Entry) -> Result<(), BatcherError> {
+        let to = self.account.address;
+        let payload = match entry.payload.kind() {
+            DataKind::Blobs => Payload::calldata(to, None, Bytes::new()),
+            DataKind::Calldata => {
+                let sidecar = self.prover.sidecar(vec![Default::default()], self.proofs)?;
+                Payload::blobs(to, None, sidecar)
+            }
+        };
+        let fees = self.fees.first(self.head, payload.kind());
+        let attempt = payload.sign(self.account, entry.nonce, fees)?;
+        entry.payload = payload;
+        push_attempt(entry, attempt);
+        entry.send_at = Duration::ZERO;
+        Ok(())
+    }
+
+    /// Offers more, if the policy allows it.
+    fn replace(&self, entry: &mut Entry) -> Result<bool, BatcherError> {
+        let Some(last) = entry.attempts.last() else { return Ok(false) };
+        let kind = entry.payload.kind();
+        let Some(fees) = self.fees.replacement(&last.fees, self.head, kind) else {
+            tracing::warn!(
+                nonce = entry.nonce,
+                max_fee = last.fees.max_fee,
+                max_blob_fee = last.fees.max_blob_fee,
+                "transaction waits for fees below the most that may be paid"
+            );
+            self.metrics.capped();
+            return Ok(false);
+        };
+        let attempt = entry.payload.sign(self.account, entry.nonce, fees)?;
+        push_attempt(entry, attempt);
+        Ok(true)
+    }
+
+    /// The pool does not have the transaction and asks for more: offers what the market does.
+    fn reprice(&self, entry: &mut Entry) -> Result<(), BatcherError> {
+        let Some(last) = entry.attempts.last() else { return Ok(()) };
+        let market = self.fees.first(self.head, entry.payload.kind());
+        let is_more = market.max_fee > last.fees.max_fee
+            || market.max_tip > last.fees.max_tip
+            || market.max_blob_fee > last.fees.max_blob_fee;
+        if is_more {
+            let attempt = entry.payload.sign(self.account, entry.nonce, market)?;
+            push_attempt(entry, attempt);
+            entry.send_at = Duration::ZERO;
+        } else if !self.replace(entry)? {
+            self.wait(entry, self.policy.resubmit_after);
+        }
+        Ok(())
+    }
+
+    fn wait(&self, entry: &mut Entry, time: Duration) {
+        entry.send_at = self.now.saturating_add(time);
+    }
+}
+
+/// Remembers another attempt, and the newest ones before it.
+fn push_attempt(entry: &mut Entry, attempt: Attempt) {
+    if entry.attempts.len() >= MAX_ATTEMPTS {
+        entry.attempts.remove(0);
+    }
+    entry.attempts.push(attempt);
+}

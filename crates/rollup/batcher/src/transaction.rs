@@ -1,0 +1,301 @@
+//! Transactions that carry data, signed.
+
+use crate::{BatcherError, DataKind, Fees, fees::calldata_gas};
+use alloy_consensus::{SignableTransaction, Signed, TxEip1559, TxEip4844, TxEip4844WithSidecar};
+use alloy_eips::{
+    eip4844::{BYTES_PER_BLOB, Blob, BlobTransactionSidecar, env_settings::EnvKzgSettings},
+    eip7594::{BlobTransactionSidecarEip7594, BlobTransactionSidecarVariant},
+};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_signer::SignerSync;
+use core::ops::Range;
+use lockstep_protocol::ChannelId;
+use std::{fmt, sync::Arc};
+
+/// Gas of a transaction without input.
+const TRANSACTION_GAS: u64 = 21_000;
+
+/// Which proofs come with blobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobProofs {
+    /// One for each blob (EIP-4844).
+    Blob,
+    /// One for each cell of the extended blob (EIP-7594).
+    Cell,
+}
+
+/// Computes commitments and proofs of blobs.
+pub trait BlobProver: fmt::Debug + Send {
+    /// The sidecar with these blobs.
+    ///
+    /// # Errors
+    /// [`BatcherError::Kzg`] if one of them is not a blob.
+    fn sidecar(
+        &self,
+        blobs: Vec<Blob>,
+        proofs: BlobProofs,
+    ) -> Result<BlobTransactionSidecarVariant, BatcherError>;
+}
+
+/// Computes with the trusted setup of Ethereum's KZG ceremony.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KzgProver;
+
+impl BlobProver for KzgProver {
+    fn sidecar(
+        &self,
+        blobs: Vec<Blob>,
+        proofs: BlobProofs,
+    ) -> Result<BlobTransactionSidecarVariant, BatcherError> {
+        let sidecar = match proofs {
+            BlobProofs::Blob => {
+                let settings = EnvKzgSettings::Default.get();
+                BlobTransactionSidecar::try_from_blobs_with_settings(blobs, settings)
+                    .map(Into::into)
+            }
+            BlobProofs::Cell => {
+                BlobTransactionSidecarEip7594::try_from_blobs(blobs).map(Into::into)
+            }
+        };
+        sidecar.map_err(|error| BatcherError::Kzg(format!("{error:?}")))
+    }
+}
+
+/// Which frames of which channel a transaction carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelPart {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The numbers of its frames.
+    pub frames: Range<usize>,
+}
+
+/// Who signs, and for whom.
+pub(crate) struct Account {
+    pub(crate) address: Address,
+    pub(crate) signer: Box<dyn SignerSync + Send + Sync>,
+    pub(crate) chain_id: u64,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, signer: _, chain_id } = self;
+        f.debug_struct("Account")
+            .field("address", address)
+            .field("chain_id", chain_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a transaction does, whatever its nonce and fees.
+#[derive(Clone, Debug)]
+pub(crate) struct Payload {
+    /// What it carries; nothing if it only uses up a nonce.
+    pub(crate) part: Option<ChannelPart>,
+    to: Address,
+    body: Body,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    Calldata(Bytes),
+    Blobs { sidecar: Arc<BlobTransactionSidecarVariant>, hashes: Vec<B256> },
+}
+
+impl Payload {
+    /// A transaction to `to` with this input.
+    pub(crate) const fn calldata(to: Address, part: Option<ChannelPart>, input: Bytes) -> Self {
+        Self { part, to, body: Body::Calldata(input) }
+    }
+
+    /// A transaction to `to` with the blobs of this sidecar.
+    pub(crate) fn blobs(
+        to: Address,
+        part: Option<ChannelPart>,
+        sidecar: BlobTransactionSidecarVariant,
+    ) -> Self {
+        let hashes = sidecar.versioned_hashes().collect();
+        Self { part, to, body: Body::Blobs { sidecar: Arc::new(sidecar), hashes } }
+    }
+
+    pub(crate) const fn kind(&self) -> DataKind {
+        match self.body {
+            Body::Calldata(_) => DataKind::Calldata,
+            Body::Blobs { .. } => DataKind::Blobs,
+        }
+    }
+
+    /// The bytes that L1 carries for it.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.body {
+            Body::Calldata(input) => input.len(),
+            Body::Blobs { hashes, .. } => hashes.len() * BYTES_PER_BLOB,
+        }
+    }
+
+    /// Makes the proofs those that pools ask for. It changes no hash and no signature.
+    pub(crate) fn set_proofs(
+        &mut self,
+        proofs: BlobProofs,
+        prover: &dyn BlobProver,
+    ) -> Result<(), BatcherError> {
+        let Body::Blobs { sidecar, .. } = &mut self.body else { return Ok(()) };
+        let found = match **sidecar {
+            BlobTransactionSidecarVariant::Eip4844(_) => BlobProofs::Blob,
+            BlobTransactionSidecarVariant::Eip7594(_) => BlobProofs::Cell,
+        };
+        if found != proofs {
+            *sidecar = Arc::new(prover.sidecar(sidecar.blobs().to_vec(), proofs)?);
+        }
+        Ok(())
+    }
+
+    /// Signs the transaction.
+    pub(crate) fn sign(
+        &self,
+        account: &Account,
+        nonce: u64,
+        fees: Fees,
+    ) -> Result<Attempt, BatcherError> {
+        match &self.body {
+            Body::Calldata(input) => {
+                let tx = TxEip1559 {
+                    chain_id: account.chain_id,
+                    nonce,
+                    gas_limit: calldata_gas(input),
+                    max_fee_per_gas: fees.max_fee,
+                    max_priority_fee_per_gas: fees.max_tip,
+                    to: TxKind::Call(self.to),
+                    value: U256::ZERO,
+                    access_list: Default::default(),
+                    input: input.clone(),
+                };
+                let tx = signed(tx, account, nonce)?;
+                Ok(Attempt { hash: *tx.hash(), fees, tx: SignedTx::Calldata(tx) })
+            }
+            Body::Blobs { hashes, .. } => {
+                let tx = TxEip4844 {
+                    chain_id: account.chain_id,
+                    nonce,
+                    gas_limit: TRANSACTION_GAS,
+                    max_fee_per_gas: fees.max_fee,
+                    max_priority_fee_per_gas: fees.max_tip,
+                    to: self.to,
+                    value: U256::ZERO,
+                    access_list: Default::default(),
+                    blob_versioned_hashes: hashes.clone(),
+                    max_fee_per_blob_gas: fees.max_blob_fee,
+                    input: Bytes::new(),
+                };
+                let tx = signed(tx, account, nonce)?;
+                Ok(Attempt { hash: *tx.hash(), fees, tx: SignedTx::Blobs(tx) })
+            }
+        }
+    }
+}
+
+fn signed<T: SignableTransaction<alloy_primitives::Signature>>(
+    tx: T,
+    account: &Account,
+    nonce: u64,
+) -> Result<Signed<T>, BatcherError>
+where
+    Signed<T>: Sized,
+{
+    let signature = account
+        .signer
+        .sign_hash_sync(&tx.signature_hash())
+        .map_err(|error| BatcherError::Signer { nonce, reason: error.to_string() })?;
+    Ok(tx.into_signed(signature))
+}
+
+/// A signed transaction at a certain price.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) hash: B256,
+    pub(crate) fees: Fees,
+    tx: SignedTx,
+}
+
+#[derive(Clone, Debug)]
+enum SignedTx {
+    Calldata(Signed<TxEip1559>),
+    Blobs(Signed<TxEip4844>),
+}
+
+impl Attempt {
+    /// The transaction as it travels, with the blobs of `payload`.
+    pub(crate) fn raw(&self, payload: &Payload) -> Vec<u8> {
+        let mut raw = Vec::new();
+        match (&self.tx, &payload.body) {
+            (SignedTx::Blobs(tx), Body::Blobs { sidecar, .. }) => {
+                let with_sidecar = TxEip4844WithSidecar::from_tx_and_sidecar(
+                    tx.tx().clone(),
+                    BlobTransactionSidecarVariant::clone(sidecar),
+                );
+                Signed::new_unchecked(with_sidecar, *tx.signature(), *tx.hash())
+                    .eip2718_encode(&mut raw);
+            }
+            (SignedTx::Blobs(tx), Body::Calldata(_)) => tx.eip2718_encode(&mut raw),
+            (SignedTx::Calldata(tx), _) => tx.eip2718_encode(&mut raw),
+        }
+        raw
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FeePolicy;
+    use alloy_consensus::transaction::{EthereumTxEnvelope, SignerRecoverable};
+    use alloy_eips::eip2718::Decodable2718;
+    use alloy_signer_local::PrivateKeySigner;
+    use lockstep_protocol::encode_blob;
+
+    fn account() -> Account {
+        let signer = PrivateKeySigner::from_bytes(&B256::repeat_byte(7)).unwrap();
+        Account { address: signer.address(), signer: Box::new(signer), chain_id: 900 }
+    }
+
+    fn decode(
+        raw: &[u8],
+    ) -> EthereumTxEnvelope<TxEip4844WithSidecar<BlobTransactionSidecarVariant>> {
+        let mut rest = raw;
+        let tx = EthereumTxEnvelope::decode_2718(&mut rest).unwrap();
+        assert!(rest.is_empty());
+        tx
+    }
+
+    #[test]
+    fn blobs_have_the_proofs_of_the_fork_and_the_same_hash() {
+        let blob = *encode_blob(b"data").unwrap();
+        let sidecar = KzgProver.sidecar(vec![blob], BlobProofs::Blob).unwrap();
+        let mut payload = Payload::blobs(Address::repeat_byte(1), None, sidecar);
+        let fees = Fees { max_fee: 7, max_tip: 3, max_blob_fee: 5 };
+        let attempt = payload.sign(&account(), 4, fees).unwrap();
+        for proofs in [BlobProofs::Blob, BlobProofs::Cell, BlobProofs::Blob] {
+            payload.set_proofs(proofs, &KzgProver).unwrap();
+            let tx = decode(&attempt.raw(&payload));
+            assert_eq!(*tx.tx_hash(), attempt.hash);
+            assert_eq!(tx.recover_signer().unwrap(), account().address);
+            let EthereumTxEnvelope::Eip4844(tx) = tx else { panic!("{tx:?}") };
+            let BlobProofs::Cell = proofs else {
+                assert!(matches!(tx.tx().sidecar, BlobTransactionSidecarVariant::Eip4844(_)));
+                tx.tx().validate_blob(EnvKzgSettings::Default.get()).unwrap();
+                continue;
+            };
+            assert!(matches!(tx.tx().sidecar, BlobTransactionSidecarVariant::Eip7594(_)));
+            tx.tx().validate_blob(EnvKzgSettings::Default.get()).unwrap();
+        }
+    }
+
+    #[test]
+    fn calldata_pays_for_its_bytes() {
+        let payload = Payload::calldata(Address::ZERO, None, vec![0, 1, 0].into());
+        let fees = FeePolicy::default().first(&Default::default(), DataKind::Calldata);
+        let attempt = payload.sign(&account(), 0, fees).unwrap();
+        let EthereumTxEnvelope::Eip1559(tx) = decode(&attempt.raw(&payload)) else { panic!() };
+        assert_eq!(tx.tx().gas_limit, 21_000 + 10 + 40 + 10);
+        assert_eq!(tx.tx().chain_id, 900);
+    }
+}

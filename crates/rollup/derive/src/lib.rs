@@ -1,0 +1,132 @@
+//! Derive a rollup's blocks from Ethereum, as a pull pipeline of small stages.
+//!
+//! L1 blocks, blobs and the rollup's own safe chain come in through three small traits
+//! ([`L1Provider`], [`BlobProvider`], [`L2Provider`]); what each next rollup block is to be made of
+//! comes out of [`Pipeline::step`] as [`DerivedAttributes`]. The rules are those of the OP Stack's
+//! specification, from Bedrock to the newest fork that the pinned op-revm implements.
+//!
+//! ```text
+//! L1 ─► traversal ─► retrieval ─► frames ─► channels ─► batches out of channels ─► batches in order
+//!                    (inbox, blobs)         (bank, or from                        (queue, or from
+//!                                            Holocene on one)                      Holocene on a stage)
+//!                                                                                        │
+//!                                                 attributes ◄───────────────────────────┘
+//! ```
+//!
+//! Each stage is a state machine of its own, without IO; a step pulls from the last one, which is
+//! asked for more only when the ones after it have used up what they had. A driver is a loop:
+//!
+//! ```
+//! use lockstep_derive::{
+//!     BlobProvider, DeriveError, DerivedAttributes, L1Provider, L2Provider, Pipeline, Step,
+//! };
+//! use lockstep_protocol::L2BlockInfo;
+//!
+//! /// Makes all blocks that L1 tells of so far, and returns the last one.
+//! fn catch_up<L1: L1Provider, B: BlobProvider, L2: L2Provider>(
+//!     pipeline: &mut Pipeline<L1, B, L2>,
+//!     mut safe_head: L2BlockInfo,
+//!     mut make: impl FnMut(DerivedAttributes) -> L2BlockInfo,
+//! ) -> Result<L2BlockInfo, DeriveError> {
+//!     loop {
+//!         match pipeline.step(&safe_head)? {
+//!             Step::Attributes(attributes) => safe_head = make(*attributes),
+//!             Step::Advanced(_) | Step::Progress => {}
+//!             Step::Idle => return Ok(safe_head),
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! A [`Signal`] tells the pipeline what does not come from L1: that it must start over after L1 was
+//! reorganised ([`find_sync_start`] says where), or that a block turned out to be invalid. A sequencer
+//! begins its blocks with [`sequencer_attributes`], so that what it makes is what will be derived.
+//!
+//! # Assumptions
+//! - Providers tell the truth; one that asks somebody else verifies what it is told. L1 is Ethereum:
+//!   batcher transactions are of Ethereum's types.
+//! - [`RollupConfig::validate`](lockstep_protocol::RollupConfig::validate) passed.
+//! - The driver asks with the safe head that the last attributes led to, or signals.
+//!
+//! # Invariants
+//! - No IO but through the providers, no clock, no randomness: the same L1 gives the same rollup,
+//!   however its data is cut into frames, transactions and blobs, and whenever a provider fails.
+//! - Malformed data is dropped by the rule that applies, and counted ([`Counters`]); it is never an
+//!   error. Errors say who must act ([`Severity`]).
+//! - An error of severity `Temporary` loses nothing and counts nothing.
+//!
+//! # Where the specification leaves room
+//! Chains in production follow op-node, and so does this crate where the specification says less, or
+//! something else than both of its implementations do:
+//! - A transaction in a batch whose type is unknown (3, 5 and above) does not invalidate the batch;
+//!   the block is found invalid when it is executed.
+//! - A span batch whose transactions cannot be put together is left out, but not its channel; a
+//!   batch that cannot be decoded at all ends its channel.
+//! - From Holocene on, a span batch that ends in an L1 block behind the one that it is in is left out
+//!   without its channel.
+//! - A span batch that would begin before genesis is dropped as misaligned, as the specification
+//!   says; op-node would ask for the block before genesis until it is reset.
+//! - A deposit or system config update that cannot be read, from the very contract that the
+//!   configuration names, stops derivation (`Critical`): leaving it out would fork the node off.
+//!
+//! # Limits
+//! - One L1 block's batcher transactions and blobs, one transaction's frames.
+//! - Before Holocene channels of 100 MB together, from Fjord on 1 GB (`MAX_CHANNEL_BANK_SIZE`); from
+//!   Holocene on one channel of 100 MB (`MAX_RLP_BYTES_PER_CHANNEL`). Of a channel at most
+//!   `MAX_RLP_BYTES_PER_CHANNEL` decompressed bytes are read (10 MB, from Fjord on 100 MB).
+//! - One span batch of at most 10,000,000 blocks and transactions; before Holocene also waiting
+//!   batches of 1 GiB together, none older than a sequencing window. Batches for the future beyond
+//!   that are dropped ([`Dropped::QueueFull`]); the specification knows no such limit, but an honest
+//!   batcher is never near it.
+//! - The L1 blocks of one sequencing window, by hash and time.
+//! - A step reads at most one L1 block, one channel or one batch. The first step after a reset walks
+//!   back over the rollup's blocks of one channel timeout.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod attributes;
+mod batch_queue;
+mod batch_stage;
+mod batches;
+mod channel_assembler;
+mod channel_bank;
+mod channel_reader;
+mod channels;
+mod counters;
+mod error;
+mod frame_queue;
+mod l1_window;
+mod pipeline;
+mod providers;
+mod reset;
+mod retrieval;
+mod span_stream;
+mod sync_start;
+mod traversal;
+mod validity;
+
+pub use attributes::{DerivedAttributes, sequencer_attributes};
+pub use counters::{Counters, DropEvent, Dropped};
+pub use error::{DeriveError, ProviderError, Severity};
+pub use pipeline::{Pipeline, Signal, Step};
+pub use providers::{BlobProvider, IndexedBlobHash, L1Provider, L2Provider};
+pub use sync_start::{L2Heads, find_sync_start};
+
+use attributes::AttributesBuilder;
+use batch_queue::BatchQueue;
+use batch_stage::BatchStage;
+use batches::{BatchContext, Batches, NextBatch};
+use channel_assembler::ChannelAssembler;
+use channel_bank::ChannelBank;
+use channel_reader::ChannelReader;
+use channels::{ChannelRules, Channels};
+use frame_queue::FrameQueue;
+use l1_window::L1Window;
+use reset::Reset;
+use retrieval::Retrieval;
+use span_stream::{NextInSpan, SpanStream};
+use traversal::Traversal;
+use validity::{Judge, Validity};

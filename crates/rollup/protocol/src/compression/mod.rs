@@ -1,0 +1,105 @@
+//! Compression of channels (OP specification: derivation § channel format; Fjord § brotli).
+
+mod brotli;
+mod huffman;
+mod inflate;
+#[cfg(test)]
+mod tests;
+
+use self::{brotli::BrotliStream, inflate::Inflate};
+use alloc::vec::Vec;
+use alloy_primitives::Bytes;
+
+/// The first byte of a channel that is compressed with Brotli.
+pub const CHANNEL_VERSION_BROTLI: u8 = 1;
+
+/// How the batches of a channel are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// RFC 1950, at a level from 0 (stored) to 10.
+    Zlib {
+        /// The level.
+        level: u8,
+    },
+    /// RFC 7932, from Fjord on, at a quality from 0 to 11.
+    Brotli {
+        /// The quality.
+        quality: u8,
+    },
+}
+
+/// Why a channel is not, or not wholly, decompressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompressionError {
+    /// The channel is empty.
+    #[error("the channel is empty")]
+    Empty,
+    /// The first byte announces no known compression.
+    #[error("first byte {0:#04x} of the channel announces no known compression")]
+    Unknown(u8),
+    /// Brotli is not allowed before Fjord.
+    #[error("the channel is compressed with Brotli, which is not allowed before Fjord")]
+    BrotliBeforeFjord,
+    /// The header is not one of zlib.
+    #[error("{0:#06x} is no zlib header")]
+    ZlibHeader(u16),
+    /// The channel needs a dictionary that no one has.
+    #[error("the channel needs the preset dictionary {0:#010x}")]
+    Dictionary(u32),
+    /// The channel ends before what it compresses.
+    #[error("the channel ends within its compressed data")]
+    Truncated,
+    /// The compressed data is malformed.
+    #[error("the channel's compressed data is malformed: {0}")]
+    Corrupt(&'static str),
+}
+
+/// Compresses the batches of a channel. The first byte tells the compression.
+pub fn compress_channel(compression: Compression, data: &[u8]) -> Vec<u8> {
+    match compression {
+        Compression::Zlib { level } => {
+            miniz_oxide::deflate::compress_to_vec_zlib(data, level.min(10))
+        }
+        Compression::Brotli { quality } => brotli::compress(data, quality.min(11)),
+    }
+}
+
+/// Decompresses a channel, no further than is asked for.
+///
+/// What was decompressed before the data turned out to be malformed counts, as the specification
+/// of channels has it; checksums are therefore not looked at.
+#[derive(Debug)]
+pub(crate) enum Decompressor {
+    Zlib(Inflate),
+    Brotli(BrotliStream),
+}
+
+impl Decompressor {
+    pub(crate) fn new(channel: Bytes, brotli_allowed: bool) -> Result<Self, CompressionError> {
+        match channel.first() {
+            None => Err(CompressionError::Empty),
+            // Both are reserved for zlib, which knows only the first.
+            Some(byte) if matches!(byte & 0x0f, 8 | 15) => Inflate::zlib(channel).map(Self::Zlib),
+            Some(&CHANNEL_VERSION_BROTLI) if brotli_allowed => {
+                Ok(Self::Brotli(BrotliStream::new(channel.slice(1..))))
+            }
+            Some(&CHANNEL_VERSION_BROTLI) => Err(CompressionError::BrotliBeforeFjord),
+            Some(byte) => Err(CompressionError::Unknown(*byte)),
+        }
+    }
+
+    /// Appends to `out` until it has at least `want` bytes (not many more) or the data ends. `out`
+    /// must end with what was appended before, at least [`Self::HISTORY_BYTES`] of it.
+    ///
+    /// # Errors
+    /// Why the data ended, if not where it should. What came before is in `out`.
+    pub(crate) fn fill(&mut self, out: &mut Vec<u8>, want: usize) -> Result<(), CompressionError> {
+        match self {
+            Self::Zlib(inflate) => inflate.fill(out, want),
+            Self::Brotli(stream) => stream.fill(out, want),
+        }
+    }
+
+    /// Decompressed bytes to which later ones may refer.
+    pub(crate) const HISTORY_BYTES: usize = inflate::WINDOW_BYTES;
+}

@@ -1,0 +1,393 @@
+//! The configuration of a rollup: where on L1 its data is, and which rules hold when.
+
+mod public;
+
+use crate::SystemConfig;
+use alloc::{string::String, vec::Vec};
+use alloy_eips::{BlockNumHash, eip7840::BlobParams};
+use alloy_primitives::{Address, B256, keccak256};
+use lockstep_chain::{
+    Chain, Ethereum, EthereumHardfork, FeeParams, ForkCondition, ForkSchedule, OpHardfork, Rollup,
+};
+use serde::{Deserialize, Serialize};
+
+/// Decompressed bytes of a channel that are read, before Fjord.
+pub const MAX_RLP_BYTES_PER_CHANNEL_BEDROCK: u64 = 10_000_000;
+/// Decompressed bytes of a channel that are read, from Fjord on.
+pub const MAX_RLP_BYTES_PER_CHANNEL_FJORD: u64 = 100_000_000;
+/// Bytes of frames, with their overhead, that the channel bank keeps, before Fjord.
+pub const MAX_CHANNEL_BANK_BYTES_BEDROCK: u64 = 100_000_000;
+/// Bytes of frames, with their overhead, that the channel bank keeps, from Fjord on.
+pub const MAX_CHANNEL_BANK_BYTES_FJORD: u64 = 1_000_000_000;
+/// L1 blocks within which a channel must be complete, from Granite on.
+pub const CHANNEL_TIMEOUT_GRANITE: u64 = 50;
+/// L1 blocks within which a channel must be complete, before Granite, on all public chains.
+pub const CHANNEL_TIMEOUT_BEDROCK: u64 = 300;
+/// Seconds by which a rollup block may be ahead of its L1 origin, from Fjord on.
+pub const MAX_SEQUENCER_DRIFT_FJORD: u64 = 1_800;
+
+/// Where a rollup begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollupGenesis {
+    /// The L1 block that the first rollup block takes as its origin.
+    pub l1: BlockNumHash,
+    /// The first rollup block.
+    pub l2: BlockNumHash,
+    /// The timestamp of the first rollup block, in seconds.
+    pub l2_time: u64,
+    /// The system configuration of the first rollup block.
+    pub system_config: SystemConfig,
+}
+
+/// The EIP-1559 parameters of a rollup before they stood in each header (Holocene).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainOpConfig {
+    /// The gas target is the gas limit divided by this.
+    #[serde(rename = "eip1559Elasticity")]
+    pub eip1559_elasticity: u64,
+    /// Base fee change denominator from Bedrock on.
+    #[serde(rename = "eip1559Denominator")]
+    pub eip1559_denominator: u64,
+    /// Base fee change denominator from Canyon on.
+    #[serde(rename = "eip1559DenominatorCanyon")]
+    pub eip1559_denominator_canyon: u64,
+}
+
+impl Default for ChainOpConfig {
+    fn default() -> Self {
+        let FeeParams { elasticity, denominator, denominator_canyon } = FeeParams::OP_MAINNET;
+        Self {
+            eip1559_elasticity: elasticity,
+            eip1559_denominator: denominator,
+            eip1559_denominator_canyon: denominator_canyon,
+        }
+    }
+}
+
+/// The configuration of a rollup, in the format of the OP Stack's `rollup.json`.
+///
+/// Times are timestamps of rollup blocks in seconds, unless they say otherwise. A fork without a
+/// time never activates, unless a later one does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollupConfig {
+    /// Where the rollup begins.
+    pub genesis: RollupGenesis,
+    /// Seconds from one rollup block to the next.
+    pub block_time: u64,
+    /// Seconds by which a rollup block may be ahead of its L1 origin, before Fjord.
+    pub max_sequencer_drift: u64,
+    /// L1 blocks after which an epoch without batches is filled with deposits alone.
+    pub seq_window_size: u64,
+    /// L1 blocks within which a channel must be complete, before Granite.
+    pub channel_timeout: u64,
+    /// The chain id of the L1.
+    pub l1_chain_id: u64,
+    /// The chain id of the rollup.
+    pub l2_chain_id: u64,
+    /// Activation of Regolith.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regolith_time: Option<u64>,
+    /// Activation of Canyon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canyon_time: Option<u64>,
+    /// Activation of Delta (span batches).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta_time: Option<u64>,
+    /// Activation of Ecotone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ecotone_time: Option<u64>,
+    /// Activation of Fjord.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fjord_time: Option<u64>,
+    /// Activation of Granite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granite_time: Option<u64>,
+    /// Activation of Holocene.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holocene_time: Option<u64>,
+    /// From this timestamp of an *L1 origin* on the blob base fee follows Prague's schedule. Set on
+    /// chains that adopted it later than their L1 (OP specification: Pectra blob schedule).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pectra_blob_schedule_time: Option<u64>,
+    /// Activation of Isthmus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isthmus_time: Option<u64>,
+    /// Activation of Jovian.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jovian_time: Option<u64>,
+    /// Activation of Karst.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub karst_time: Option<u64>,
+    /// Activation of Interop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interop_time: Option<u64>,
+    /// The L1 address to which batches are sent.
+    pub batch_inbox_address: Address,
+    /// The L1 contract that takes deposits.
+    pub deposit_contract_address: Address,
+    /// The L1 contract that keeps the system configuration.
+    pub l1_system_config_address: Address,
+    /// The L1 contract that announces protocol versions; derivation does not read it.
+    #[serde(default)]
+    pub protocol_versions_address: Address,
+    /// The EIP-1559 parameters before Holocene.
+    #[serde(default)]
+    pub chain_op_config: ChainOpConfig,
+    /// The configuration of data that is kept elsewhere than on L1. Such chains cannot be derived:
+    /// [`Self::validate`] refuses them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alt_da: Option<serde_json::Value>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It is not JSON of the expected shape.
+    #[error("the rollup configuration is malformed: {0}")]
+    Malformed(String),
+    /// A value that must not be zero is.
+    #[error("field `{0}` must not be zero")]
+    Zero(&'static str),
+    /// A fork is scheduled, but one that it builds on is not, or later.
+    #[error("fork {later} activates at {at}, but {earlier}, on which it builds, {problem}")]
+    ForkOrder {
+        /// The fork that must not come later.
+        earlier: &'static str,
+        /// The fork that must not come earlier.
+        later: &'static str,
+        /// The time of the later one.
+        at: u64,
+        /// What is wrong with the earlier one.
+        problem: String,
+    },
+    /// L1 and rollup have the same chain id.
+    #[error("L1 and rollup have the same chain id {0}")]
+    ChainId(u64),
+    /// The rollup's data is not on L1.
+    #[error("the rollup keeps its data elsewhere than on L1 (`alt_da`), which is not supported")]
+    AltDa,
+}
+
+impl RollupConfig {
+    /// Reads a `rollup.json`. Fields that are not known are ignored.
+    ///
+    /// # Errors
+    /// [`ConfigError::Malformed`] with line and column, or what [`Self::validate`] finds.
+    pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
+        let config: Self = serde_json::from_slice(json)
+            .map_err(|error| ConfigError::Malformed(alloc::format!("{error}")))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks that the rollup can be derived under this configuration.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let fees = &self.chain_op_config;
+        for (value, field) in [
+            (self.block_time, "block_time"),
+            (self.seq_window_size, "seq_window_size"),
+            (self.channel_timeout, "channel_timeout"),
+            (self.l1_chain_id, "l1_chain_id"),
+            (self.l2_chain_id, "l2_chain_id"),
+            (self.genesis.l2_time, "genesis.l2_time"),
+            (fees.eip1559_elasticity, "chain_op_config.eip1559Elasticity"),
+            (fees.eip1559_denominator, "chain_op_config.eip1559Denominator"),
+            (fees.eip1559_denominator_canyon, "chain_op_config.eip1559DenominatorCanyon"),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::Zero(field));
+            }
+        }
+        for (address, field) in [
+            (self.batch_inbox_address, "batch_inbox_address"),
+            (self.deposit_contract_address, "deposit_contract_address"),
+            (self.l1_system_config_address, "l1_system_config_address"),
+        ] {
+            if address.is_zero() {
+                return Err(ConfigError::Zero(field));
+            }
+        }
+        if self.l1_chain_id == self.l2_chain_id {
+            return Err(ConfigError::ChainId(self.l1_chain_id));
+        }
+        if self.alt_da.as_ref().is_some_and(|alt_da| !alt_da.is_null()) {
+            return Err(ConfigError::AltDa);
+        }
+        self.validate_fork_order()
+    }
+
+    fn validate_fork_order(&self) -> Result<(), ConfigError> {
+        let forks = self.named_forks();
+        for ((earlier, before), (later, after)) in forks.iter().zip(forks.iter().skip(1)) {
+            let Some(at) = *after else { continue };
+            let problem = match *before {
+                Some(before) if before <= at => continue,
+                Some(before) => alloc::format!("activates at {before}"),
+                // Other software leaves it out where it was active from the beginning.
+                None if *earlier == "Regolith" => continue,
+                None => String::from("is not scheduled"),
+            };
+            return Err(ConfigError::ForkOrder { earlier, later, at, problem });
+        }
+        Ok(())
+    }
+
+    /// All forks in order, with Delta, which changes nothing but the format of batches.
+    const fn named_forks(&self) -> [(&'static str, Option<u64>); 11] {
+        [
+            ("Regolith", self.regolith_time),
+            ("Canyon", self.canyon_time),
+            ("Delta", self.delta_time),
+            ("Ecotone", self.ecotone_time),
+            ("Fjord", self.fjord_time),
+            ("Granite", self.granite_time),
+            ("Holocene", self.holocene_time),
+            ("Isthmus", self.isthmus_time),
+            ("Jovian", self.jovian_time),
+            ("Karst", self.karst_time),
+            ("Interop", self.interop_time),
+        ]
+    }
+
+    /// The time at which `fork` was scheduled; Bedrock begins with the rollup.
+    pub const fn fork_time(&self, fork: OpHardfork) -> Option<u64> {
+        match fork {
+            OpHardfork::Bedrock => Some(0),
+            OpHardfork::Regolith => self.regolith_time,
+            OpHardfork::Canyon => self.canyon_time,
+            OpHardfork::Ecotone => self.ecotone_time,
+            OpHardfork::Fjord => self.fjord_time,
+            OpHardfork::Granite => self.granite_time,
+            OpHardfork::Holocene => self.holocene_time,
+            OpHardfork::Isthmus => self.isthmus_time,
+            OpHardfork::Jovian => self.jovian_time,
+            OpHardfork::Karst => self.karst_time,
+            // The enum is not exhaustive; what comes after Karst is Interop.
+            _ => self.interop_time,
+        }
+    }
+
+    /// The newest fork that is active at `timestamp`.
+    pub fn fork_at(&self, timestamp: u64) -> OpHardfork {
+        let is_due = |fork: &&OpHardfork| self.fork_time(**fork).is_some_and(|at| at <= timestamp);
+        FORKS.iter().rev().find(is_due).copied().unwrap_or(OpHardfork::Bedrock)
+    }
+
+    /// Whether `fork` is active at `timestamp`.
+    pub fn is_active(&self, fork: OpHardfork, timestamp: u64) -> bool {
+        self.fork_at(timestamp) >= fork
+    }
+
+    /// Whether span batches are allowed at `timestamp` (Delta).
+    pub fn is_delta_active(&self, timestamp: u64) -> bool {
+        self.delta_time.is_some_and(|at| at <= timestamp)
+            || self.is_active(OpHardfork::Ecotone, timestamp)
+    }
+
+    /// Whether the rollup block at `timestamp` is the first of `fork`. The first block of the
+    /// rollup is the first of no fork: nothing is upgraded in it.
+    pub fn activates(&self, fork: OpHardfork, timestamp: u64) -> bool {
+        let before = timestamp.checked_sub(self.block_time);
+        self.is_active(fork, timestamp)
+            && before.is_some_and(|before| !self.is_active(fork, before))
+    }
+
+    /// The newest fork that is active at `timestamp` and was already active in the block before.
+    ///
+    /// The predeploys that understand a new format are deployed in the first block of a fork, so
+    /// that block still uses the format of this fork.
+    pub fn established_fork(&self, timestamp: u64) -> OpHardfork {
+        match timestamp.checked_sub(self.block_time) {
+            Some(before) => self.fork_at(before),
+            None => self.fork_at(timestamp),
+        }
+    }
+
+    /// L1 blocks within which a channel must be complete, at the `timestamp` of an L1 block.
+    pub fn channel_timeout(&self, timestamp: u64) -> u64 {
+        if self.is_active(OpHardfork::Granite, timestamp) {
+            CHANNEL_TIMEOUT_GRANITE
+        } else {
+            self.channel_timeout
+        }
+    }
+
+    /// Seconds by which a rollup block may be ahead of its L1 origin, which is at `timestamp`.
+    pub fn max_sequencer_drift(&self, timestamp: u64) -> u64 {
+        if self.is_active(OpHardfork::Fjord, timestamp) {
+            MAX_SEQUENCER_DRIFT_FJORD
+        } else {
+            self.max_sequencer_drift
+        }
+    }
+
+    /// Decompressed bytes of a channel that are read, at the `timestamp` of an L1 block.
+    pub fn max_rlp_bytes_per_channel(&self, timestamp: u64) -> u64 {
+        if self.is_active(OpHardfork::Fjord, timestamp) {
+            MAX_RLP_BYTES_PER_CHANNEL_FJORD
+        } else {
+            MAX_RLP_BYTES_PER_CHANNEL_BEDROCK
+        }
+    }
+
+    /// Bytes that the channel bank keeps, at the `timestamp` of an L1 block.
+    pub fn max_channel_bank_bytes(&self, timestamp: u64) -> u64 {
+        if self.is_active(OpHardfork::Fjord, timestamp) {
+            MAX_CHANNEL_BANK_BYTES_FJORD
+        } else {
+            MAX_CHANNEL_BANK_BYTES_BEDROCK
+        }
+    }
+
+    /// The blob parameters by which the rollup prices blobs of the L1 block at `timestamp`;
+    /// `None` before Cancun.
+    pub fn blob_params(
+        &self,
+        l1: &Ethereum,
+        header: &alloy_consensus::Header,
+    ) -> Option<BlobParams> {
+        let fork = l1.fork(header);
+        let lags = self.pectra_blob_schedule_time.is_some_and(|at| header.timestamp < at);
+        l1.blob_params(if lags { fork.min(EthereumHardfork::Cancun) } else { fork })
+    }
+
+    /// The definition of the chain that is derived.
+    pub fn chain(&self) -> Rollup {
+        let condition = |fork: OpHardfork| match fork {
+            OpHardfork::Bedrock => ForkCondition::Block(self.genesis.l2.number),
+            fork => self.fork_time(fork).map_or(ForkCondition::Never, ForkCondition::Timestamp),
+        };
+        let forks: Vec<_> = FORKS.iter().map(|fork| (*fork, condition(*fork))).collect();
+        let ChainOpConfig {
+            eip1559_elasticity: elasticity,
+            eip1559_denominator: denominator,
+            eip1559_denominator_canyon: denominator_canyon,
+        } = self.chain_op_config;
+        let fees = FeeParams { elasticity, denominator, denominator_canyon };
+        Rollup::new(self.l2_chain_id, ForkSchedule::new(forks), fees)
+    }
+
+    /// What identifies the configuration: the Keccak-256 of its compact JSON.
+    pub fn hash(&self) -> B256 {
+        keccak256(serde_json::to_vec(self).expect("every field has a JSON form"))
+    }
+}
+
+/// The forks of [`OpHardfork`], in order.
+const FORKS: [OpHardfork; 11] = [
+    OpHardfork::Bedrock,
+    OpHardfork::Regolith,
+    OpHardfork::Canyon,
+    OpHardfork::Ecotone,
+    OpHardfork::Fjord,
+    OpHardfork::Granite,
+    OpHardfork::Holocene,
+    OpHardfork::Isthmus,
+    OpHardfork::Jovian,
+    OpHardfork::Karst,
+    OpHardfork::Interop,
+];

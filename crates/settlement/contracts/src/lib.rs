@@ -1,0 +1,49 @@
+//! Interfaces and code of the contracts in `contracts/`, and how they begin in a genesis.
+//!
+//! The artifacts of the Solidity sources are checked in; their interfaces become the types
+//! [`Portal`], [`SystemConfig`], [`OutputOracle`] on L1 and [`L1Block`], [`L2ToL1MessagePasser`],
+//! [`GasPriceOracle`], [`FeeVault`], [`WETH9`] on the rollup, with `BYTECODE` (to create one) and
+//! `DEPLOYED_BYTECODE` (of one that is there). [`predeploys`] gives the accounts of a rollup's
+//! genesis. The contracts on L1 are either created by transactions ([`l1_deployments`]) or part of a
+//! development chain's genesis ([`l1_genesis_accounts`]); both end in the same state.
+//!
+//! ```
+//! use alloy_primitives::{Address, U256};
+//! use lockstep_chain::OpHardfork;
+//! use lockstep_contracts::{FeeRecipient, L1Addresses, L1_BLOCK, predeploys};
+//!
+//! let recipient = FeeRecipient::OnRollup(Address::repeat_byte(1));
+//! let genesis = predeploys(OpHardfork::Isthmus, recipient, U256::ZERO);
+//! assert!(genesis.contains_key(&L1_BLOCK));
+//!
+//! // Where the contracts on L1 will be if this account creates them with its first transactions.
+//! let addresses = L1Addresses::created_by(Address::repeat_byte(2), 0);
+//! assert_ne!(addresses.portal, addresses.system_config);
+//! ```
+//!
+//! # Assumptions
+//! - Whoever creates the contracts by transactions sends those first, in order, from that account.
+//!
+//! # Invariants
+//! - Storage in a genesis is what the constructor would write; tests run the constructors and compare.
+//! - `contracts/check` compares the artifacts with the sources.
+//!
+//! # Limits
+//! - The contracts cannot be upgraded; a new version is a new set of addresses.
+
+mod bindings;
+mod l1;
+mod predeploys;
+mod settings;
+mod storage;
+
+pub use bindings::{
+    FeeVault, GasPriceOracle, L1Block, L2ToL1MessagePasser, OutputOracle, Portal, SystemConfig,
+    WETH9,
+};
+pub use l1::{Deployment, L1Addresses, l1_deployments, l1_genesis_accounts};
+pub use predeploys::{
+    BASE_FEE_VAULT, FeeRecipient, GAS_PRICE_ORACLE, L1_BLOCK, L1_FEE_VAULT, MESSAGE_PASSER,
+    OPERATOR_FEE_VAULT, SEQUENCER_FEE_VAULT, WETH, predeploys,
+};
+pub use settings::{L1Settings, MAX_GAS_LIMIT, MIN_GAS_LIMIT, SettingsError};

@@ -1,0 +1,76 @@
+//! The contracts that a rollup has from its first block on (OP specification: predeploys).
+
+use crate::{
+    FeeVault, GasPriceOracle, L1Block, L2ToL1MessagePasser, WETH9,
+    storage::{Slots, word},
+};
+use alloy_genesis::GenesisAccount;
+use alloy_primitives::{Address, U256, address};
+use lockstep_chain::OpHardfork;
+use std::collections::BTreeMap;
+
+/// Where [`WETH9`] is.
+pub const WETH: Address = address!("4200000000000000000000000000000000000006");
+/// Where [`GasPriceOracle`] is.
+pub const GAS_PRICE_ORACLE: Address = address!("420000000000000000000000000000000000000F");
+/// Where the [`FeeVault`] of priority fees is.
+pub const SEQUENCER_FEE_VAULT: Address = address!("4200000000000000000000000000000000000011");
+/// Where [`L1Block`] is.
+pub const L1_BLOCK: Address = address!("4200000000000000000000000000000000000015");
+/// Where [`L2ToL1MessagePasser`] is.
+pub const MESSAGE_PASSER: Address = address!("4200000000000000000000000000000000000016");
+/// Where the [`FeeVault`] of base fees is.
+pub const BASE_FEE_VAULT: Address = address!("4200000000000000000000000000000000000019");
+/// Where the [`FeeVault`] of L1 fees is.
+pub const L1_FEE_VAULT: Address = address!("420000000000000000000000000000000000001A");
+/// Where the [`FeeVault`] of operator fees is.
+pub const OPERATOR_FEE_VAULT: Address = address!("420000000000000000000000000000000000001b");
+
+/// Who gets the fees that the vaults collect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeeRecipient {
+    /// An account on L1; fees are withdrawn to it.
+    OnL1(Address),
+    /// An account on the rollup.
+    OnRollup(Address),
+}
+
+/// The rollup's own contracts, for a genesis at which `fork` is active.
+///
+/// The vaults pay `fees_to` when there are at least `min_withdrawal` wei in one of them. The contracts
+/// know all forks up to Jovian; what differs is which formula [`GasPriceOracle`] begins with.
+pub fn predeploys(
+    fork: OpHardfork,
+    fees_to: FeeRecipient,
+    min_withdrawal: U256,
+) -> BTreeMap<Address, GenesisAccount> {
+    let plain = |code| Slots::default().into_account(code);
+    let vault = vault(fees_to, min_withdrawal);
+    BTreeMap::from([
+        (WETH, plain(&WETH9::DEPLOYED_BYTECODE)),
+        (GAS_PRICE_ORACLE, gas_price_oracle(fork)),
+        (L1_BLOCK, plain(&L1Block::DEPLOYED_BYTECODE)),
+        (MESSAGE_PASSER, plain(&L2ToL1MessagePasser::DEPLOYED_BYTECODE)),
+        (SEQUENCER_FEE_VAULT, vault.clone()),
+        (BASE_FEE_VAULT, vault.clone()),
+        (L1_FEE_VAULT, vault.clone()),
+        (OPERATOR_FEE_VAULT, vault),
+    ])
+}
+
+fn gas_price_oracle(fork: OpHardfork) -> GenesisAccount {
+    let forks = [OpHardfork::Ecotone, OpHardfork::Fjord, OpHardfork::Isthmus, OpHardfork::Jovian];
+    let flags = forks.map(|switched| (U256::from(fork >= switched), 8));
+    Slots::default().pack(0, flags).into_account(&GasPriceOracle::DEPLOYED_BYTECODE)
+}
+
+fn vault(fees_to: FeeRecipient, min_withdrawal: U256) -> GenesisAccount {
+    let (recipient, network) = match fees_to {
+        FeeRecipient::OnL1(recipient) => (recipient, 0),
+        FeeRecipient::OnRollup(recipient) => (recipient, 1),
+    };
+    Slots::default()
+        .pack(1, [(word(recipient), 160), (U256::from(network), 8)])
+        .pack(2, [(min_withdrawal, 256)])
+        .into_account(&FeeVault::DEPLOYED_BYTECODE)
+}

@@ -1,0 +1,15 @@
+//! The code of the contracts, run by our executor and held against what our other crates say.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
+mod attributes;
+mod bridge;
+mod fees;
+mod genesis;
+mod machine;
+mod proofs;
