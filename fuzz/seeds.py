@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import tarfile
+import zlib
 from pathlib import Path
 
 from ethereum.crypto.hash import keccak256
@@ -239,8 +240,55 @@ def fixtures():
     write("fixture_loader", "tar_zst", b"\1" + zstd_frame(tar))
 
 
+def derivation():
+    """The fork, then items: their kind, their length and their data. Kind 3 is a batch, 1 a frame."""
+    genesis = keccak256(bytes(8))
+    single = b"\0" + rlp.encode([genesis, b"", bytes(31) + b"\1", (1_002).to_bytes(2, "big"), []])
+    # From the second block on, three blocks of the first epoch without transactions.
+    span = b"\1" + b"\2\0" + genesis[:20] + bytes(20) + b"\3" + bytes(1) + bytes(3)
+    item = lambda kind, data: bytes([kind]) + len(data).to_bytes(2, "big") + data
+    for fork in (2, 4, 5, 0x17, 7):
+        write("derive_pipeline", f"batches_{fork}", bytes([fork]) + item(3, single) + item(3, span) * 2)
+    frames = [item(1 | number << 2 | (0x20 if number == 2 else 0), b"\x78\1" * 9) for number in (2, 0, 1)]
+    write("derive_pipeline", "frames", b"\4" + b"".join(frames) + item(2, b"\xc0") + item(0, b"\1\2"))
+
+
+def rollup_data():
+    def string(data):
+        length = len(data).to_bytes((len(data).bit_length() + 7) // 8, "big")
+        return bytes([0xb7 + len(length)]) + length + data
+
+    def frame(number, data, is_last):
+        return b"\xab" * 16 + number.to_bytes(2, "big") + len(data).to_bytes(4, "big") + data + bytes([is_last])
+
+    def words(*values):
+        return b"".join(value.to_bytes(32, "big") for value in values)
+
+    single = bytes.fromhex("00f852a0" + "01" * 32 + "07a0" + "02" * 32 + "8203f2cb8ac90102038004051b0607")
+    span = bytes.fromhex(
+        "010a08" + "01" * 20 + "02" * 20 + "020301040106" + f"{6:064x}{7:064x}" * 3 + f"{7:064x}{8:064x}" * 2
+        + "11" * 80 + "c3040205c304020501c4040205c002c505020306c004c605020306c0c00101010101030303040402")
+    plain = string(single) + string(span)
+    fixed = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_FIXED)
+    write("op_frames", "two", b"\0" + frame(0, b"some", 0) + frame(1, b"thing", 1))
+    write("op_channel", "zlib", zlib.compress(plain, 9))
+    write("op_channel", "fixed", fixed.compress(plain) + fixed.flush())
+    write("op_channel", "stored", zlib.compress(plain, 0))
+    write("op_channel", "text", zlib.compress(bytes((i * i * 7 + i // 9) % 64 + 32 for i in range(6000)), 9))
+    write("op_span_batch", "single", single)
+    write("op_span_batch", "span", span)
+    deposit = words(32, 74, 3, 4) + bytes.fromhex("000000000000000500" "06").ljust(32, b"\0")
+    write("op_deposit", "deposit", bytes([3, 0x11, 0x22, 0]) + deposit)
+    for name, ty, values in (("gas_limit", 2, [30_000_000]), ("gas_config", 1, [188, 684_000]),
+                             ("eip1559", 4, [0xab000000cd])):
+        write("op_deposit", name, bytes([0x12, 0, ty]) + words(32, 32 * len(values), *values))
+    write("op_blob", "short", bytes.fromhex("1b000000c8") + bytes(range(123)))
+
+
 if __name__ == "__main__":
     shutil.rmtree(HERE / "seeds", ignore_errors=True)
     blocks()
     tries()
     fixtures()
+    derivation()
+    rollup_data()

@@ -7,7 +7,7 @@
 
 use alloy_consensus::{
     Header, ReceiptWithBloom, RlpDecodableReceipt, RlpEncodableReceipt, Sealable,
-    transaction::{SignerRecoverable, TxHashRef},
+    transaction::SignerRecoverable,
 };
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::U256;

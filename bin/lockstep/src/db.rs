@@ -38,7 +38,8 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
-    /// Take back every block above one.
+    /// Take back every block above one, the newest first. If it is interrupted, the chain is whole
+    /// and only shorter; the same command goes on.
     Unwind {
         #[command(flatten)]
         target: Target,
@@ -191,25 +192,37 @@ fn on_each<T: Task>(target: &Target, task: &T) -> Result<Vec<Answer<T::Outcome>>
             open_and_run(task, &l1_chain(&genesis)?, &folder)
         }
         .wrap_err_with(|| folder.display().to_string())?;
+        let Some(outcome) = outcome else {
+            eprintln!("{}: it holds no chain yet", folder.display());
+            continue;
+        };
         let answer = Answer { folder, outcome };
         if target.json {
             println!("{}", serde_json::to_string(&answer)?);
         }
         answers.push(answer);
     }
+    ensure!(!answers.is_empty(), "{}: it holds no chain", target.folder.display());
     Ok(answers)
 }
 
-fn open_and_run<C: Execute, T: Task>(task: &T, chain: &C, folder: &Path) -> Result<T::Outcome> {
+/// `None` if the chain in the folder was not created before a node there ended.
+fn open_and_run<C: Execute, T: Task>(
+    task: &T,
+    chain: &C,
+    folder: &Path,
+) -> Result<Option<T::Outcome>> {
     let storage = match DiskStorage::open_existing(folder, Options::default()) {
+        Err(StorageError::NoChain { .. }) => return Ok(None),
         Err(StorageError::Corrupt { path, reason }) => {
             let problem = Problem { place: path.display().to_string(), reason: reason.clone() };
             let outcome = task.damaged(problem);
-            return outcome.ok_or_else(|| StorageError::Corrupt { path, reason }.into());
+            let outcome = outcome.ok_or(StorageError::Corrupt { path, reason })?;
+            return Ok(Some(outcome));
         }
         opened => opened?,
     };
-    Ok(task.run(chain, &storage)?)
+    Ok(Some(task.run(chain, &storage)?))
 }
 
 fn l1_chain(genesis: &Genesis) -> Result<lockstep_chain::Ethereum> {
@@ -262,4 +275,39 @@ fn print_stats(answer: &Answer<StorageStats>) {
         println!("{:<24} {:>12} {:>14}", file.kind, file.segments, file.bytes);
     }
     println!("{:<24} {:>12} {:>14}", "log", outcome.log.segments, outcome.log.bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::{L1, find_l1};
+    use lockstep_execution::MemoryState;
+    use lockstep_node::open_folder;
+    use lockstep_storage::GenesisBlock;
+
+    fn begin(folder: &Path) {
+        let L1 { chain, genesis } = find_l1("hoodi").expect("the network is embedded");
+        let state = MemoryState::from_genesis(&genesis);
+        let first = GenesisBlock::new(chain.genesis_header(&genesis), state).expect("it is right");
+        open_folder(folder, &chain, &genesis, &first, Options::default()).expect("it opens");
+    }
+
+    fn check(folder: &Path) -> Result<bool> {
+        let target = Target { folder: folder.into(), json: true };
+        run(&Args { command: Command::Check { target, senders: false } })
+    }
+
+    #[test]
+    fn a_chain_whose_creation_was_cut_off_does_not_hide_the_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let begun = folder.path().join("begun");
+        begin(&begun);
+        for part in ["db", "static", "log"] {
+            fs::remove_dir_all(begun.join(part)).expect("it is there");
+        }
+        let error = check(folder.path()).expect_err("there is no chain").to_string();
+        assert!(error.ends_with("it holds no chain"), "{error}");
+        begin(&folder.path().join("whole"));
+        assert!(check(folder.path()).expect("one chain is there"));
+    }
 }

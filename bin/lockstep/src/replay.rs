@@ -142,9 +142,9 @@ fn run_block(fixture: &Fixture, repeat: NonZeroU32) -> BlockResult {
     }
 }
 
-/// The only clock of the command.
-#[expect(clippy::disallowed_methods, reason = "measuring is what the command is for")]
-fn stopwatch<T>(run: impl FnOnce() -> T) -> (T, Duration) {
+/// The only clock of commands that measure.
+#[expect(clippy::disallowed_methods, reason = "measuring is what the commands are for")]
+pub(crate) fn stopwatch<T>(run: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     let result = run();
     (result, start.elapsed())

@@ -50,6 +50,7 @@ pub(crate) fn run<F: Future<Output = Result<()>>>(
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().init(),
     }
+    crate::open_files::raise_limit();
     Runtime::new().wrap_err("cannot start threads")?.block_on(async {
         let (send, receive) = watch::channel(false);
         let stop = Stop { stopping: receive };

@@ -16,7 +16,8 @@ const GENESIS_FILE: &str = "genesis.json";
 pub(crate) const JOURNAL_FILE: &str = "transactions.journal";
 
 /// Opens the chain in `folder`, or begins it there. The genesis file is kept beside it, so that
-/// the folder tells on its own which chain it holds.
+/// the folder tells on its own which chain it holds. It is there before the chain is: a folder whose
+/// beginning was cut off is begun again with the same genesis.
 ///
 /// # Errors
 /// As [`DiskStorage::open`]; when the genesis file cannot be written.
@@ -27,13 +28,21 @@ pub fn open_folder<C: Chain>(
     first: &GenesisBlock<C>,
     options: Options,
 ) -> Result<DiskStorage<C>, StorageError> {
-    let storage = DiskStorage::open(folder, chain, first, options)?;
     let path = folder.join(GENESIS_FILE);
     let refused = |source| StorageError::Io { operation: "write", path: path.clone(), source };
     let json = serde_json::to_vec(genesis).map_err(|error| refused(error.into()))?;
+    let write = || {
+        fs::create_dir_all(folder)?;
+        write_whole(&path, &json)
+    };
+    if !path.exists() {
+        write().map_err(refused)?;
+    }
+    // Refuses a folder with another chain before its genesis file could be replaced.
+    let storage = DiskStorage::open(folder, chain, first, options)?;
     // The forks that lie ahead may have changed since.
     if fs::read(&path).ok().is_none_or(|stored| stored != json) {
-        write_whole(&path, &json).map_err(refused)?;
+        write().map_err(refused)?;
     }
     Ok(storage)
 }

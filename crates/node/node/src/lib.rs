@@ -118,6 +118,7 @@ mod customized;
 mod driver;
 mod error;
 mod folder;
+mod follow;
 mod metrics;
 mod node;
 pub mod precompile;
@@ -129,6 +130,7 @@ pub use customized::{Customized, CustomizedEvmFactory};
 pub use driver::{ConsensusDriver, PartError, Running};
 pub use error::NodeError;
 pub use folder::{open_folder, stored_genesis, write_whole};
+pub use follow::{FollowedRollup, follow};
 pub use metrics::Metrics;
 pub use node::Node;
 

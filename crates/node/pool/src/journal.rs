@@ -31,7 +31,7 @@ const SPARE_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes are read from the file in pieces of this size.
 const READ_BYTES: usize = 256 * 1024;
 
-type Salt = [u8; 16];
+pub(crate) type Salt = [u8; 16];
 
 /// What was found in a journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,12 +186,12 @@ fn checksum(salt: &Salt, covered: &[u8]) -> [u8; 8] {
     hash.first_chunk().copied().unwrap_or_default()
 }
 
-fn headers(salt: &Salt) -> Vec<u8> {
+pub(crate) fn headers(salt: &Salt) -> Vec<u8> {
     let header = [&MAGIC[..], salt, &checksum(salt, &MAGIC)].concat();
     header.repeat(2)
 }
 
-fn record(salt: &Salt, origin: Origin, encoded: &[u8]) -> Vec<u8> {
+pub(crate) fn record(salt: &Salt, origin: Origin, encoded: &[u8]) -> Vec<u8> {
     let body = [&[origin.to_byte()], encoded].concat();
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
     let mut record = Vec::with_capacity(RECORD_HEADER_BYTES + body.len());

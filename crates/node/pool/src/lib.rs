@@ -68,6 +68,8 @@ mod config;
 mod error;
 mod ethereum;
 mod evict;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod head;
 mod journal;
 mod keep;

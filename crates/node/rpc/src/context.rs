@@ -15,6 +15,7 @@ use std::{
     fmt,
     sync::{Arc, OnceLock},
 };
+use tokio::sync::Semaphore;
 
 /// Tells whether the node is catching up.
 pub trait SyncState: fmt::Debug + Send + Sync {
@@ -70,6 +71,8 @@ pub struct Context<C: RpcChain> {
     pub(crate) call_costs: crate::eth::CallCosts,
     pub(crate) filters: Filters<C>,
     pub(crate) feed: Feed<C>,
+    /// Places for subscriptions.
+    pub(crate) subscriptions: Semaphore,
     pub(crate) genesis: Sealed<Header>,
     pub(crate) suggested_tip: crate::eth::TipCache,
     current: RwLock<Option<Arc<Current<C>>>>,
@@ -125,6 +128,7 @@ impl<C: RpcChain> Context<C> {
             call_costs: crate::eth::CallCosts::new(spare_threads()),
             filters: Filters::new(limits.filters, limits.filter_idle),
             feed: Feed::new(),
+            subscriptions: Semaphore::new(limits.subscriptions.min(Semaphore::MAX_PERMITS)),
             current: RwLock::new(None),
             suggested_tip: crate::eth::TipCache::default(),
             view,

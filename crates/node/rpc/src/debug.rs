@@ -4,7 +4,7 @@ use crate::{
     Args, Context, RpcChain, RpcError, RpcResult,
     eth::{self, blocks::find, call_target},
     register::Registrar,
-    replay::{Replayable, limited, limited_until, trace_end},
+    replay::{Replayable, TraceEnd, limited},
 };
 use alloy_consensus::{ReceiptWithBloom, TxReceipt};
 use alloy_eips::{BlockId, eip2718::Encodable2718};
@@ -20,7 +20,6 @@ use lockstep_inspect::{InspectError, Overrides, ReplayBlock};
 use lockstep_storage::RecoveredBlock;
 use serde_json::Value;
 use std::sync::Arc;
-use tokio::time::Instant;
 
 /// All methods of the namespace.
 pub(crate) fn methods<C: RpcChain>(
@@ -123,7 +122,7 @@ fn trace_transaction<C: RpcChain>(
     let (found, index) =
         Replayable::find_transaction(&now, &hash)?.ok_or(RpcError::NotFound("transaction"))?;
     let wanted = lockstep_inspect::trace_timeout(&options).map_err(eth::call_error)?;
-    limited(context, wanted, |limits| {
+    limited(context, &TraceEnd::new(context, args, wanted), |limits| {
         let (chain, state) = (context.view.chain(), &*found.parent_state);
         lockstep_inspect::trace_transaction(chain, found.replay(), state, index, &options, limits)
     })
@@ -146,16 +145,16 @@ fn trace_named_block<C: RpcChain>(
     let now = context.now();
     let found = Replayable::find(&now, id)?.ok_or_else(|| unknown(id))?;
     let wanted = lockstep_inspect::trace_timeout(&options).map_err(eth::call_error)?;
-    trace_block(context, &found, &options, trace_end(context, wanted))
+    trace_block(context, &found, &options, &TraceEnd::new(context, args, wanted))
 }
 
 fn trace_block<C: RpcChain>(
     context: &Context<C>,
     found: &Replayable<C>,
     options: &GethDebugTracingOptions,
-    end: Instant,
+    end: &TraceEnd,
 ) -> RpcResult<Vec<TraceResult>> {
-    limited_until(context, end, |limits| {
+    limited(context, end, |limits| {
         let (chain, state) = (context.view.chain(), &*found.parent_state);
         lockstep_inspect::trace_block(chain, found.replay(), state, options, limits)
     })
@@ -170,14 +169,14 @@ fn trace_raw_block<C: RpcChain>(
     let options: GethDebugTracingOptions = args.optional()?.unwrap_or_default();
     let wanted = lockstep_inspect::trace_timeout(&options).map_err(eth::call_error)?;
     // Finding out who signed takes time, too.
-    let end = trace_end(context, wanted);
+    let end = TraceEnd::new(context, args, wanted);
     let malformed = |error: String| RpcError::invalid(format!("could not decode block: {error}"));
     let block = decode_block::<C>(&rlp).map_err(|error| malformed(error.to_string()))?;
     let chain = context.view.chain();
     let senders = chain.recover_senders(&block).map_err(|error| malformed(error.to_string()))?;
     let block = alloy_primitives::Sealed::new_unchecked(block.clone(), block.header.hash_slow());
     let found = Replayable::new(&context.now(), Arc::new(RecoveredBlock { block, senders }))?;
-    trace_block(context, &found, &options, end)
+    trace_block(context, &found, &options, &end)
 }
 
 /// Everything that is needed to run a block without the state.
@@ -215,7 +214,7 @@ fn trace_call<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResu
         let found = Replayable::find(&now, id)?.ok_or_else(|| unknown(id))?;
         let replay: ReplayBlock<'_, C> = found.replay();
         let header = &found.block.block.header;
-        return limited(context, wanted, |limits| {
+        return limited(context, &TraceEnd::new(context, args, wanted), |limits| {
             let state = &*found.parent_state;
             let state = lockstep_inspect::state_before(chain, replay, state, index, limits)?;
             lockstep_inspect::trace_call(
@@ -224,7 +223,7 @@ fn trace_call<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResu
         });
     }
     let target = call_target(context, &now, id)?;
-    limited(context, wanted, |limits| {
+    limited(context, &TraceEnd::new(context, args, wanted), |limits| {
         let (header, state) = (&target.header, &*target.state);
         lockstep_inspect::trace_call(chain, header, state, &request, &overrides, &tracing, limits)
     })

@@ -39,19 +39,26 @@
 //!
 //! # Limits
 //! All in [`Limits`]. Beside them:
-//! - A client that does not read: messages wait in a buffer of [`Limits::client_buffer`]. A
-//!   subscription whose message does not fit ends with a notification that has `error` in place of
-//!   `result`, as does one that lags more than 1,024 changes of the chain behind. A connection
+//! - A client that does not read: messages wait in a buffer of [`Limits::client_buffer`], and no
+//!   notification joins 16 MiB that wait already. A subscription whose message does not fit ends
+//!   with a notification that has `error` in place of `result`, as does one that lags more than
+//!   1,024 changes of the chain behind. A connection
 //!   that is behind and takes less than 64 KiB in 30 s is closed; so is one without a request for 120 s, and a
 //!   WebSocket that does not answer pings for 90 s.
 //! - A WebSocket is not read while 64 of its requests, or 16 MiB of requests and unsent answers,
 //!   are under way, and none of its requests begins while 16 MiB of answers are unsent. A few
-//!   requests more may have been read at once, and each that runs then adds its answer. IPC: 64
-//!   requests. There is no bound for all connections together but their number.
+//!   requests more may have been read at once, and each that runs then adds its answer. The same
+//!   holds for IPC, but that one request more may be read.
+//! - All clients of WebSockets together: [`Limits::waiting_bytes`]. Beyond it a subscription ends
+//!   and an answer is replaced by code `-32005`, except for clients for whom less waits than a
+//!   share of it (by [`Limits::connections`]), which takes twice the bytes at worst. One message
+//!   may wait alone, however large. IPC has as much of its own. What belongs to an answer or
+//!   notification is counted, frames around it are not.
 //! - A request that is not complete within twice [`Limits::request_timeout`] gets status 408; one
 //!   that runs longer than it, code `-32000`; a batch has no more time than one request. Work that
-//!   nobody waits for any more ends, but for traces (by their own timeout), proofs, and `eth_call`
-//!   with 50,000,000 gas or less, and frees its worker.
+//!   nobody waits for any more ends and frees its worker, but for `eth_call` of a kind whose last
+//!   16 calls used 200,000 gas or less each, with up to 50,000,000 gas; execution witnesses; and
+//!   the tries of old states while they are rebuilt for a proof.
 //! - Filters: 1,000 addresses and topics each, 200,000 of all filters and log subscriptions; when
 //!   there are too many, the one that was not polled for longest goes, if that is 30 s. Logs of the newest 512 blocks that left the
 //!   chain and of the newest 16,384 pending transactions are kept for those who poll.

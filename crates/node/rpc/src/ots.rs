@@ -6,7 +6,7 @@ use crate::{
     context::Current,
     eth::{blocks::find, blocks::rpc_block, call_error},
     register::Registrar,
-    replay::{Replayable, limited},
+    replay::{Replayable, TraceEnd, limited},
 };
 use alloy_consensus::Transaction;
 use alloy_eips::{BlockId, BlockNumberOrTag};
@@ -18,7 +18,6 @@ use lockstep_storage::{RecoveredBlock, State};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::time::Instant;
 
 /// The version of the namespace that is implemented.
 const API_LEVEL: u64 = 8;
@@ -166,7 +165,7 @@ fn transaction_error<C: RpcChain>(
 ) -> RpcResult<Option<Bytes>> {
     let Some((found, index)) = replayable(context, args)? else { return Ok(None) };
     let (chain, state) = (context.view.chain(), &*found.parent_state);
-    limited(context, None, |limits| {
+    limited(context, &TraceEnd::new(context, args, None), |limits| {
         lockstep_inspect::transaction_error(chain, found.replay(), state, index, limits)
     })
     .map(Some)
@@ -178,7 +177,7 @@ fn trace_transaction<C: RpcChain>(
 ) -> RpcResult<Option<Vec<TraceEntry>>> {
     let Some((found, index)) = replayable(context, args)? else { return Ok(None) };
     let (chain, state) = (context.view.chain(), &*found.parent_state);
-    limited(context, None, |limits| {
+    limited(context, &TraceEnd::new(context, args, None), |limits| {
         lockstep_inspect::otterscan_trace(chain, found.replay(), state, index, limits)
     })
     .map(Some)
@@ -190,7 +189,7 @@ fn internal_operations<C: RpcChain>(
 ) -> RpcResult<Vec<InternalOperation>> {
     let Some((found, index)) = replayable(context, args)? else { return Ok(Vec::new()) };
     let (chain, state) = (context.view.chain(), &*found.parent_state);
-    limited(context, None, |limits| {
+    limited(context, &TraceEnd::new(context, args, None), |limits| {
         lockstep_inspect::internal_operations(chain, found.replay(), state, index, limits)
     })
 }
@@ -212,7 +211,7 @@ fn contract_creator<C: RpcChain>(
     let Some(number) = first.filter(|number| *number > 0) else { return Ok(None) };
     let id = BlockId::Number(BlockNumberOrTag::Number(number));
     let Some(found) = Replayable::find(&now, id)? else { return Ok(None) };
-    let creation = limited(context, None, |limits| {
+    let creation = limited(context, &TraceEnd::new(context, args, None), |limits| {
         let (chain, state) = (context.view.chain(), &*found.parent_state);
         lockstep_inspect::contract_creation(chain, found.replay(), state, address, limits)
     })?;
@@ -259,7 +258,7 @@ fn search<C: RpcChain>(
     let now = context.now();
     let head = now.snapshot.head().number;
     let timeout = context.settings.limits.trace_timeout;
-    let end = Instant::now() + timeout;
+    let end = TraceEnd::new(context, args, None);
     // Zero stands for the newest (before) or the first block (after).
     let numbers: Box<dyn Iterator<Item = u64>> = match (before, from) {
         (true, 0) => Box::new((0..=head).rev()),
@@ -270,7 +269,7 @@ fn search<C: RpcChain>(
     let mut page = Vec::new();
     let mut is_complete = true;
     for number in numbers {
-        if Instant::now() >= end {
+        if end.has_come() {
             return Err(RpcError::Timeout { seconds: timeout.as_secs() });
         }
         if page.len() as u64 >= size {

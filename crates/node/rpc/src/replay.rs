@@ -1,8 +1,9 @@
 //! Blocks that are run again to see what they did.
 
 use crate::{
-    Context, RpcChain, RpcError, RpcResult,
+    Args, Context, RpcChain, RpcError, RpcResult,
     context::{Current, block_of, locate},
+    deadline::Deadline,
     settings::Limits,
 };
 use alloy_eips::BlockId;
@@ -54,31 +55,40 @@ impl<C: RpcChain> Replayable<C> {
     }
 }
 
+/// When a trace must end: in time, and as soon as nobody waits for it any more.
+#[derive(Clone, Debug)]
+pub(crate) struct TraceEnd {
+    end: Instant,
+    deadline: Option<Deadline>,
+}
+
+impl TraceEnd {
+    /// The end of a trace that begins now.
+    ///
+    /// `wanted` is the time that the client grants; it cannot exceed the operator's limit.
+    pub(crate) fn new<C: RpcChain>(
+        context: &Context<C>,
+        args: &Args<'_>,
+        wanted: Option<Duration>,
+    ) -> Self {
+        let allowed = context.settings.limits.trace_timeout;
+        let end = Instant::now() + wanted.map_or(allowed, |wanted| wanted.min(allowed));
+        Self { end, deadline: args.deadline().cloned() }
+    }
+
+    pub(crate) fn has_come(&self) -> bool {
+        self.deadline.as_ref().is_some_and(Deadline::has_passed) || Instant::now() >= self.end
+    }
+}
+
 /// Runs something under the limits of traces.
-///
-/// `wanted` is the time that the client grants; it cannot exceed the operator's limit.
 pub(crate) fn limited<C: RpcChain, T>(
     context: &Context<C>,
-    wanted: Option<Duration>,
-    run: impl FnOnce(&InspectLimits<'_>) -> Result<T, InspectError>,
-) -> RpcResult<T> {
-    limited_until(context, trace_end(context, wanted), run)
-}
-
-/// When a trace that begins now must end.
-pub(crate) fn trace_end<C: RpcChain>(context: &Context<C>, wanted: Option<Duration>) -> Instant {
-    let allowed = context.settings.limits.trace_timeout;
-    Instant::now() + wanted.map_or(allowed, |wanted| wanted.min(allowed))
-}
-
-/// As [`limited`], for one of the traces that must all have ended then.
-pub(crate) fn limited_until<C: RpcChain, T>(
-    context: &Context<C>,
-    end: Instant,
+    end: &TraceEnd,
     run: impl FnOnce(&InspectLimits<'_>) -> Result<T, InspectError>,
 ) -> RpcResult<T> {
     let Limits { call_gas, .. } = context.settings.limits;
-    let stop = move || Instant::now() >= end;
+    let stop = || end.has_come();
     let limits = InspectLimits { gas_cap: call_gas, stop: Some(&stop), ..InspectLimits::DEFAULT };
     run(&limits).map_err(crate::eth::call_error)
 }

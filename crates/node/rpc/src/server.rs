@@ -1,6 +1,7 @@
 //! The server: HTTP and WebSocket on one port, IPC on a socket.
 
 mod access;
+mod budget;
 mod dispatch;
 pub(crate) mod http;
 mod ids;
@@ -8,6 +9,8 @@ mod ipc;
 mod load;
 mod observe;
 pub(crate) mod stream;
+
+pub(crate) use load::Load;
 
 use crate::{Limits, Modules, ModulesError, ServerSettings};
 use jsonrpsee::server::{ServerHandle, stop_channel};

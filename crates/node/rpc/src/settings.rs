@@ -15,9 +15,14 @@ pub struct Limits {
     pub connections: usize,
     /// The most subscriptions on one connection.
     pub subscriptions_per_connection: u32,
+    /// The most subscriptions of all connections together.
+    pub subscriptions: usize,
     /// How many messages wait for a client that does not read. A subscription that does not fit
     /// is closed with an error notification.
     pub client_buffer: u32,
+    /// How many bytes of answers and notifications wait for the clients of all WebSockets
+    /// together; IPC has as much again.
+    pub waiting_bytes: usize,
     /// How long one request may take.
     pub request_timeout: Duration,
     /// How many requests that execute transactions run at a time.
@@ -55,7 +60,9 @@ impl Default for Limits {
             batch_requests: 1_000,
             connections: 1_000,
             subscriptions_per_connection: 1_024,
+            subscriptions: 50_000,
             client_buffer: 1_024,
+            waiting_bytes: 256 << 20,
             request_timeout: Duration::from_secs(60),
             executing: std::thread::available_parallelism().map_or(2, |cores| cores.get() * 2),
             executing_queue: 1_024,

@@ -5,7 +5,7 @@ use crate::{
     context::Current,
     eth::call_target,
     register::Registrar,
-    replay::{Replayable, limited, limited_until, trace_end},
+    replay::{Replayable, TraceEnd, limited},
 };
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_eips::{BlockId, BlockNumberOrTag};
@@ -18,7 +18,6 @@ use alloy_rpc_types_trace::{
 use jsonrpsee::{Methods, core::RegisterMethodError};
 use lockstep_inspect::Overrides;
 use std::sync::Arc;
-use tokio::time::Instant;
 
 /// The most calls in one `trace_callMany`.
 const MAX_CALLS: usize = 1_000;
@@ -31,7 +30,7 @@ pub(crate) fn methods<C: RpcChain>(
         .work("trace_block", block)
         .work("trace_transaction", |context, args| {
             let hash: B256 = args.required()?;
-            transaction(context, &hash)
+            transaction(context, args, &hash)
         })
         .work("trace_get", get)
         .work("trace_filter", filter)
@@ -48,7 +47,7 @@ type Types = HashSet<TraceType>;
 
 fn block<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<Option<Traces>> {
     let id = args.required_block()?;
-    block_traces(context, &context.now(), id, trace_end(context, None))
+    block_traces(context, &context.now(), id, &TraceEnd::new(context, args, None))
 }
 
 /// The traces of a block; none of the first one, which ran nothing.
@@ -56,24 +55,28 @@ fn block_traces<C: RpcChain>(
     context: &Context<C>,
     now: &Current<C>,
     id: BlockId,
-    end: Instant,
+    end: &TraceEnd,
 ) -> RpcResult<Option<Traces>> {
     let located = crate::context::locate(&now.snapshot, id)?;
     if located.is_some_and(|located| located.block.number == 0) {
         return Ok(Some(Vec::new()));
     }
     let Some(found) = Replayable::find(now, id)? else { return Ok(None) };
-    let traces = limited_until(context, end, |limits| {
+    let traces = limited(context, end, |limits| {
         let (chain, state) = (context.view.chain(), &*found.parent_state);
         lockstep_inspect::block_traces(chain, found.replay(), state, limits)
     })?;
     Ok(Some(traces))
 }
 
-fn transaction<C: RpcChain>(context: &Context<C>, hash: &B256) -> RpcResult<Option<Traces>> {
+fn transaction<C: RpcChain>(
+    context: &Context<C>,
+    args: &Args<'_>,
+    hash: &B256,
+) -> RpcResult<Option<Traces>> {
     let now = context.now();
     let Some((found, index)) = Replayable::find_transaction(&now, hash)? else { return Ok(None) };
-    let traces = limited(context, None, |limits| {
+    let traces = limited(context, &TraceEnd::new(context, args, None), |limits| {
         let (chain, state) = (context.view.chain(), &*found.parent_state);
         lockstep_inspect::transaction_traces(chain, found.replay(), state, index, limits)
     })?;
@@ -86,7 +89,7 @@ fn get<C: RpcChain>(
 ) -> RpcResult<Option<LocalizedTransactionTrace>> {
     let hash: B256 = args.required()?;
     let address: Vec<U64> = args.required()?;
-    let traces = transaction(context, &hash)?.unwrap_or_default();
+    let traces = transaction(context, args, &hash)?.unwrap_or_default();
     Ok(traces.into_iter().find(|trace| {
         let at = &trace.trace.trace_address;
         at.len() == address.len() && at.iter().zip(&address).all(|(at, asked)| asked == at)
@@ -110,10 +113,10 @@ fn filter<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<T
     let count =
         filter.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
     let mut found = Vec::new();
-    let end = trace_end(context, None);
+    let end = TraceEnd::new(context, args, None);
     for number in from..=to {
         let id = BlockId::Number(BlockNumberOrTag::Number(number));
-        for trace in block_traces(context, &now, id, end)?.unwrap_or_default() {
+        for trace in block_traces(context, &now, id, &end)?.unwrap_or_default() {
             if found.len() >= count {
                 return Ok(found);
             }
@@ -137,7 +140,7 @@ fn call<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<Tra
     let block = args.optional()?;
     let overrides = Overrides { state, block };
     let target = call_target(context, &context.now(), id)?;
-    limited(context, None, |limits| {
+    limited(context, &TraceEnd::new(context, args, None), |limits| {
         let (chain, state) = (context.view.chain(), &*target.state);
         let header = &target.header;
         lockstep_inspect::trace_call_parity(
@@ -156,7 +159,7 @@ fn call_many<C: RpcChain>(
         return Err(RpcError::Limit { what: "calls in one request", asked, limit });
     }
     let target = call_target(context, &context.now(), args.block()?)?;
-    limited(context, None, |limits| {
+    limited(context, &TraceEnd::new(context, args, None), |limits| {
         let (chain, state) = (context.view.chain(), &*target.state);
         lockstep_inspect::trace_call_many(chain, &target.header, state, &calls, limits)
     })
@@ -175,7 +178,7 @@ fn raw_transaction<C: RpcChain>(
         C::Transaction::decode_2718_exact(&bytes).map_err(|error| wrong(error.to_string()))?;
     let sender = transaction.recover_signer().map_err(|error| wrong(error.to_string()))?;
     let target = call_target(context, &context.now(), id)?;
-    limited(context, None, |limits| {
+    limited(context, &TraceEnd::new(context, args, None), |limits| {
         let (chain, state) = (context.view.chain(), &*target.state);
         let header = &target.header;
         lockstep_inspect::trace_raw_transaction(
@@ -199,7 +202,7 @@ fn replay_transaction<C: RpcChain>(
     let now = context.now();
     let (found, index) =
         Replayable::find_transaction(&now, &hash)?.ok_or(RpcError::NotFound("transaction"))?;
-    limited(context, None, |limits| {
+    limited(context, &TraceEnd::new(context, args, None), |limits| {
         let (chain, state) = (context.view.chain(), &*found.parent_state);
         lockstep_inspect::replay_transaction(chain, found.replay(), state, index, &types, limits)
     })
@@ -212,7 +215,7 @@ fn replay_block<C: RpcChain>(
     let id = args.required_block()?;
     let types: Types = args.required()?;
     let Some(found) = Replayable::find(&context.now(), id)? else { return Ok(None) };
-    let results = limited(context, None, |limits| {
+    let results = limited(context, &TraceEnd::new(context, args, None), |limits| {
         let (chain, state) = (context.view.chain(), &*found.parent_state);
         lockstep_inspect::replay_block_transactions(chain, found.replay(), state, &types, limits)
     })?;

@@ -364,6 +364,120 @@ async fn a_client_that_does_not_read_loses_its_subscriptions_and_is_told() {
     node.server.stopped().await;
 }
 
+/// A request that is answered with some 70 KiB.
+fn large() -> Value {
+    json!([{ LOGGER.to_string(): vec!["0x0"; 1_000] }])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notifications_that_are_not_read_are_bounded_by_their_bytes() {
+    const SUBSCRIPTIONS: usize = 200;
+    let limits = Limits { client_buffer: 1_000_000, waiting_bytes: 64 << 10, ..Limits::default() };
+    let node = Node::dev(limits).await;
+    let at = address(&node);
+    let mut socket = Socket::connect(at).await;
+    for _ in 0..SUBSCRIPTIONS {
+        socket.subscribe(json!(["newHeads"])).await;
+    }
+    // Some 40 MB, of which the sockets' buffers hold a few.
+    for _ in 0..150 {
+        node.mine();
+    }
+    let mut closed = 0;
+    for _ in 0..SUBSCRIPTIONS * 150 {
+        if socket.notification().await.get("error").is_some() {
+            closed += 1;
+        }
+        if closed == SUBSCRIPTIONS {
+            break;
+        }
+    }
+    assert!(closed > 0, "everything was buffered for a client that did not read");
+    assert_eq!(socket.request("eth_chainId", json!([])).await["result"], "0x539");
+    node.server.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_do_not_read_share_a_limit_and_take_nothing_from_those_that_do() {
+    let limits = Limits { waiting_bytes: 512 << 10, connections: 4, ..Limits::default() };
+    let node = Node::dev(limits).await;
+    let at = address(&node);
+    let mut slow = Socket::connect(at).await;
+    let asking = async {
+        loop {
+            slow.send("eth_getStorageValues", large()).await;
+        }
+    };
+    // It is not read any more at some point.
+    let never: Result<(), _> = tokio::time::timeout(Duration::from_secs(3), asking).await;
+    assert!(never.is_err());
+    let mut quick = Socket::connect(at).await;
+    for _ in 0..20 {
+        let answer = quick.request("eth_getStorageValues", large()).await;
+        assert!(answer["result"].is_object(), "{answer}");
+    }
+    // The slow one learns which of its answers were not kept.
+    let dropped = async {
+        loop {
+            let answer = slow.next().await.unwrap();
+            match answer["error"]["code"].as_i64() {
+                Some(code) => break code,
+                None => assert!(answer["result"].is_object(), "{answer}"),
+            }
+        }
+    };
+    assert_eq!(dropped.await, -32005);
+    drop((slow, quick));
+    node.server.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_of_all_connections_together_are_limited() {
+    let node = Node::dev(Limits { subscriptions: 3, ..Limits::default() }).await;
+    let at = address(&node);
+    let mut first = Socket::connect(at).await;
+    let mut second = Socket::connect(at).await;
+    first.subscribe(json!(["newHeads"])).await;
+    first.subscribe(json!(["logs"])).await;
+    second.subscribe(json!(["newPendingTransactions"])).await;
+    let refused = second.request("eth_subscribe", json!(["newHeads"])).await;
+    assert_eq!(refused["error"]["code"], -32005, "{refused}");
+    drop(first);
+    // The places are free as soon as the server has noticed.
+    let subscribed = async {
+        while second.request("eth_subscribe", json!(["newHeads"])).await["error"].is_object() {}
+    };
+    tokio::time::timeout(Duration::from_secs(10), subscribed).await.unwrap();
+    node.server.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_whose_client_is_gone_frees_its_worker() {
+    let limits = Limits {
+        executing: 1,
+        executing_queue: 0,
+        call_gas: 30_000_000_000,
+        trace_timeout: Duration::from_secs(600),
+        request_timeout: Duration::from_secs(600),
+        ..Limits::default()
+    };
+    let node = Node::dev(limits).await;
+    let at = address(&node);
+    let mut socket = Socket::connect(at).await;
+    let tracer = json!({ "tracer": "callTracer", "timeout": "600s" });
+    let endless = json!([{ "to": LOOPER, "gas": "0x6fc23ac00" }, "latest", tracer]);
+    socket.send("debug_traceCall", endless).await;
+    let is_busy = async || {
+        let answer = request(at, "eth_estimateGas", json!([{ "to": LOGGER }])).await;
+        answer["error"]["code"] == -32005
+    };
+    while !is_busy().await {}
+    drop(socket);
+    let freed = async { while is_busy().await {} };
+    tokio::time::timeout(Duration::from_secs(5), freed).await.unwrap();
+    node.server.stopped().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_leaves_takes_its_subscriptions_along() {
     let limits = Limits { subscriptions_per_connection: 2, ..Limits::default() };
@@ -432,5 +546,32 @@ async fn ipc_speaks_as_go_ethereum_does() {
     assert!(rest.contains("-32700"), "{rest}");
     node.server.stopped().await;
     assert!(!path.exists(), "the socket's file is left behind");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ipc_client_that_reads_no_answers_is_not_read_either() {
+    let folder = std::env::temp_dir().join(format!("lockstep-rpc-slow-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("node.ipc");
+    let node = Node::dev_with_ipc(Limits::default(), path.clone()).await;
+    let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+    let body = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "eth_getStorageValues", "params": large(),
+    });
+    let body = body.to_string();
+    let mut sent = 0;
+    let asking = async {
+        loop {
+            stream.write_all(body.as_bytes()).await.unwrap();
+            sent += 1;
+        }
+    };
+    let never: Result<(), _> = tokio::time::timeout(Duration::from_secs(3), asking).await;
+    assert!(never.is_err());
+    // 16 MiB of answers, those of 64 requests more, and what the sockets hold.
+    assert!(sent < 600, "{sent} requests of a client that reads nothing");
+    drop(stream);
+    node.server.stopped().await;
     std::fs::remove_dir_all(&folder).unwrap();
 }

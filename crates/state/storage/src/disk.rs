@@ -4,9 +4,12 @@ mod append;
 mod cache;
 mod changes;
 mod check;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod genesis;
 mod lock;
 mod log;
+mod measure;
 mod open;
 mod rows;
 mod snapshot;
@@ -26,6 +29,7 @@ use lock::FolderLock;
 use lockstep_chain::Chain;
 use lockstep_execution::{Bytecode, Execute};
 use log::Log;
+use measure::Measure;
 use parking_lot::Mutex;
 use snapshot::DiskSnapshot;
 use std::{
@@ -66,6 +70,7 @@ struct Shared {
     unwinds: AtomicU64,
     changes: Cache<(u64, B256), Arc<ChangeSet>>,
     codes: Cache<B256, Bytecode>,
+    measure: Measure,
     /// Held until the last use of the folder, which may be a snapshot's. Dropped last.
     _lock: FolderLock,
 }

@@ -33,6 +33,12 @@ pub enum StorageError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// There is no chain in the folder yet: a node creates it when it starts there.
+    #[error("{path} cannot be used: it holds no chain")]
+    NoChain {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder holds another chain, or a format of another version.
     #[error("{path} cannot be used: {reason}")]
     Unusable {
@@ -104,13 +110,15 @@ pub enum ErrorClass {
 const TOO_MANY_FILES: [i32; 2] = [23, 24];
 
 impl StorageError {
-    /// Who must act: a full disk, too many open files or an interrupted call may pass, damage does
+    /// Who must act: a full disk, a file that may not grow (`EFBIG`, as under a limit of the file
+    /// system or of the process), too many open files or an interrupted call may pass, damage does
     /// not.
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull
                 | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::FileTooLarge
                 | io::ErrorKind::OutOfMemory
                 | io::ErrorKind::Interrupted
                 | io::ErrorKind::WouldBlock => ErrorClass::Temporary,
@@ -139,8 +147,8 @@ mod tests {
             let source = io::Error::from_raw_os_error(code);
             StorageError::Io { operation: "open", path: "test".into(), source }.class()
         };
-        // EINTR, ENOMEM, ENFILE, EMFILE, ENOSPC; EIO.
-        for code in [4, 12, 23, 24, 28] {
+        // EINTR, ENOMEM, ENFILE, EMFILE, EFBIG, ENOSPC; EIO.
+        for code in [4, 12, 23, 24, 27, 28] {
             assert_eq!(class(code), ErrorClass::Temporary, "{code}");
         }
         assert_eq!(class(5), ErrorClass::Critical);

@@ -48,9 +48,11 @@
 //!
 //! # Invariants
 //!
-//! - An append or unwind happens as a whole or not at all, also when the process is killed or the
-//!   disk is full. Appends write static files first and commit to MDBX last; unwinds commit first
-//!   and cut static files last. Opening a folder cuts what was written and not committed.
+//! - An append happens as a whole or not at all, also when the process is killed or the disk is
+//!   full. So does each step of an unwind, which takes back at most [`Options::unwind_blocks`]
+//!   blocks, the newest first; between two steps the chain is whole, only shorter. Appends write
+//!   static files first and commit to MDBX last; unwinds commit first and cut static files last.
+//!   Opening a folder cuts what was written and not committed.
 //! - A log entry that was acknowledged survives the end of the process. With
 //!   [`SyncPolicy::EveryAppend`] appended blocks also survive a failure of power; the log does not.
 //! - What a checksum or hash does not vouch for is not served: values of all tables but their
@@ -67,6 +69,9 @@
 //!   freed since, so hold it for one request only.
 //! - Trie nodes of an older state are computed from the change sets since, at most eight million
 //!   accounts and slots ([`StorageError::TooFar`]); everything else of it is read directly.
+//! - A block beside the stored chain that was logged survives the end of the process until the
+//!   stored tip has been 64 blocks above it: each append lets go of what lies deeper in the log. A
+//!   fork choice of such a block then waits until the consensus layer delivers it again.
 //! - Caches of decoded change sets and codes: [`Options::cache_bytes`] each. 256 segments of
 //!   static files are kept open.
 //! - A state in memory ([`MemoryStorage`]) only grows.
@@ -77,6 +82,8 @@ mod db;
 mod disk;
 mod error;
 mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod genesis;
 mod memory;
 mod nodes;

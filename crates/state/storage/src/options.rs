@@ -26,6 +26,9 @@ pub struct Options {
     pub segment_blocks: u64,
     /// The greatest size of the database file, in bytes. Only address space is reserved.
     pub max_database_bytes: usize,
+    /// The most blocks that one database transaction takes back, at least 1: an unwind of more takes
+    /// several, so that its memory does not grow with its depth.
+    pub unwind_blocks: u64,
     /// The memory for decoded change sets and codes that are read often, in bytes, each.
     pub cache_bytes: usize,
     /// Asked before anything is written. Tests refuse to see what a full disk does.
@@ -40,6 +43,7 @@ impl fmt::Debug for Options {
             .field("sync", &self.sync)
             .field("segment_blocks", &self.segment_blocks)
             .field("max_database_bytes", &self.max_database_bytes)
+            .field("unwind_blocks", &self.unwind_blocks)
             .field("cache_bytes", &self.cache_bytes)
             .finish_non_exhaustive()
     }
@@ -51,6 +55,7 @@ impl Default for Options {
             sync: SyncPolicy::default(),
             segment_blocks: 65_536,
             max_database_bytes: 4 << 40,
+            unwind_blocks: 256,
             cache_bytes: 64 << 20,
             gate: Arc::new(OpenGate),
             clock: None,

@@ -46,9 +46,9 @@ pub enum LoggedEntry<C: Chain> {
 
 /// Keeps one canonical chain with its state and history.
 ///
-/// Blocks enter through [`Self::append`] in order and leave through [`Self::unwind`]; both are
-/// all or nothing, also when the process is killed. Readers work on [`Snapshot`]s and never wait
-/// for writers.
+/// Blocks enter through [`Self::append`] in order, all or nothing, and leave through
+/// [`Self::unwind`], from the newest down; whenever the process is killed, what is left is a chain.
+/// Readers work on [`Snapshot`]s and never wait for writers.
 pub trait Storage<C: Chain>: Debug + Send + Sync + 'static {
     /// Everything as it is now, unaffected by later writes. Short-lived: an old snapshot keeps
     /// the database from reusing space.
@@ -69,11 +69,14 @@ pub trait Storage<C: Chain>: Debug + Send + Sync + 'static {
         fork_choice: ForkChoice,
     ) -> Result<(), StorageError>;
 
-    /// Takes back every block above `number`.
+    /// Takes back every block above `number`, the newest first. An implementation may do that in
+    /// steps; each happens as a whole or not at all, and after each the chain is as it was when the
+    /// block that is then the newest had just been appended.
     ///
     /// # Errors
-    /// [`StorageError::NotRetained`] if the history does not reach that far back; otherwise when
-    /// the disk or the database refuses, and then nothing has changed.
+    /// [`StorageError::NotRetained`] if the history does not reach that far back, and then nothing
+    /// has changed; otherwise when the disk or the database refuses, and then some of the newest
+    /// blocks may be gone already: [`Snapshot::tip`] tells.
     fn unwind(&self, number: u64) -> Result<(), StorageError>;
 
     /// Writes down what is about to be acknowledged, so that it survives the end of the process.

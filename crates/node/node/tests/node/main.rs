@@ -9,6 +9,7 @@
 
 mod args;
 mod commitment;
+mod folder;
 mod parts;
 mod precompiles;
 mod world;

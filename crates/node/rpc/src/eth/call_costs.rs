@@ -1,6 +1,6 @@
 //! Which calls are so short that handing them to a worker would cost more than they do.
 
-use alloy_primitives::{Address, TxKind};
+use alloy_primitives::TxKind;
 use alloy_rpc_types_eth::TransactionRequest;
 use std::{
     hash::{BuildHasher, RandomState},
@@ -16,7 +16,12 @@ const SHORT_GAS: u64 = 200_000;
 /// After so many short calls in a row, the next one of its kind is expected to be short, too.
 const STREAK: u32 = 16;
 
-/// Remembers, by called contract and function, whether the last calls were short.
+/// Code that runs without being deployed is known by so many of its first bytes: what it is given
+/// follows it.
+const CODE_BYTES: usize = 1024;
+
+/// Remembers, by called contract and function or by code that is only run, whether the last calls
+/// were short.
 ///
 /// A short call runs where its request was received, so it holds up the connections that this
 /// thread serves. That bounds the damage of a wrong guess: it happens once in [`STREAK`] calls, and
@@ -55,20 +60,25 @@ impl CallCosts {
         }
     }
 
-    /// The place of a call; `None` for one that creates a contract.
-    pub(crate) fn place(&self, request: &TransactionRequest) -> Option<Place> {
-        let Some(TxKind::Call(to)) = request.to else { return None };
-        let selector = request.input.input().and_then(|input| input.first_chunk::<4>());
-        let hash = self.hasher.hash_one::<(Address, Option<&[u8; 4]>)>((to, selector));
-        Some(Place(hash as usize % PLACES))
+    /// The place of a call.
+    pub(crate) fn place(&self, request: &TransactionRequest) -> Place {
+        let input = request.input.input().map_or(&[][..], |input| input);
+        let (to, known_by) = match request.to {
+            Some(TxKind::Call(to)) => (Some(to), 4),
+            Some(TxKind::Create) | None => (None, CODE_BYTES),
+        };
+        let hash = self.hasher.hash_one((to, input.get(..known_by).unwrap_or(input)));
+        Place(hash as usize % PLACES)
     }
 
-    /// Whether a call of this kind may run where it was received.
-    pub(crate) fn at_once(&self, place: Place) -> Option<AtOnce<'_>> {
-        let streak = self.streaks.get(place.0)?.load(Ordering::Relaxed);
-        if streak < STREAK {
-            return None;
-        }
+    /// Whether calls of this kind have proven short.
+    pub(crate) fn is_short(&self, place: Place) -> bool {
+        let streak = self.streaks.get(place.0).map(|streak| streak.load(Ordering::Relaxed));
+        streak.is_some_and(|streak| streak >= STREAK)
+    }
+
+    /// The right to run a short call where it was received; `None` if too many do.
+    pub(crate) fn at_once(&self) -> Option<AtOnce<'_>> {
         let permit = AtOnce(&self.running);
         (self.running.fetch_add(1, Ordering::Relaxed) < self.limit).then_some(permit)
     }
@@ -87,10 +97,10 @@ impl CallCosts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy_primitives::Address;
 
     fn place(costs: &CallCosts) -> Place {
-        let request = TransactionRequest::default().to(Address::repeat_byte(1));
-        costs.place(&request).unwrap()
+        costs.place(&TransactionRequest::default().to(Address::repeat_byte(1)))
     }
 
     #[test]
@@ -98,29 +108,36 @@ mod tests {
         let costs = CallCosts::new(1);
         let place = place(&costs);
         for _ in 0..STREAK {
-            assert!(costs.at_once(place).is_none());
+            assert!(!costs.is_short(place));
             costs.note(place, 30_000);
         }
-        assert!(costs.at_once(place).is_some());
+        assert!(costs.is_short(place));
         costs.note(place, SHORT_GAS + 1);
-        assert!(costs.at_once(place).is_none());
+        assert!(!costs.is_short(place));
     }
 
     #[test]
     fn no_more_calls_than_allowed_run_at_once() {
         let costs = CallCosts::new(1);
-        let place = place(&costs);
-        (0..STREAK).for_each(|_| costs.note(place, 1));
-        let first = costs.at_once(place);
+        let first = costs.at_once();
         assert!(first.is_some());
-        assert!(costs.at_once(place).is_none());
+        assert!(costs.at_once().is_none());
         drop(first);
-        assert!(costs.at_once(place).is_some());
+        assert!(costs.at_once().is_some());
     }
 
     #[test]
-    fn creations_have_no_place() {
-        let request = TransactionRequest { to: Some(TxKind::Create), ..Default::default() };
-        assert_eq!(CallCosts::new(1).place(&request), None);
+    fn calls_are_told_apart_by_function_and_creations_by_code() {
+        let costs = CallCosts::new(1);
+        let called = |to: TxKind, input: Vec<u8>| {
+            let mut request = TransactionRequest::default().input(input.into());
+            request.to = Some(to);
+            costs.place(&request)
+        };
+        let to = TxKind::Call(Address::repeat_byte(1));
+        assert_eq!(called(to, vec![1, 2, 3, 4, 5]), called(to, vec![1, 2, 3, 4, 6]));
+        assert_ne!(called(to, vec![1, 2, 3, 4]), called(to, vec![1, 2, 3, 5]));
+        assert_ne!(called(to, vec![1; 2000]), called(TxKind::Create, vec![1; 2000]));
+        assert_ne!(called(TxKind::Create, vec![1; 2000]), called(TxKind::Create, vec![2; 2000]));
     }
 }

@@ -28,23 +28,27 @@ pub(super) fn register<C: RpcChain>(registrar: &mut Registrar<C>) {
                 args.end()?;
                 call
             };
-            if let Some(place) = short_place(&context, &call)
-                && let Some(_permit) = context.call_costs.at_once(place)
-            {
-                return run_call(&context, call, None);
+            let place = short_place(&context, &call);
+            let is_short = place.is_some_and(|place| context.call_costs.is_short(place));
+            if is_short && let Some(_permit) = context.call_costs.at_once() {
+                return run_call(&context, call, place, None);
             }
             let (deadline, _waiter) = Deadline::after(context.settings.limits.request_timeout);
             let workers = context.workers.clone();
-            workers.run(move || deadline.judge(run_call(&context, call, Some(&deadline)))).await
+            let run = move || {
+                // Watching slows a call down.
+                let watched = (!is_short).then_some(&deadline);
+                deadline.judge(run_call(&context, call, place, watched))
+            };
+            workers.run(run).await
         })
         .work("eth_estimateGas", estimate_gas)
         .work("eth_createAccessList", create_access_list)
         .work("eth_simulateV1", simulate);
 }
 
-/// A call that may use more gas than this is watched, which slows it down, so that it can be
-/// stopped; others end soon enough.
-const UNWATCHED_GAS: u64 = InspectLimits::DEFAULT.gas_cap;
+/// A call that may use more gas than this is never taken for a short one: it could not be stopped.
+const MAX_SHORT_GAS: u64 = InspectLimits::DEFAULT.gas_cap;
 
 /// The limits of calls.
 pub(crate) fn call_limits<C: RpcChain>(context: &Context<C>) -> InspectLimits<'static> {
@@ -116,25 +120,26 @@ fn parse_call(args: &mut Args<'_>) -> RpcResult<Call> {
     Ok(Call { request, block, overrides: Overrides { state, block: header } })
 }
 
-/// The place of a call that may be short: on the newest state as it is.
+/// The place of a call that may be short: on the newest state as it is, with bounded gas.
 fn short_place<C: RpcChain>(context: &Context<C>, call: &Call) -> Option<Place> {
     let is_plain = call.overrides.state.is_none() && call.overrides.block.is_none();
+    let gas = call.request.gas.unwrap_or(u64::MAX).min(context.settings.limits.call_gas);
     let is_newest = call.block.is_latest() || call.block.is_pending();
-    if is_plain && is_newest { context.call_costs.place(&call.request) } else { None }
+    (is_plain && is_newest && gas <= MAX_SHORT_GAS).then(|| context.call_costs.place(&call.request))
 }
 
 fn run_call<C: RpcChain>(
     context: &Context<C>,
     call: Call,
+    place: Option<Place>,
     deadline: Option<&Deadline>,
 ) -> RpcResult<Bytes> {
-    let place = short_place(context, &call);
     let Call { request, block, overrides } = call;
     let Target { header, state, .. } = target(context, &context.now(), block)?;
     let chain = context.view.chain();
     let stop = || deadline.is_some_and(Deadline::has_passed);
     let mut limits: InspectLimits<'_> = call_limits(context);
-    if request.gas.unwrap_or(u64::MAX).min(limits.gas_cap) > UNWATCHED_GAS {
+    if deadline.is_some() {
         limits.stop = Some(&stop);
     }
     let outcome = lockstep_inspect::call(chain, &header, state, &request, &overrides, &limits)

@@ -11,8 +11,8 @@ use alloy_rpc_types_eth::{
 };
 use alloy_serde::JsonStorageKey;
 use lockstep_execution::{AccountInfo, StateCommitment};
-use lockstep_storage::State;
-use lockstep_trie::{StateTrie, TrieAccount, TrieError};
+use lockstep_storage::{State, StorageError};
+use lockstep_trie::{NodePath, NodeSource, StateTrie, TrieAccount, TrieError};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -110,6 +110,36 @@ fn state_for_proof<C: RpcChain>(
     context.state_of(&now, id)
 }
 
+/// Why a proof could not be made.
+#[derive(Debug, thiserror::Error)]
+enum SourceError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("the request took too long, or nobody waits for it any more")]
+    Stopped,
+}
+
+/// The nodes of a state's trie, until the request must end.
+struct Nodes<'a, F> {
+    state: &'a dyn State,
+    must_stop: F,
+}
+
+impl<F: Fn() -> bool> NodeSource for Nodes<'_, F> {
+    type Error = SourceError;
+
+    fn node(&self, at: &NodePath, hash: B256) -> Result<Option<Bytes>, SourceError> {
+        if (self.must_stop)() {
+            return Err(SourceError::Stopped);
+        }
+        Ok(self.state.node(at, hash)?)
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.state.is_trusted()
+    }
+}
+
 /// The trie that commits to a state.
 fn trie_of<C: RpcChain>(state: &dyn State) -> RpcResult<StateTrie> {
     if !C::Commitment::is_trie() {
@@ -118,9 +148,9 @@ fn trie_of<C: RpcChain>(state: &dyn State) -> RpcResult<StateTrie> {
     Ok(StateTrie::from_root(state.state_root()))
 }
 
-fn trie_error(error: TrieError<lockstep_storage::StorageError>) -> RpcError {
+fn trie_error(error: TrieError<SourceError>) -> RpcError {
     match error {
-        TrieError::Source(error) => RpcError::Storage(error),
+        TrieError::Source(SourceError::Storage(error)) => RpcError::Storage(error),
         error => RpcError::Internal(error.to_string()),
     }
 }
@@ -136,7 +166,8 @@ fn proof<C: RpcChain>(
     let state = state_for_proof(context, args.block()?)?;
     let hashed: Vec<B256> = slots.iter().map(|slot| keccak256(slot.to_be_bytes::<32>())).collect();
     let mut trie = trie_of::<C>(&*state)?;
-    let proof = trie.prove(keccak256(address), &hashed, &&*state).map_err(trie_error)?;
+    let nodes = Nodes { state: &*state, must_stop: args.stop() };
+    let proof = trie.prove(keccak256(address), &hashed, &nodes).map_err(trie_error)?;
     let account = proof.account.unwrap_or_default();
     // A key comes back in the form in which it was sent.
     let key = |text: &String, slot: U256| match text.len() {
@@ -174,7 +205,8 @@ fn account<C: RpcChain>(
     let address: Address = args.required()?;
     let state = state_for_proof(context, args.block()?)?;
     let mut trie = trie_of::<C>(&*state)?;
-    let account = trie.account(keccak256(address), &&*state).map_err(trie_error)?;
+    let nodes = Nodes { state: &*state, must_stop: args.stop() };
+    let account = trie.account(keccak256(address), &nodes).map_err(trie_error)?;
     Ok(account.map(|account: TrieAccount| RpcAccount {
         balance: account.balance,
         code_hash: account.code_hash,

@@ -34,6 +34,8 @@ const SYNC_TIMEOUT: i32 = 4;
 const SYNC_NONCE_GAP: i32 = 6;
 
 pub(super) fn register<C: RpcChain>(registrar: &mut Registrar<C>) {
+    // As in go-ethereum, it makes no difference how a transaction came, not even by the operator's
+    // own socket: it is kept, but has no privileges.
     registrar
         .task("eth_sendRawTransaction", |context, params| async move {
             let bytes = raw_transaction(&params)?;

@@ -6,6 +6,7 @@ use crate::{
     feed::ChainEvent,
     logs::{block_logs, check_size},
     register::Registrar,
+    server::Load,
 };
 use alloy_rpc_types_eth::{Filter, Log};
 use jsonrpsee::{
@@ -25,7 +26,9 @@ pub(super) fn register<C: RpcChain>(registrar: &mut Registrar<C>) {
         "eth_subscribe",
         "eth_subscription",
         "eth_unsubscribe",
-        |params, pending, context, _| subscribe(params, pending, context),
+        |params, pending, context, extensions| {
+            subscribe(params, pending, context, extensions.get().cloned())
+        },
     );
     let error = added.err();
     registrar.note(error);
@@ -86,6 +89,7 @@ async fn subscribe<C: RpcChain>(
     params: Params<'static>,
     pending: PendingSubscriptionSink,
     context: Arc<Context<C>>,
+    load: Option<Arc<Load>>,
 ) -> Ended {
     let topic = match parse(&params) {
         Ok(topic) => topic,
@@ -103,67 +107,94 @@ async fn subscribe<C: RpcChain>(
             return Ok(());
         }
     };
+    let Ok(_place) = context.subscriptions.try_acquire() else {
+        let limit = context.settings.limits.subscriptions as u64;
+        pending.reject(RpcError::Limit { what: "subscriptions", asked: limit + 1, limit }).await;
+        return Ok(());
+    };
     // Whatever happens after the client has its answer is told, so listening begins before.
     match topic {
         Topic::PendingTransactions { full } => {
             let events = context.pool.subscribe();
             let Ok(sink) = pending.accept().await else { return Ok(()) };
-            pending_transactions(&context, events, sink, full).await
+            pending_transactions(&context, events, Subscriber { sink, load }, full).await
         }
         topic => {
             let events = context.feed.subscribe();
             let Ok(sink) = pending.accept().await else { return Ok(()) };
-            chain_events(&context, events, sink, &topic).await
+            chain_events(&context, events, Subscriber { sink, load }, &topic).await
         }
     }
 }
 
-/// Sends a message, or ends the subscription: a client that does not read must not cost memory.
-fn send(sink: &mut SubscriptionSink, message: Box<RawValue>) -> Result<bool, SubscriptionError> {
-    match sink.try_send(message) {
-        Ok(()) => Ok(true),
-        Err(TrySendError::Closed(_)) => Ok(false),
-        Err(TrySendError::Full(_)) => {
-            metrics::counter!("lockstep_rpc_slow_clients").increment(1);
-            Err("the client does not read fast enough; the subscription was closed".into())
+/// What a notification has around its result, in bytes, at least.
+const ENVELOPE_BYTES: usize = 100;
+
+/// A client that subscribed.
+struct Subscriber {
+    sink: SubscriptionSink,
+    /// What waits for it; not known where notifications do not leave the process.
+    load: Option<Arc<Load>>,
+}
+
+impl Subscriber {
+    /// Completes when the client is gone or wants to hear no more.
+    async fn closed(&self) {
+        self.sink.closed().await;
+    }
+
+    /// Sends a message, or ends the subscription: a client that does not read must not cost
+    /// memory.
+    fn send(&mut self, message: Box<RawValue>) -> Result<bool, SubscriptionError> {
+        let bytes = message.get().len() + ENVELOPE_BYTES;
+        if self.load.as_ref().is_some_and(|load| !load.add_notification(bytes)) {
+            return too_slow();
         }
+        let sent = self.sink.try_send(message);
+        if sent.is_err()
+            && let Some(load) = &self.load
+        {
+            load.wrote(bytes);
+        }
+        match sent {
+            Ok(()) => Ok(true),
+            Err(TrySendError::Closed(_)) => Ok(false),
+            Err(TrySendError::Full(_)) => too_slow(),
+        }
+    }
+
+    fn send_json(&mut self, message: &impl Serialize) -> Result<bool, SubscriptionError> {
+        let json = serde_json::value::to_raw_value(message)?;
+        self.send(json)
     }
 }
 
-fn send_json(
-    sink: &mut SubscriptionSink,
-    message: &impl Serialize,
-) -> Result<bool, SubscriptionError> {
-    let json = serde_json::value::to_raw_value(message)?;
-    send(sink, json)
+fn too_slow() -> Result<bool, SubscriptionError> {
+    metrics::counter!("lockstep_rpc_slow_clients").increment(1);
+    Err("the client does not read fast enough; the subscription was closed".into())
 }
 
 async fn chain_events<C: RpcChain>(
     context: &Arc<Context<C>>,
     mut events: crate::feed::Events<C>,
-    mut sink: SubscriptionSink,
+    mut client: Subscriber,
     topic: &Topic,
 ) -> Ended {
     let _counted = Counted::new();
     let mut is_syncing = Value::Bool(false);
     loop {
         let event = tokio::select! {
-            () = sink.closed() => return Ok(()),
+            () = client.closed() => return Ok(()),
             event = events.next() => event?,
         };
         let is_open = match topic {
-            Topic::NewHeads => {
-                let mut heads = event.heads.iter();
-                heads.try_fold(true, |open, head| {
-                    if open { send(&mut sink, head.clone()) } else { Ok(false) }
-                })?
-            }
-            Topic::Logs(filter) => send_logs(&mut sink, filter, &event)?,
+            Topic::NewHeads => send_heads(&mut client, &event)?,
+            Topic::Logs(filter) => send_logs(&mut client, filter, &event)?,
             Topic::Syncing => {
                 let status = syncing(context);
                 let changed = status.is_boolean() != is_syncing.is_boolean();
                 is_syncing = status;
-                !changed || send_json(&mut sink, &is_syncing)?
+                !changed || client.send_json(&is_syncing)?
             }
             Topic::PendingTransactions { .. } => true,
         };
@@ -173,10 +204,22 @@ async fn chain_events<C: RpcChain>(
     }
 }
 
+fn send_heads<C: RpcChain>(
+    client: &mut Subscriber,
+    event: &ChainEvent<C>,
+) -> Result<bool, SubscriptionError> {
+    for head in &event.heads {
+        if !client.send(head.clone())? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Takes back the logs of blocks that left the chain, the newest block first, and tells those of
 /// the blocks that took their place.
 fn send_logs<C: RpcChain>(
-    sink: &mut SubscriptionSink,
+    client: &mut Subscriber,
     filter: &Filter,
     event: &ChainEvent<C>,
 ) -> Result<bool, SubscriptionError> {
@@ -189,7 +232,7 @@ fn send_logs<C: RpcChain>(
         let mut logs: Vec<Log> = Vec::new();
         block_logs(filter, &block.block, &block.receipts, removed, usize::MAX, &mut logs)?;
         for log in &logs {
-            if !send_json(sink, log)? {
+            if !client.send_json(log)? {
                 return Ok(false);
             }
         }
@@ -200,13 +243,13 @@ fn send_logs<C: RpcChain>(
 async fn pending_transactions<C: RpcChain>(
     context: &Arc<Context<C>>,
     mut events: tokio::sync::broadcast::Receiver<Arc<lockstep_pool::PoolTransaction<C>>>,
-    mut sink: SubscriptionSink,
+    mut client: Subscriber,
     full: bool,
 ) -> Ended {
     let _counted = Counted::new();
     loop {
         let transaction = tokio::select! {
-            () = sink.closed() => return Ok(()),
+            () = client.closed() => return Ok(()),
             event = events.recv() => match event {
                 Ok(transaction) => transaction,
                 Err(RecvError::Lagged(missed)) => {
@@ -216,9 +259,9 @@ async fn pending_transactions<C: RpcChain>(
             },
         };
         let is_open = if full {
-            send_json(&mut sink, &rpc_pooled(context.view.chain(), &transaction))?
+            client.send_json(&rpc_pooled(context.view.chain(), &transaction))?
         } else {
-            send_json(&mut sink, &transaction.hash)?
+            client.send_json(&transaction.hash)?
         };
         if !is_open {
             return Ok(());

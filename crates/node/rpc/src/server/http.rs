@@ -2,6 +2,7 @@
 
 use super::{
     access::{Access, Verdict, allow, plain},
+    budget::Budget,
     dispatch::{Dispatch, answer},
     ids::HexIds,
     load::{Load, LoadLayer},
@@ -61,6 +62,8 @@ pub(super) struct Service {
     request_bytes: u32,
     request_timeout: Duration,
     connections: Arc<Semaphore>,
+    /// What waits for the clients of WebSockets.
+    waiting: Arc<Budget>,
     next_connection: AtomicU32,
     stop: StopHandle,
 }
@@ -107,6 +110,7 @@ impl Service {
             request_bytes: limits.request_bytes,
             request_timeout: timeout,
             connections: Arc::new(Semaphore::new(limits.connections)),
+            waiting: Arc::new(Budget::new(limits.waiting_bytes, limits.connections)),
             next_connection: AtomicU32::new(0),
             stop: stop.clone(),
         }
@@ -205,9 +209,9 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(permit: OwnedSemaphorePermit) -> Self {
+    fn new(waiting: Arc<Budget>, permit: OwnedSemaphorePermit) -> Self {
         metrics::gauge!("lockstep_rpc_connections").increment(1.0);
-        Self { load: Arc::default(), _permit: permit }
+        Self { load: Arc::new(Load::new(waiting)), _permit: permit }
     }
 }
 
@@ -246,7 +250,7 @@ fn admit(stream: TcpStream, service: &Arc<Service>, stop: &StopHandle) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let connection = Arc::new(Connection::new(permit));
+    let connection = Arc::new(Connection::new(service.waiting.clone(), permit));
     let stream = Impatient::new(stream, UNREAD).with_load(connection.load.clone());
     let (service, stop) = (service.clone(), stop.clone());
     tokio::spawn(serve_stream(stream, stop, move |request| {

@@ -2,8 +2,10 @@
 //! go-ethereum does it.
 
 use super::{
+    budget::Budget,
     dispatch::{Dispatch, Subscriptions, answer},
     ids::HexIds,
+    load::{Load, LoadLayer},
     observe::Observed,
     stream::Impatient,
 };
@@ -29,7 +31,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, mpsc},
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc},
 };
 use tower::Layer;
 
@@ -88,6 +90,7 @@ pub(super) struct Server {
     ids: Arc<dyn IdProvider>,
     next_connection: Arc<AtomicUsize>,
     connections: Arc<Semaphore>,
+    waiting: Arc<Budget>,
 }
 
 impl Server {
@@ -101,6 +104,7 @@ impl Server {
             ids: Arc::new(HexIds::default()),
             next_connection: Arc::new(AtomicUsize::new(FIRST_CONNECTION)),
             connections: Arc::new(Semaphore::new(limits.connections)),
+            waiting: Arc::new(Budget::new(limits.waiting_bytes, limits.connections)),
             limits: limits.clone(),
         }
     }
@@ -143,7 +147,9 @@ impl Server {
         tokio::pin!(stopped);
         let (mut reader, writer) = stream.into_split();
         let (sender, receiver) = mpsc::channel(self.limits.client_buffer.max(1) as usize);
-        let writing = tokio::spawn(write_all(Impatient::new(writer, UNREAD), receiver));
+        let load = Arc::new(Load::new(self.waiting.clone()));
+        let writer = Impatient::new(writer, UNREAD).with_load(load.clone());
+        let writing = tokio::spawn(write_all(writer, receiver));
         let id = self.next_connection.fetch_add(1, Ordering::Relaxed);
         let subscriptions = Subscriptions {
             connection: ConnectionId(id),
@@ -154,7 +160,7 @@ impl Server {
         let response_bytes = self.limits.response_bytes as usize;
         let dispatch =
             Dispatch::with_subscriptions(self.methods.clone(), response_bytes, subscriptions);
-        let service = self.observed.layer(dispatch);
+        let service = LoadLayer(load.clone()).layer(self.observed.layer(dispatch));
         let concurrent = Arc::new(Semaphore::new(MAX_CONCURRENT));
         let mut frames = Frames::new(self.limits.request_bytes as usize);
         let max_batch = self.limits.batch_requests as usize;
@@ -170,13 +176,18 @@ impl Server {
                     }
                 };
                 let permit = tokio::select! {
-                    permit = concurrent.clone().acquire_owned() => permit,
+                    permit = free_place(&load, &concurrent) => permit,
+                    () = sender.closed() => break Ok(()),
                     () = &mut stopped => break Ok(()),
                 };
                 let Ok(permit) = permit else { break Ok(()) };
                 let (service, sender) = (service.clone(), sender.clone());
                 tokio::spawn(async move {
-                    let response = answer(&message, max_batch, &service).await;
+                    // Nobody takes the answer of a client that does not read.
+                    let response = tokio::select! {
+                        response = answer(&message, max_batch, &service) => response,
+                        () = sender.closed() => return,
+                    };
                     // A subscription has answered for itself.
                     if !response.is_subscription() && !response.is_notification() {
                         let _ = sender.send(response.into_json()).await;
@@ -185,11 +196,9 @@ impl Server {
                 });
                 continue;
             }
-            if writing.is_finished() {
-                break Ok(());
-            }
             let read = tokio::select! {
                 read = reader.read_buf(&mut frames.buffer) => read,
+                () = sender.closed() => break Ok(()),
                 () = &mut stopped => break Ok(()),
             };
             match read {
@@ -205,6 +214,16 @@ impl Server {
         let _ = writing.await;
         ended
     }
+}
+
+/// Waits until one more request may be under way.
+async fn free_place(
+    load: &Load,
+    concurrent: &Arc<Semaphore>,
+) -> Result<OwnedSemaphorePermit, AcquireError> {
+    let permit = concurrent.clone().acquire_owned().await?;
+    load.room().await;
+    Ok(permit)
 }
 
 /// Tells the writing task that nothing follows: subscriptions hold senders, too, and notice only

@@ -1,18 +1,21 @@
-//! What a WebSocket client may have under way: requests that are not answered and answers that are
-//! not sent.
+//! What a client of WebSocket or IPC may have under way: requests that are not answered, and answers
+//! and notifications that are not sent.
 //!
-//! The library that serves WebSockets begins a task for each message that it reads, and puts the
-//! answers into a queue that counts messages, not bytes. So the limits stand around it: the socket
-//! is not read while too much is under way, and no request begins while too many bytes wait for the
-//! client to take them.
+//! The library that serves WebSockets begins a task for each message that it reads, and puts what
+//! it sends into a queue that counts messages, not bytes. So the limits stand around it: the socket
+//! is not read while too much is under way, no request begins while too many bytes wait for the
+//! client to take them, and what waits for all clients together has a limit.
 
+use super::budget::Budget;
+use crate::{RpcError, error::LIMIT_EXCEEDED};
 use jsonrpsee::{
     core::middleware::{Batch, BatchEntry, Notification, RpcServiceT},
     server::MethodResponse,
-    types::Request,
+    types::{ErrorObjectOwned, Id, Request},
 };
 use parking_lot::Mutex;
 use std::{
+    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -29,19 +32,57 @@ pub(super) const MAX_REQUESTS: usize = 64;
 pub(super) const MAX_BYTES: usize = 16 << 20;
 
 /// What one connection has under way.
-#[derive(Debug, Default)]
-pub(super) struct Load {
+#[derive(Debug)]
+pub(crate) struct Load {
+    budget: Arc<Budget>,
     requests: AtomicUsize,
     /// Of the requests under way.
     request_bytes: AtomicUsize,
-    /// Of answers that are not written. What else is written (notifications, frames) is taken for
-    /// answers, so this may be too little, but not too much.
+    /// Of answers and notifications that are not written. What else is written (frames, answers to
+    /// subscribing) is taken for them, so this may be too little, but not too much.
     unsent_bytes: AtomicUsize,
     reader: Mutex<Option<Waker>>,
     sent: Notify,
 }
 
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.budget.give_back(*self.unsent_bytes.get_mut());
+    }
+}
+
 impl Load {
+    /// A connection that has nothing under way, one of those that share `budget`.
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self {
+            budget,
+            requests: AtomicUsize::new(0),
+            request_bytes: AtomicUsize::new(0),
+            unsent_bytes: AtomicUsize::new(0),
+            reader: Mutex::new(None),
+            sent: Notify::new(),
+        }
+    }
+
+    /// Makes room for something that is to be sent; `false` if too much waits for all clients.
+    fn add_unsent(&self, bytes: usize) -> bool {
+        let fits = self.budget.take(bytes, self.unsent_bytes.load(Ordering::Acquire));
+        if fits {
+            self.unsent_bytes.fetch_add(bytes, Ordering::AcqRel);
+        }
+        fits
+    }
+
+    /// Makes room for a notification; `false` if too much waits, for this client or for all.
+    pub(crate) fn add_notification(&self, bytes: usize) -> bool {
+        self.unsent_bytes.load(Ordering::Acquire) < MAX_BYTES && self.add_unsent(bytes)
+    }
+
+    /// Ready when more may be read.
+    pub(super) async fn room(&self) {
+        poll_fn(|context| self.poll_room(context)).await;
+    }
+
     fn is_full(&self) -> bool {
         let bytes =
             self.request_bytes.load(Ordering::Acquire) + self.unsent_bytes.load(Ordering::Acquire);
@@ -66,13 +107,12 @@ impl Load {
         }
     }
 
-    /// Notes that bytes were written to the client.
-    pub(super) fn wrote(&self, bytes: usize) {
-        if self.unsent_bytes.load(Ordering::Acquire) == 0 {
-            return;
-        }
-        let left = |unsent: usize| Some(unsent.saturating_sub(bytes));
-        let _ = self.unsent_bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, left);
+    /// Notes that bytes were written to the client, or will not be.
+    pub(crate) fn wrote(&self, bytes: usize) {
+        let left = |unsent: usize| (unsent > 0).then(|| unsent.saturating_sub(bytes));
+        let updated = self.unsent_bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, left);
+        let Ok(before) = updated else { return };
+        self.budget.give_back(before.min(bytes));
         if self.unsent_bytes.load(Ordering::Acquire) < MAX_BYTES {
             self.sent.notify_waiters();
         }
@@ -105,13 +145,19 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    /// Notes the answer, which is on its way now.
-    fn answered(self, response: MethodResponse) -> MethodResponse {
-        if !response.is_notification() {
-            let bytes = response.as_json().get().len();
-            self.load.unsent_bytes.fetch_add(bytes, Ordering::AcqRel);
+    /// Notes the answer, which is on its way now. One that has no room is replaced by an error.
+    fn answered(self, id: Id<'_>, response: MethodResponse) -> MethodResponse {
+        // Subscribing has answered for itself.
+        if response.is_notification() || response.is_subscription() {
+            return response;
         }
-        response
+        if self.load.add_unsent(response.as_json().get().len()) {
+            return response;
+        }
+        metrics::counter!("lockstep_rpc_dropped_answers_total").increment(1);
+        let message = "too many answers wait for clients that do not read them; try again";
+        let error = RpcError::Refused { code: LIMIT_EXCEEDED, message: message.into() };
+        MethodResponse::error(id, ErrorObjectOwned::from(error))
     }
 }
 
@@ -157,6 +203,12 @@ pub(super) struct Loaded<S> {
     load: Arc<Load>,
 }
 
+impl<S> Clone for Loaded<S> {
+    fn clone(&self) -> Self {
+        Self { service: self.service.clone(), load: self.load.clone() }
+    }
+}
+
 impl<S> RpcServiceT for Loaded<S>
 where
     S: RpcServiceT<
@@ -171,21 +223,32 @@ where
     type NotificationResponse = MethodResponse;
     type BatchResponse = MethodResponse;
 
-    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+    fn call<'a>(
+        &self,
+        mut request: Request<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
         let (service, load) = (self.service.clone(), self.load.clone());
         let under_way = load.begin(params_bytes(&request));
+        // Subscriptions take note of what they send.
+        request.extensions.insert(load.clone());
         async move {
             load.sent().await;
-            under_way.answered(service.call(request).await)
+            let id = request.id.clone();
+            under_way.answered(id, service.call(request).await)
         }
     }
 
-    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+    fn batch<'a>(&self, mut batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let (service, load) = (self.service.clone(), self.load.clone());
         let under_way = load.begin(batch_bytes(&batch));
+        for entry in batch.iter_mut() {
+            if let Ok(BatchEntry::Call(request)) = entry {
+                request.extensions.insert(load.clone());
+            }
+        }
         async move {
             load.sent().await;
-            under_way.answered(service.batch(batch).await)
+            under_way.answered(Id::Null, service.batch(batch).await)
         }
     }
 
@@ -202,9 +265,37 @@ where
 mod tests {
     use super::*;
 
+    fn load() -> Arc<Load> {
+        Arc::new(Load::new(Arc::new(Budget::new(4 * MAX_BYTES, 4))))
+    }
+
+    #[test]
+    fn notifications_have_no_room_behind_what_waits_already() {
+        let load = load();
+        assert!(load.add_notification(MAX_BYTES - 1));
+        assert!(load.add_notification(10));
+        assert!(!load.add_notification(1));
+        load.wrote(10);
+        assert!(load.add_notification(1));
+    }
+
+    #[test]
+    fn a_connection_that_ends_gives_back_what_waited_for_it() {
+        let budget = Arc::new(Budget::new(100, 10));
+        let (one, other) = (Load::new(budget.clone()), Load::new(budget));
+        assert!(one.add_notification(100));
+        assert!(!other.add_notification(11));
+        // More is written than was noted.
+        one.wrote(20);
+        one.wrote(100);
+        assert!(other.add_notification(100));
+        drop(other);
+        assert!(one.add_notification(100));
+    }
+
     #[tokio::test]
     async fn nothing_is_read_while_too_many_requests_are_under_way() {
-        let load = Arc::new(Load::default());
+        let load = load();
         let context = Context::from_waker(Waker::noop());
         let mut under_way: Vec<_> = (0..MAX_REQUESTS).map(|_| load.begin(10)).collect();
         assert!(load.poll_room(&context).is_pending());
@@ -218,8 +309,8 @@ mod tests {
 
     #[tokio::test]
     async fn no_request_begins_while_answers_wait_for_the_client() {
-        let load = Arc::new(Load::default());
-        load.unsent_bytes.store(MAX_BYTES + 1, Ordering::Release);
+        let load = load();
+        assert!(load.add_unsent(MAX_BYTES + 1));
         let waiting = load.sent();
         tokio::pin!(waiting);
         let context = &mut Context::from_waker(Waker::noop());

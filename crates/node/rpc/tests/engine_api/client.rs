@@ -24,6 +24,7 @@ pub(crate) const NOW: u64 = 1_700_000_000;
 pub(crate) struct Node {
     pub(crate) engine: Engine<Ethereum>,
     pub(crate) pool: Pool<Ethereum>,
+    pub(crate) storage: Arc<MemoryStorage<Ethereum>>,
     pub(crate) server: EngineServer,
     pub(crate) genesis: B256,
 }
@@ -37,11 +38,11 @@ impl Node {
         runtime: &Runtime,
         chain: &Ethereum,
         genesis: &GenesisBlock<Ethereum>,
+        config: EngineConfig,
     ) -> Self {
         let storage = Arc::new(MemoryStorage::new(genesis));
         let builder = Arc::new(NoTransactions);
-        let engine =
-            Engine::open(chain.clone(), storage, builder, EngineConfig::default()).unwrap();
+        let engine = Engine::open(chain.clone(), storage.clone(), builder, config).unwrap();
         let head = pool_head(&engine.view().snapshot()).unwrap();
         let pool = Pool::new(chain.clone(), PoolConfig::default(), head);
         engine.set_builder(Arc::new(PoolBuilder::new(pool.clone())));
@@ -59,7 +60,7 @@ impl Node {
             clock: || NOW,
         };
         let server = runtime.block_on(EngineServer::start(methods, settings)).unwrap();
-        Self { engine, pool, server, genesis: genesis.block().seal() }
+        Self { engine, pool, storage, server, genesis: genesis.block().seal() }
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -3,6 +3,7 @@
 use crate::client::{Client, Node, runtime};
 use alloy_primitives::B256;
 use lockstep_chain::Ethereum;
+use lockstep_engine::EngineConfig;
 use lockstep_storage::GenesisBlock;
 use lockstep_testkit::{
     model::engine::{EngineTest, Payload},
@@ -58,7 +59,7 @@ fn official_engine_tests_pass_through_the_server() {
 fn run(runtime: &Runtime, chain: &Ethereum, test: &EngineTest) -> Result<(), String> {
     let genesis = GenesisBlock::new(test.genesis.header(), memory_state(&test.pre))
         .map_err(|error| error.to_string())?;
-    let node = Node::start(runtime, chain, &genesis);
+    let node = Node::start(runtime, chain, &genesis, EngineConfig::default());
     let client = node.client();
     for (index, payload) in test.payloads.iter().enumerate() {
         deliver(&client, payload).map_err(|error| format!("payload {}: {error}", index + 1))?;

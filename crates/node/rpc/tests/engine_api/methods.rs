@@ -4,15 +4,20 @@ use crate::client::{Client, NOW, Node, runtime, secret};
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, U256};
 use lockstep_chain::{Ethereum, EthereumHardfork, ForkSchedule};
+use lockstep_engine::{EngineConfig, EngineError};
 use lockstep_execution::{Bytecode, MemoryState};
-use lockstep_rpc::engine_api::JwtSecret;
-use lockstep_storage::GenesisBlock;
+use lockstep_rpc::engine_api::{EngineApiError, JwtSecret};
+use lockstep_storage::{GenesisBlock, Storage};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 const ZERO: B256 = B256::ZERO;
 
 fn node(runtime: &Runtime, fork: EthereumHardfork) -> Node {
+    node_with(runtime, fork, EngineConfig::default())
+}
+
+fn node_with(runtime: &Runtime, fork: EthereumHardfork, config: EngineConfig) -> Node {
     let chain = Ethereum::new(1337, ForkSchedule::<EthereumHardfork>::at(fork));
     let mut genesis = Genesis { gas_limit: 30_000_000, ..Default::default() };
     let mut state = MemoryState::default();
@@ -27,7 +32,7 @@ fn node(runtime: &Runtime, fork: EthereumHardfork) -> Node {
         state.set_account(contract, 0, U256::ZERO, Bytecode::new_raw(stop.clone()));
     }
     let header = chain.genesis_header(&genesis);
-    Node::start(runtime, &chain, &GenesisBlock::new(header, state).unwrap())
+    Node::start(runtime, &chain, &GenesisBlock::new(header, state).unwrap(), config)
 }
 
 fn choice(head: B256) -> Value {
@@ -198,6 +203,39 @@ fn fork_choices_are_answered_as_specified() {
     for params in [json!([]), json!([{}]), json!([choice(second), null, null]), json!({"a": 1})] {
         assert_eq!(code(client.call("engine_forkchoiceUpdatedV3", &params)), -32602);
     }
+}
+
+/// Execution APIs, `paris.md`, `engine_forkchoiceUpdatedV1`: -38006 for a reorg beyond a limit.
+#[test]
+fn heads_far_below_what_is_stored_are_too_deep() {
+    let runtime = runtime();
+    let config = EngineConfig { keep_in_memory: 1, max_reorg_depth: 2, ..Default::default() };
+    let node = node_with(&runtime, EthereumHardfork::Cancun, config);
+    let client = node.client();
+    // A sibling of the first block, known and never chosen.
+    let params = json!([choice(node.genesis), attributes_v3(11)]);
+    let building = client.call("engine_forkchoiceUpdatedV3", &params).unwrap();
+    let envelope = client.call("engine_getPayloadV3", &json!([building["payloadId"]])).unwrap();
+    let sibling: B256 =
+        serde_json::from_value(envelope["executionPayload"]["blockHash"].clone()).unwrap();
+    let params = json!([envelope["executionPayload"], [], ZERO]);
+    assert_eq!(client.call("engine_newPayloadV3", &params).unwrap()["status"], "VALID");
+
+    let mut head = node.genesis;
+    // One more than is needed: when it is stored, memory has let go of those before.
+    for number in 1..=5 {
+        (head, _) = advance(&client, head, 12 * number, [3, 3, 3]);
+        while node.storage.snapshot().unwrap().tip().number + 1 < number {
+            std::thread::yield_now();
+        }
+    }
+    let update = json!([choice(sibling)]);
+    let (refusal, text) = client.call("engine_forkchoiceUpdatedV3", &update).unwrap_err();
+    assert_eq!(refusal, -38006);
+    assert!(text.contains("the limit is 2"), "{text}");
+    assert_eq!(node.engine.view().head().hash(), head);
+    let finalized = EngineError::Finalized { number: 1, finalized: 2 };
+    assert_eq!(EngineApiError::from(finalized).code().0, -38006);
 }
 
 #[test]

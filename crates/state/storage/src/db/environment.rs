@@ -192,3 +192,24 @@ fn database_error(operation: &'static str, path: &Path, error: MdbxError) -> Sto
         error => StorageError::Database { operation, reason: error.to_string() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::database_error;
+    use crate::ErrorClass;
+    use signet_libmdbx::MdbxError;
+    use std::path::Path;
+
+    #[test]
+    fn a_database_that_finds_no_room_may_find_some_later() {
+        let class = |error| database_error("commit", Path::new("test"), error).class();
+        // ENOSPC, EFBIG, EDQUOT.
+        for code in [28, 27, 122] {
+            assert_eq!(class(MdbxError::Other(code)), ErrorClass::Temporary, "{code}");
+        }
+        assert_eq!(class(MdbxError::MapFull), ErrorClass::Temporary);
+        assert_eq!(class(MdbxError::UnableExtendMapSize), ErrorClass::Temporary);
+        assert_eq!(class(MdbxError::Other(5)), ErrorClass::Critical, "EIO");
+        assert_eq!(class(MdbxError::Corrupted), ErrorClass::Critical);
+    }
+}

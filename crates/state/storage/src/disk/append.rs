@@ -54,12 +54,9 @@ pub(super) fn append<C: Execute>(
     // A commit that fails may yet have reached the disk, so the rows stay until that is known: at
     // the next append, which reads the position anew, or at the next start.
     tx.commit()?;
-    metrics::counter!("lockstep_storage_appended_blocks_total").increment(blocks.len() as u64);
-    metrics::counter!("lockstep_storage_static_bytes_total").increment(pending.bytes());
-    metrics::gauge!("lockstep_storage_tip").set(tip.number as f64);
+    shared.measure.appended(blocks.len(), pending.bytes(), tip.number);
     if let (Some(started), Some(clock)) = (started, shared.options.clock) {
-        let duration = clock().saturating_sub(started);
-        metrics::histogram!("lockstep_storage_append_seconds").record(duration.as_secs_f64());
+        shared.measure.append_took(clock().saturating_sub(started));
     }
     tracing::debug!(blocks = blocks.len(), tip = tip.number, "blocks were appended");
     Ok(position.tip)

@@ -127,6 +127,12 @@ impl Reversal {
         }
     }
 
+    /// Adds the change set of the block before those that are here.
+    pub(super) fn add_older(&mut self, changes: ChangeSet) {
+        self.accounts.extend(changes.accounts);
+        self.slots.extend(changes.slots);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.accounts.len() + self.slots.len()
     }
@@ -193,6 +199,17 @@ mod tests {
         #[test]
         fn change_sets_come_back(changes in change_set()) {
             prop_assert_eq!(ChangeSet::decode(&changes.encode()), Ok(changes));
+        }
+
+        #[test]
+        fn changes_of_several_blocks_are_the_same_from_either_end(
+            blocks in prop::collection::vec(change_set(), 0..5),
+        ) {
+            let (mut upwards, mut downwards) = (Reversal::default(), Reversal::default());
+            blocks.iter().for_each(|changes| upwards.add(changes));
+            blocks.into_iter().rev().for_each(|changes| downwards.add_older(changes));
+            prop_assert_eq!(upwards.accounts, downwards.accounts);
+            prop_assert_eq!(upwards.slots, downwards.slots);
         }
 
         #[test]

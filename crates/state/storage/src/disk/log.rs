@@ -7,6 +7,8 @@
 //! earlier lives are only read.
 
 mod format;
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
 mod segment;
 
 use crate::{
@@ -133,7 +135,7 @@ impl Log {
     fn write_record(&self, inner: &mut Inner, record: &Record) -> Result<(), StorageError> {
         let current = &mut inner.current;
         let frame = encode_record(record, current.number, current.records).ok_or_else(|| {
-            let source = io::Error::new(io::ErrorKind::FileTooLarge, "the log entry is too long");
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "the log entry is too long");
             StorageError::Io { operation: "write", path: current.path.clone(), source }
         })?;
         let operation = WriteOperation::Write(frame.len());

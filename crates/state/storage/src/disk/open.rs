@@ -1,10 +1,10 @@
 //! Opening a folder, and mending what the end of a process left behind.
 
-use super::{Cache, DiskStorage, FORMAT_VERSION, FolderLock, Log, Shared, genesis};
+use super::{Cache, DiskStorage, FORMAT_VERSION, FolderLock, Log, Measure, Shared, genesis};
 use crate::{
     GenesisBlock, Options, StorageError,
     db::{Environment, Identity, Position, Table},
-    files::StaticFiles,
+    files::{StaticFiles, has_blocks_after_first},
 };
 use alloy_consensus::BlockHeader;
 use alloy_eips::BlockNumHash;
@@ -44,10 +44,12 @@ impl<C: Chain> DiskStorage<C> {
     /// Opens a folder that exists, whatever its genesis block.
     ///
     /// # Errors
-    /// As [`Self::open`]; [`StorageError::Unusable`] if there is no chain.
+    /// As [`Self::open`]; [`StorageError::NoChain`] if there is no chain, or only the beginning of
+    /// one whose creation was cut off.
     pub fn open_existing(folder: &Path, options: Options) -> Result<Self, StorageError> {
-        if !folder.join("db/mdbx.dat").exists() {
-            return Err(unusable(folder, "it holds no chain"));
+        // Static files without a database are refused with another reason.
+        if !["db/mdbx.dat", "static"].iter().any(|part| folder.join(part).exists()) {
+            return Err(StorageError::NoChain { path: folder.into() });
         }
         Self::open_with(folder, options, None)
     }
@@ -65,25 +67,26 @@ impl<C: Chain> DiskStorage<C> {
         let lock = FolderLock::take(folder)?;
         let environment = Environment::open(&folder.join("db"), &options)?;
         let found = environment.read()?.get(Table::Meta, Identity::KEY, Identity::decode)?;
+        let static_folder = folder.join("static");
+        if found.is_none() && has_blocks_after_first(&static_folder)? {
+            let reason = "there are static files with blocks, and no database to them";
+            return Err(unusable(folder, reason));
+        }
         let identity = match (found, &wanted) {
             (Some(found), wanted) => {
                 check_identity(folder, &found, wanted.as_ref().map(|(identity, _)| identity))?;
                 found
             }
             (None, Some((wanted, _))) => *wanted,
-            (None, None) => return Err(unusable(folder, "it holds no chain")),
+            (None, None) => return Err(StorageError::NoChain { path: folder.into() }),
         };
         let files = StaticFiles::new(
-            folder.join("static"),
+            static_folder,
             identity.genesis,
             identity.segment_blocks,
             options.clone(),
         )?;
         if let (None, Some((wanted, genesis))) = (found, &wanted) {
-            if files.has_blocks_after_first()? {
-                let reason = "there are static files with blocks, and no database to them";
-                return Err(unusable(folder, reason));
-            }
             genesis::write(&environment, &files, wanted, genesis)?;
             tracing::info!(folder = %folder.display(), "a chain was created");
         }
@@ -98,6 +101,7 @@ impl<C: Chain> DiskStorage<C> {
             unwinds: AtomicU64::new(0),
             changes: Cache::new(options.cache_bytes),
             codes: Cache::new(options.cache_bytes),
+            measure: Measure::new(identity.chain_id),
             options,
             _lock: lock,
         });

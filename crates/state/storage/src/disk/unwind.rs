@@ -19,9 +19,19 @@ use lockstep_chain::Chain;
 use lockstep_execution::{Execute, StateCommitment};
 use std::sync::atomic::Ordering;
 
-/// Takes back every block above `number`. One commit makes the blocks go; then the static files are
-/// cut.
+/// Accounts and slots of one step, in memory at a time. A step of one block may have more.
+const MAX_STEP_CHANGES: usize = 1_000_000;
+
+/// Takes back every block above `number` in steps, the newest blocks first. After each the chain is
+/// whole, only shorter, and so it is where a step fails or the process ends between two.
 pub(super) fn unwind<C: Execute>(shared: &Shared, number: u64) -> Result<(), StorageError> {
+    while step::<C>(shared, number)? > number {}
+    Ok(())
+}
+
+/// Takes one step down to block `number`; returns the number of the newest block then. One commit
+/// makes the blocks go; then the static files are cut.
+fn step<C: Execute>(shared: &Shared, number: u64) -> Result<u64, StorageError> {
     let tx = shared.environment.write()?;
     let position = Position::read(&tx)?;
     let tip = position.tip.number;
@@ -30,19 +40,11 @@ pub(super) fn unwind<C: Execute>(shared: &Shared, number: u64) -> Result<(), Sto
         return Err(StorageError::NotRetained { number, earliest, tip });
     }
     if number == tip {
-        return Ok(());
+        return Ok(tip);
     }
-    let kept = block_row(&tx, number)?;
     let newest = block_row(&tx, tip)?;
-    let mut reversal = Reversal::default();
-    for taken in number + 1..=tip {
-        let row = block_row(&tx, taken)?;
-        let content = shared.files.read(Kind::Changes, taken, &row.hash)?;
-        let changes = ChangeSet::decode(&content)
-            .map_err(|reason| tx.corrupt(Table::Blocks, &taken.to_be_bytes(), reason))?;
-        reversal.add(&changes);
-        remove_block::<C>(shared, &tx, taken, &row)?;
-    }
+    let (reversal, number) = take_blocks::<C>(shared, &tx, tip, number)?;
+    let kept = block_row(&tx, number)?;
     // From the nodes of the newest state, so before anything is written.
     let tries = if C::Commitment::is_trie() {
         Some(Tries::computed(&tx, &reversal, number, newest.state_root, kept.state_root)?)
@@ -65,10 +67,32 @@ pub(super) fn unwind<C: Execute>(shared: &Shared, number: u64) -> Result<(), Sto
     if let Err(error) = shared.files.truncate(number, new.lengths) {
         tracing::warn!(%error, "rows that were taken back remain until the next start");
     }
-    metrics::counter!("lockstep_storage_unwound_blocks_total").increment(tip - number);
-    metrics::gauge!("lockstep_storage_tip").set(number as f64);
+    shared.measure.unwound(tip - number, number);
     tracing::info!(from = tip, to = number, "blocks were taken back");
-    Ok(())
+    Ok(number)
+}
+
+/// Removes the blocks of one step from the indices. Returns what they changed, and the number of the
+/// block that becomes the newest: `number`, or one above it if that is too far for one step.
+fn take_blocks<C: Chain>(
+    shared: &Shared,
+    tx: &Writer,
+    tip: u64,
+    number: u64,
+) -> Result<(Reversal, u64), StorageError> {
+    let lowest = number.max(tip.saturating_sub(shared.options.unwind_blocks.max(1)));
+    let mut reversal = Reversal::default();
+    let mut newest = tip;
+    while newest > lowest && reversal.len() < MAX_STEP_CHANGES {
+        let row = block_row(tx, newest)?;
+        let content = shared.files.read(Kind::Changes, newest, &row.hash)?;
+        let changes = ChangeSet::decode(&content)
+            .map_err(|reason| tx.corrupt(Table::Blocks, &newest.to_be_bytes(), reason))?;
+        reversal.add_older(changes);
+        remove_block::<C>(shared, tx, newest, &row)?;
+        newest -= 1;
+    }
+    Ok((reversal, newest))
 }
 
 fn block_row(tx: &Writer, number: u64) -> Result<BlockRow, StorageError> {

@@ -127,7 +127,7 @@ impl StaticFiles {
 
     fn sync_folder(&self) -> Result<(), StorageError> {
         let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| self.failed("sync", &self.folder, error))
+        synced.map_err(|error| failed("sync", &self.folder, error))
     }
 
     /// Cuts off everything above `tip`, where the newest data files have these lengths.
@@ -135,10 +135,10 @@ impl StaticFiles {
     /// A file that is shorter than it was when the tip was committed is damaged.
     pub(crate) fn truncate(&self, tip: u64, lengths: [u64; 5]) -> Result<(), StorageError> {
         let newest = tip / self.segment_blocks;
-        for (path, kind, segment) in self.list()? {
+        for (path, kind, segment) in list(&self.folder)? {
             if segment > newest {
                 self.open.lock().remove(&(kind, segment));
-                fs::remove_file(&path).map_err(|error| self.failed("remove", &path, error))?;
+                fs::remove_file(&path).map_err(|error| failed("remove", &path, error))?;
             }
         }
         for (kind, length) in Kind::ALL.into_iter().zip(lengths) {
@@ -177,50 +177,17 @@ impl StaticFiles {
         Ok(lengths)
     }
 
-    /// Whether there are rows of other blocks than the first.
-    pub(crate) fn has_blocks_after_first(&self) -> Result<bool, StorageError> {
-        for (path, ..) in self.list()? {
-            let is_index = path.extension().is_some_and(|extension| extension == "idx");
-            let length = fs::metadata(&path).map_err(|error| self.failed("measure", &path, error));
-            if is_index && length?.len() > HEADER_BYTES + ENTRY_BYTES {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     pub(crate) fn stats(&self) -> Result<Vec<FileStats>, StorageError> {
         let mut all = Kind::ALL.map(|kind| FileStats { kind: kind.name(), segments: 0, bytes: 0 });
-        for (path, kind, _) in self.list()? {
+        for (path, kind, _) in list(&self.folder)? {
             let metadata = fs::metadata(&path);
-            let bytes = metadata.map_err(|error| self.failed("measure", &path, error))?.len();
+            let bytes = metadata.map_err(|error| failed("measure", &path, error))?.len();
             if let Some(stats) = all.get_mut(kind as usize) {
                 stats.bytes += bytes;
                 stats.segments += u64::from(path.extension().is_some_and(|e| e == "dat"));
             }
         }
         Ok(all.into())
-    }
-
-    /// Every file here that is named like one of ours.
-    fn list(&self) -> Result<Vec<(PathBuf, Kind, u64)>, StorageError> {
-        let failed = |error| self.failed("list", &self.folder, error);
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let parsed = name.split_once('-').and_then(|(kind, rest)| {
-                let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
-                let (segment, extension) = rest.split_once('.')?;
-                let segment = segment.parse().ok()?;
-                (file_name(kind, segment, extension) == name).then_some((kind, segment))
-            });
-            if let Some((kind, segment)) = parsed {
-                files.push((path, kind, segment));
-            }
-        }
-        files.sort();
-        Ok(files)
     }
 
     /// An open segment. `create` makes its files if they are not there.
@@ -247,8 +214,44 @@ impl StaticFiles {
         open.insert((kind, segment), Arc::clone(&opened));
         Ok(opened)
     }
+}
 
-    fn failed(&self, operation: &'static str, path: &Path, source: io::Error) -> StorageError {
-        StorageError::Io { operation, path: path.into(), source }
+/// Whether the static files in a folder, if it is there, have rows of other blocks than the first.
+pub(crate) fn has_blocks_after_first(folder: &Path) -> Result<bool, StorageError> {
+    if !folder.exists() {
+        return Ok(false);
     }
+    for (path, ..) in list(folder)? {
+        let is_index = path.extension().is_some_and(|extension| extension == "idx");
+        let length = fs::metadata(&path).map_err(|error| failed("measure", &path, error));
+        if is_index && length?.len() > HEADER_BYTES + ENTRY_BYTES {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Every file in a folder that is named like one of ours.
+fn list(folder: &Path) -> Result<Vec<(PathBuf, Kind, u64)>, StorageError> {
+    let failed = |error| failed("list", folder, error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let parsed = name.split_once('-').and_then(|(kind, rest)| {
+            let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
+            let (segment, extension) = rest.split_once('.')?;
+            let segment = segment.parse().ok()?;
+            (file_name(kind, segment, extension) == name).then_some((kind, segment))
+        });
+        if let Some((kind, segment)) = parsed {
+            files.push((path, kind, segment));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn failed(operation: &'static str, path: &Path, source: io::Error) -> StorageError {
+    StorageError::Io { operation, path: path.into(), source }
 }

@@ -91,3 +91,37 @@ fn an_append_that_fails_anywhere_changes_nothing() {
     forge.rewind(2);
     assert_holds(&disk, &forge);
 }
+
+#[test]
+fn an_unwind_that_fails_between_two_steps_leaves_a_shorter_chain() {
+    const BLOCKS: u64 = 23;
+    let folder = tempfile::tempdir().unwrap();
+    let forge = Forge::with_blocks(BLOCKS);
+    let gate = Arc::new(Faulty::new());
+    let open = || {
+        let gate = Arc::clone(&gate) as _;
+        forge.disk(folder.path(), Options { gate, unwind_blocks: 4, ..options() })
+    };
+    let mut disk = open();
+    disk.append(&forge.executed(1, BLOCKS), forge.fork_choice(BLOCKS)).unwrap();
+    for steps in 0..5 {
+        let snapshot = disk.snapshot().unwrap();
+        gate.fail_after(steps, 0);
+        assert_eq!(disk.unwind(2).unwrap_err().class(), ErrorClass::Temporary);
+        gate.never_fail();
+        assert_eq!(snapshot.tip().number, BLOCKS, "a snapshot sees no step");
+        drop(snapshot);
+        let left = BLOCKS - 4 * steps as u64;
+        assert_holds(&disk, &forge.prefix(left));
+        drop(disk);
+        disk = open();
+        assert_sound(&disk, &forge.prefix(left));
+        if left < BLOCKS {
+            disk.append(&forge.executed(left + 1, BLOCKS), forge.fork_choice(BLOCKS)).unwrap();
+        }
+        assert_holds(&disk, &forge);
+    }
+    disk.unwind(2).unwrap();
+    assert_holds(&disk, &forge.prefix(2));
+    assert_sound(&disk, &forge.prefix(2));
+}

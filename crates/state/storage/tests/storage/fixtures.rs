@@ -13,9 +13,9 @@ use lockstep_storage::{
     CheckOptions, DiskStorage, ExecutedBlock, ForkChoice, GenesisBlock, MemoryStorage,
     RecoveredBlock, Storage, TrieNodesBuilder,
 };
-use lockstep_testkit::source::{Limits, visit};
+use lockstep_testkit::fixtures;
 use lockstep_trie::StateTrie;
-use std::{collections::HashMap, ops::ControlFlow, path::Path, sync::Arc};
+use std::sync::Arc;
 
 #[test]
 fn a_chain_over_every_fork_to_cancun_is_kept_and_taken_back() {
@@ -30,13 +30,8 @@ fn a_chain_over_every_fork_to_prague_is_kept_and_taken_back() {
 }
 
 fn import(name: &str, folder: &str, head: B256) {
-    #[expect(clippy::disallowed_methods, reason = "tests find the fixtures by the environment")]
-    let Ok(fixtures) = std::env::var("LOCKSTEP_FIXTURES") else {
-        eprintln!("skipped: set LOCKSTEP_FIXTURES to the folder with the fixtures");
-        return;
-    };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..").join(fixtures);
-    let files = archive(&root.join(name));
+    let Some(fixtures) = fixtures::folder() else { return };
+    let files = fixtures::archive(&fixtures.join(name)).expect("the archive is whole");
     let json = &files[&format!("{folder}/genesis.json")];
     let parsed = genesis::parse(json).expect("the genesis file parses");
     let chain = Ethereum::from_genesis(&parsed).expect("the genesis file is valid");
@@ -145,16 +140,4 @@ fn execute(
         output.changes,
         nodes.build(),
     )
-}
-
-fn archive(path: &Path) -> HashMap<String, Vec<u8>> {
-    let mut files = HashMap::new();
-    let prefix = format!("{}/", path.display());
-    let _ = visit(path, &Limits::default(), &|_| true, &mut |file| {
-        let file = file.expect("the archive is whole");
-        let name = file.name.strip_prefix(&prefix).unwrap_or(&file.name);
-        files.insert(name.trim_start_matches("./").to_owned(), file.bytes);
-        ControlFlow::Continue(())
-    });
-    files
 }

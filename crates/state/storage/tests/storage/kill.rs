@@ -1,18 +1,23 @@
 //! A process that is killed while it appends, logs and unwinds.
 
 use crate::{
-    compare::{assert_block, assert_sound},
+    compare::{assert_block, assert_holds, assert_sound},
     forge::{Forge, options},
 };
 use alloy_primitives::B256;
 use lockstep_chain::Ethereum;
-use lockstep_storage::{LogEntry, LoggedEntry, Options, Storage, SyncPolicy};
+use lockstep_storage::{
+    LogEntry, LoggedEntry, Options, Storage, SyncPolicy, WriteGate, WriteOperation,
+};
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Command, Stdio},
-    sync::Arc,
+    io::{self, BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 const BLOCKS: u64 = 60;
@@ -102,7 +107,26 @@ impl Acknowledged {
 
 fn victim_options(kill: u64) -> Options {
     let sync = if kill.is_multiple_of(4) { SyncPolicy::EveryAppend } else { SyncPolicy::Never };
-    Options { sync, ..options() }
+    Options { sync, unwind_blocks: 1 + kill % 9, ..options() }
+}
+
+/// Another process that runs one test, told the folder and the number of its run.
+fn start(victim: &str, folder: &Path, run: u64) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", victim, "--ignored", "--nocapture", "--quiet"])
+        .env("LOCKSTEP_STORAGE_VICTIM", folder)
+        .env("LOCKSTEP_STORAGE_VICTIM_RUN", run.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "it is a process of its own")]
+fn told() -> Option<(PathBuf, u64)> {
+    let folder = std::env::var("LOCKSTEP_STORAGE_VICTIM").ok()?;
+    let run = std::env::var("LOCKSTEP_STORAGE_VICTIM_RUN").ok()?;
+    Some((folder.into(), run.parse().unwrap()))
 }
 
 #[test]
@@ -112,14 +136,7 @@ fn a_storage_that_is_killed_anywhere_opens_soundly_and_has_lost_nothing() {
     let mut acknowledged = Acknowledged::default();
     let (mut heard, mut unwound) = (0u64, 0u64);
     for kill in 0..kills() {
-        let mut victim = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "kill::victim", "--ignored", "--nocapture", "--quiet"])
-            .env("LOCKSTEP_STORAGE_VICTIM", folder.path())
-            .env("LOCKSTEP_STORAGE_VICTIM_RUN", kill.to_string())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut victim = start("kill::victim", folder.path(), kill);
         let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
         // The victim runs on while this counts: it is killed in the middle of something.
         let patience = 3 + kill.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 90;
@@ -146,12 +163,10 @@ fn a_storage_that_is_killed_anywhere_opens_soundly_and_has_lost_nothing() {
 /// Logs, chooses, appends and unwinds until it is killed.
 #[test]
 #[ignore = "a part of a_storage_that_is_killed_anywhere_opens_soundly_and_has_lost_nothing"]
-#[expect(clippy::disallowed_methods, reason = "it is a process of its own")]
 fn victim() {
-    let Ok(folder) = std::env::var("LOCKSTEP_STORAGE_VICTIM") else { return };
-    let run: u64 = std::env::var("LOCKSTEP_STORAGE_VICTIM_RUN").unwrap().parse().unwrap();
+    let Some((folder, run)) = told() else { return };
     let forge = Forge::with_blocks(BLOCKS);
-    let disk = forge.disk(Path::new(&folder), victim_options(run));
+    let disk = forge.disk(&folder, victim_options(run));
     let mut out = std::io::stdout();
     let mut say = |what: &str, number: u64| {
         writeln!(out, "victim {what} {number}").unwrap();
@@ -176,4 +191,56 @@ fn victim() {
         say("appended", last);
         tip = last;
     }
+}
+
+/// What a step of [`unwinding_victim`] takes back.
+const STEP: u64 = 7;
+
+#[test]
+fn an_unwind_killed_between_two_steps_leaves_a_shorter_chain_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let forge = Forge::with_blocks(BLOCKS);
+    let disk = forge.disk(folder.path(), options());
+    disk.append(&forge.executed(1, BLOCKS), forge.fork_choice(BLOCKS)).unwrap();
+    drop(disk);
+    let mut left = BLOCKS;
+    // Each victim finds what the one before it left.
+    for steps in 1..=3 {
+        let ended = start("kill::unwinding_victim", folder.path(), steps).wait().unwrap();
+        assert!(!ended.success(), "the victim came to its end");
+        left -= steps * STEP;
+        let disk = forge.disk(folder.path(), options());
+        let kept = forge.prefix(left);
+        assert_holds(&disk, &kept);
+        assert_sound(&disk, &kept);
+    }
+    let disk = forge.disk(folder.path(), options());
+    disk.unwind(2).unwrap();
+    assert_sound(&disk, &forge.prefix(2));
+    disk.append(&forge.executed(3, BLOCKS), forge.fork_choice(BLOCKS)).unwrap();
+    assert_holds(&disk, &forge);
+}
+
+/// Ends the process before a commit.
+struct EndsAtCommit {
+    left: AtomicU64,
+}
+
+impl WriteGate for EndsAtCommit {
+    fn admit(&self, operation: WriteOperation, _: &Path) -> Result<(), (usize, io::Error)> {
+        if operation == WriteOperation::Commit && self.left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            std::process::abort();
+        }
+        Ok(())
+    }
+}
+
+/// Unwinds the whole chain, but ends after some steps.
+#[test]
+#[ignore = "a part of an_unwind_killed_between_two_steps_leaves_a_shorter_chain_and_goes_on"]
+fn unwinding_victim() {
+    let Some((folder, steps)) = told() else { return };
+    let gate = Arc::new(EndsAtCommit { left: AtomicU64::new(steps) });
+    let options = Options { gate, unwind_blocks: STEP, ..options() };
+    Forge::new().disk(&folder, options).unwind(2).unwrap();
 }

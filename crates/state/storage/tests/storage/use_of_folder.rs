@@ -48,8 +48,17 @@ fn a_folder_with_another_chain_is_refused() {
 #[test]
 fn a_folder_without_a_chain_is_refused_where_one_is_expected() {
     let folder = tempfile::tempdir().unwrap();
-    let opened = DiskStorage::<Ethereum>::open_existing(folder.path(), options());
-    assert!(refusal(opened).contains("holds no chain"));
+    let holds_none = || {
+        let opened = DiskStorage::<Ethereum>::open_existing(folder.path(), options());
+        matches!(opened, Err(StorageError::NoChain { .. }))
+    };
+    assert!(holds_none());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "looking leaves no trace");
+    // A chain whose creation was cut off, in the database.
+    let forge = Forge::new();
+    drop(forge.disk(folder.path(), options()));
+    fs::remove_dir_all(folder.path().join("db")).unwrap();
+    assert!(holds_none());
 }
 
 #[test]
@@ -61,6 +70,8 @@ fn static_files_that_lost_their_database_are_not_written_over() {
     drop(disk);
     fs::remove_dir_all(folder.path().join("db")).unwrap();
     let opened = DiskStorage::open(folder.path(), &forge.chain, &forge.genesis, options());
+    assert!(refusal(opened).contains("no database to them"));
+    let opened = DiskStorage::open_existing(folder.path(), options());
     assert!(refusal(opened).contains("no database to them"));
 }
 
