@@ -90,15 +90,33 @@ where
     /// [`Severity::Temporary`]: call again after a pause. [`Severity::Critical`]: a person must
     /// look at it. Nothing derived is lost in either case.
     pub fn step(&mut self) -> Result<Progress, FollowerError> {
-        match self.advance() {
-            Err(error) if error.severity() == Severity::Reset => {
-                tracing::warn!(target: "lockstep_follower", %error, "began to derive anew");
-                self.measure.reset();
-                self.pipeline = None;
-                self.pending = None;
-                Ok(Progress::Worked)
-            }
-            outcome => outcome,
+        let error = match self.advance() {
+            Err(error) => error,
+            progress => return progress,
+        };
+        let is_over = match error.severity() {
+            Severity::Reset => true,
+            Severity::Temporary => self.has_lost_origin(),
+            Severity::Critical => false,
+        };
+        if !is_over {
+            return Err(error);
+        }
+        tracing::warn!(target: "lockstep_follower", %error, "began to derive anew");
+        self.measure.reset();
+        self.pipeline = None;
+        self.pending = None;
+        Ok(Progress::Worked)
+    }
+
+    /// Whether L1 has another block now where derivation is. What cannot be read of a block that is
+    /// gone, such as its blobs, never comes back.
+    fn has_lost_origin(&mut self) -> bool {
+        let Some(origin) = self.pipeline.as_ref().and_then(Pipeline::origin) else { return false };
+        match self.l1.block_by_number(origin.number) {
+            Ok(Some(canonical)) => canonical.hash != origin.hash,
+            // A node that lags or does not answer says nothing.
+            Ok(None) | Err(_) => false,
         }
     }
 

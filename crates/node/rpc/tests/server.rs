@@ -326,6 +326,23 @@ async fn ten_thousand_subscriptions_all_hear_of_a_block() {
     node.server.stopped().await;
 }
 
+/// Reads until each of the subscriptions to new heads has told of block `newest` or was closed; how
+/// many were closed.
+async fn closed_subscriptions(socket: &mut Socket, subscriptions: usize, newest: u64) -> usize {
+    let newest = json!(format!("{newest:#x}"));
+    let mut closed = std::collections::HashSet::new();
+    let mut told_all = 0;
+    while closed.len() + told_all < subscriptions {
+        let told = socket.notification().await;
+        if told.get("error").is_some() {
+            assert!(closed.insert(told["subscription"].to_string()), "closed twice: {told}");
+        } else if told["result"]["number"] == newest {
+            told_all += 1;
+        }
+    }
+    closed.len()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_loses_its_subscriptions_and_is_told() {
     const SUBSCRIPTIONS: usize = 200;
@@ -336,20 +353,9 @@ async fn a_client_that_does_not_read_loses_its_subscriptions_and_is_told() {
         socket.subscribe(json!(["newHeads"])).await;
     }
     // Far more than the sockets' buffers hold, without reading any of it.
-    for _ in 0..150 {
-        node.mine();
-    }
-    let mut closed = std::collections::HashSet::new();
-    let mut heads = 0;
-    while closed.len() < SUBSCRIPTIONS && heads < SUBSCRIPTIONS * 150 {
-        let told = socket.notification().await;
-        if told.get("error").is_some() {
-            assert!(closed.insert(told["subscription"].to_string()), "closed twice: {told}");
-        } else {
-            heads += 1;
-        }
-    }
-    assert!(!closed.is_empty(), "{heads} heads were buffered for a client that did not read");
+    (0..149).for_each(|_| drop(node.mine()));
+    let closed = closed_subscriptions(&mut socket, SUBSCRIPTIONS, node.mine().block.number()).await;
+    assert!(closed > 0, "everything was buffered for a client that did not read");
     // The connection lives, and so does the server.
     assert_eq!(socket.request("eth_chainId", json!([])).await["result"], "0x539");
     socket.early.clear();
@@ -380,18 +386,8 @@ async fn notifications_that_are_not_read_are_bounded_by_their_bytes() {
         socket.subscribe(json!(["newHeads"])).await;
     }
     // Some 40 MB, of which the sockets' buffers hold a few.
-    for _ in 0..150 {
-        node.mine();
-    }
-    let mut closed = 0;
-    for _ in 0..SUBSCRIPTIONS * 150 {
-        if socket.notification().await.get("error").is_some() {
-            closed += 1;
-        }
-        if closed == SUBSCRIPTIONS {
-            break;
-        }
-    }
+    (0..149).for_each(|_| drop(node.mine()));
+    let closed = closed_subscriptions(&mut socket, SUBSCRIPTIONS, node.mine().block.number()).await;
     assert!(closed > 0, "everything was buffered for a client that did not read");
     assert_eq!(socket.request("eth_chainId", json!([])).await["result"], "0x539");
     node.server.stopped().await;
