@@ -14,8 +14,9 @@ use std::{
 
 /// The folder of OP Stack fixtures; `None`, visibly, if the environment names none.
 pub(crate) fn fixtures() -> Option<PathBuf> {
-    let path = std::env::var_os("LOCKSTEP_FIXTURES").map(PathBuf::from);
-    let path = path.map(|path| path.join("op-blocks")).filter(|path| path.is_dir());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let path = std::env::var_os("LOCKSTEP_FIXTURES").map(|path| root.join(path).join("op-blocks"));
+    let path = path.filter(|path| path.is_dir());
     if path.is_none() {
         eprintln!("SKIPPED: LOCKSTEP_FIXTURES names no folder with op-blocks");
     }
