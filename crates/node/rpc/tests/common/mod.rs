@@ -21,11 +21,15 @@ use lockstep_rpc::{
     Context, EngineTestBlocks, Limits, Modules, Parts, RpcServer, RpcSettings, ServerSettings,
 };
 use lockstep_storage::{GenesisBlock, MemoryStorage};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Where the shared fixtures are; `None`, and a line that says so, where they are not.
 pub(crate) fn fixtures() -> Option<PathBuf> {
-    let path = std::env::var_os("LOCKSTEP_FIXTURES").map(PathBuf::from);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let path = std::env::var_os("LOCKSTEP_FIXTURES").map(|path| root.join(path));
     let path = path.filter(|path| path.is_dir());
     if path.is_none() {
         eprintln!("SKIPPED: LOCKSTEP_FIXTURES names no folder of fixtures");
