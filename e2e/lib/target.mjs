@@ -41,7 +41,7 @@ const lockstep = {
             lockstepBinary(),
             [
                 ...['dev', '--json', '--datadir', join(directory, 'data'), '--slot-time', String(slotTime)],
-                ...['--http-port', '0', '--beacon-port', '0', '--rollup-http-port', '0'],
+                ...['--http-port', '0', '--beacon-port', '0', '--rollup-http-port', '0', '--follower-http-port', '0'],
                 ...(fork ? ['--fork', fork] : []),
                 ...args,
             ],

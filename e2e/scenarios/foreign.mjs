@@ -14,8 +14,12 @@ export default async function ({ check, target, directory }) {
     mkdirSync(own);
     const anvil = await chooseTarget('anvil').startDev({ directory: own });
     const onL1 = rpc(anvil.l1.http);
-    const dev = await target.startDev({ directory, args: ['--l1', anvil.l1.http, '--l1-beacon', anvil.l1.http] });
+    // anvil keeps blobs, but does not say when its slots are.
+    const data = ['--data-availability', 'calldata'];
+    const args = ['--l1', anvil.l1.http, '--l1-beacon', anvil.l1.http, ...data];
+    const dev = await target.startDev({ directory, args });
     const onRollup = rpc(dev.rollups[0].http);
+    const derived = rpc(dev.rollups[0].follower.http);
 
     const unsafeHead = async () => (await onRollup('optimism_syncStatus')).unsafe_l2;
     const l1Hash = async (number) => (await onL1('eth_getBlockByNumber', `0x${number.toString(16)}`, false))?.hash;
@@ -42,6 +46,20 @@ export default async function ({ check, target, directory }) {
         });
         const { l1origin } = await headFrom(gone);
         assert.equal(l1origin.hash, await l1Hash(l1origin.number));
+    });
+
+    await check('the independent node derives the rollup from the new branch', async () => {
+        const { number } = await unsafeHead();
+        const safe = await until(
+            'the block to become safe',
+            async () => {
+                const { safe_l2: safe } = await derived('optimism_syncStatus');
+                return safe.number >= number && safe;
+            },
+            { seconds: 90 },
+        );
+        const block = await onRollup('eth_getBlockByNumber', `0x${safe.number.toString(16)}`, false);
+        assert.equal(block.hash, safe.hash);
     });
 
     await check('it ends on SIGTERM with status 0', async () => {

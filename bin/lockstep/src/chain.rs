@@ -50,18 +50,23 @@ pub(crate) fn find_l1(name_or_file: &str) -> Result<L1> {
         let genesis = genesis::parse(&json).wrap_err("the embedded genesis file")?;
         return Ok(L1 { chain: (network.chain)(), genesis });
     }
-    let path = Path::new(name_or_file);
-    if !path.exists() {
+    if !Path::new(name_or_file).exists() {
         let names = NETWORKS.map(|network| network.name).join(", ");
         bail!("--chain {name_or_file}: neither a known network ({names}) nor a file");
     }
+    let genesis = read_genesis(name_or_file)?;
+    let chain = Ethereum::from_genesis(&genesis).wrap_err_with(|| name_or_file.to_owned())?;
+    Ok(L1 { chain, genesis })
+}
+
+/// Reads a genesis file in geth's format.
+pub(crate) fn read_genesis(path: &str) -> Result<Genesis> {
+    let path = Path::new(path);
     let bytes = fs::metadata(path).wrap_err_with(|| path.display().to_string())?.len();
     let limit = genesis::MAX_GENESIS_BYTES as u64;
     ensure!(bytes <= limit, "{}: {bytes} bytes, the limit is {limit}", path.display());
     let json = fs::read(path).wrap_err_with(|| path.display().to_string())?;
-    let genesis = genesis::parse(&json).wrap_err_with(|| path.display().to_string())?;
-    let chain = Ethereum::from_genesis(&genesis).wrap_err_with(|| path.display().to_string())?;
-    Ok(L1 { chain, genesis })
+    genesis::parse(&json).wrap_err_with(|| path.display().to_string())
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use crate::service::{self, ServiceArgs, Stop, SystemClock, loopback, print_event};
 use clap::{Args as ClapArgs, ValueEnum};
-use eyre::{Context, Result, ensure};
+use eyre::{Result, ensure};
 use lockstep_chain::{Chain, EthereumHardfork};
 use lockstep_devnet::{
-    Clock, Devnet, DevnetConfig, EmbeddedL1, L1Source, MNEMONIC, accounts, dev_server, l1_genesis,
+    Clock, DataAvailability, Devnet, DevnetConfig, EmbeddedL1, L1Source, MNEMONIC, dev_l1_genesis,
+    dev_server,
 };
 use serde_json::{Value, json};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
@@ -14,6 +15,15 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 enum Fork {
     Prague,
     Osaka,
+}
+
+/// How the rollup's blocks get into the L1.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Data {
+    Blobs,
+    Calldata,
+    /// What is cheaper.
+    Auto,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -45,10 +55,17 @@ pub(crate) struct Args {
     /// The port of the rollup's JSON-RPC (HTTP and WebSocket); 0 picks a free one.
     #[arg(long, value_name = "PORT", default_value_t = 9545)]
     rollup_http_port: u16,
+    /// The port of the JSON-RPC (HTTP and WebSocket) of the node that derives the rollup from the L1
+    /// alone; 0 picks a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 9546)]
+    follower_http_port: u16,
+    /// How the rollup's blocks are posted to the L1.
+    #[arg(long, value_enum, default_value_t = Data::Blobs)]
+    data_availability: Data,
     /// Use the L1 at this URL instead of an embedded one.
     #[arg(long, value_name = "URL", requires = "l1_beacon")]
     l1: Option<String>,
-    /// The Beacon API of the L1 at `--l1`: told to those who ask for it; nothing reads blobs yet.
+    /// The Beacon API of the L1 at `--l1`, from which the rollup's blobs are read.
     #[arg(long, value_name = "URL", requires = "l1")]
     l1_beacon: Option<String>,
     /// Print the genesis file of the L1 in geth's format, and exit. With `--datadir`, that of the
@@ -103,8 +120,9 @@ impl Fork {
 
 fn config(args: &Args) -> DevnetConfig {
     let ipc = args.datadir.as_ref().map(|folder| folder.join("l1.ipc"));
-    let l1 = match &args.l1 {
-        Some(url) => L1Source::Foreign { url: url.clone() },
+    let foreign = args.l1.as_ref().zip(args.l1_beacon.as_ref());
+    let l1 = match foreign {
+        Some((url, beacon)) => L1Source::Foreign { url: url.clone(), beacon: beacon.clone() },
         None => L1Source::Embedded(EmbeddedL1 {
             fork: args.fork.hardfork(),
             slot_time_s: args.slot_time,
@@ -119,6 +137,12 @@ fn config(args: &Args) -> DevnetConfig {
         accounts: args.accounts,
         rollup_block_time_s: args.block_time,
         rollup_server: dev_server(args.rollup_http_port, None),
+        follower_server: dev_server(args.follower_http_port, None),
+        data_availability: match args.data_availability {
+            Data::Blobs => DataAvailability::Blobs,
+            Data::Calldata => DataAvailability::Calldata,
+            Data::Auto => DataAvailability::Auto,
+        },
         ..Default::default()
     }
 }
@@ -134,10 +158,12 @@ fn ready(args: &Args, devnet: &Devnet) -> Value {
             "ws": ws(node.rpc_address()),
             "ipc": args.datadir.as_ref().map(|folder| folder.join("l1.ipc")),
             "beacon": http(devnet.beacon_address()),
+            "genesis": args.datadir.as_ref().map(|folder| folder.join("l1/genesis.json")),
         }),
         None => json!({ "http": args.l1, "beacon": args.l1_beacon }),
     };
-    let rollup = devnet.rollup();
+    let (rollup, follower) = (devnet.rollup(), devnet.follower());
+    let (contracts, operators) = (devnet.contracts(), devnet.operators());
     let accounts: Vec<Value> = devnet
         .accounts()
         .iter()
@@ -150,10 +176,23 @@ fn ready(args: &Args, devnet: &Devnet) -> Value {
         "event": "ready",
         "l1": l1,
         "rollups": [{
-            "name": "alpha",
+            "name": devnet.rollup_name(),
             "chainId": rollup.context().chain().chain_id(),
             "http": http(rollup.rpc_address()),
             "ws": ws(rollup.rpc_address()),
+            "follower": {
+                "http": http(follower.rpc_address()),
+                "ws": ws(follower.rpc_address()),
+            },
+            "rollupConfig": devnet.rollup_file(),
+            "contracts": {
+                "portal": contracts.portal,
+                "systemConfig": contracts.system_config,
+                "outputOracle": contracts.output_oracle,
+                "batchInbox": devnet.rollup_config().batch_inbox_address,
+            },
+            "batcher": operators.batcher.address,
+            "proposer": operators.proposer.address,
         }],
         "accounts": accounts,
     })
@@ -163,7 +202,13 @@ fn print_ready(ready: &Value) {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let field = |path: &str| ready.pointer(path).map_or_else(String::new, text);
     println!("L1     {}  beacon {}", field("/l1/http"), field("/l1/beacon"));
-    println!("alpha  {}", field("/rollups/0/http"));
+    println!(
+        "{:<6} {}  derived again {}",
+        field("/rollups/0/name"),
+        field("/rollups/0/http"),
+        field("/rollups/0/follower/http")
+    );
+    println!("       portal on L1 {}", field("/rollups/0/contracts/portal"));
     println!();
     println!("Accounts with 10,000 ether on each chain. Everybody knows their keys:");
     for account in ready.get("accounts").and_then(Value::as_array).into_iter().flatten() {
@@ -187,11 +232,7 @@ fn print_genesis(args: &Args) -> Result<()> {
     };
     let genesis = match stored {
         Some(genesis) => genesis,
-        None => {
-            let accounts = accounts(&args.mnemonic, args.accounts).wrap_err("--mnemonic")?;
-            let funded: Vec<_> = accounts.iter().map(|account| account.address).collect();
-            l1_genesis(args.fork.hardfork(), SystemClock.unix_time().as_secs(), &funded)
-        }
+        None => dev_l1_genesis(&config(args), SystemClock.unix_time().as_secs())?,
     };
     println!("{}", serde_json::to_string_pretty(&genesis)?);
     Ok(())

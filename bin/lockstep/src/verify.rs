@@ -2,6 +2,8 @@
 
 mod online;
 
+pub(crate) use online::read_config as read_rollup_config;
+
 use crate::{progress, replay::stopwatch};
 use clap::Args as ClapArgs;
 use core::time::Duration;

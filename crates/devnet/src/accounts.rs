@@ -35,6 +35,29 @@ pub fn accounts(mnemonic: &str, count: u32) -> Result<Vec<DevAccount>, LocalSign
         .collect()
 }
 
+/// Who sends the transactions on L1 that a rollup lives from.
+#[derive(Clone, Debug)]
+pub struct Operators {
+    /// Posts batches.
+    pub batcher: DevAccount,
+    /// Claims outputs.
+    pub proposer: DevAccount,
+}
+
+/// The operators of a development rollup, at the derivation path `m/44'/60'/1'/0/i` of the mnemonic:
+/// none of the accounts that users have, however many these are.
+///
+/// # Errors
+/// When the mnemonic is not a valid English BIP-39 phrase.
+pub fn operators(mnemonic: &str) -> Result<Operators, LocalSignerError> {
+    let account = |index: u32| {
+        let builder = MnemonicBuilder::<English>::default().phrase(mnemonic);
+        let signer = builder.derivation_path(format!("m/44'/60'/1'/0/{index}"))?.build()?;
+        Ok::<_, LocalSignerError>(DevAccount { address: signer.address(), signer })
+    };
+    Ok(Operators { batcher: account(0)?, proposer: account(1)? })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,7 +72,18 @@ mod tests {
     }
 
     #[test]
+    fn operators_are_none_of_the_users() {
+        let users = accounts(MNEMONIC, 100).expect("the mnemonic is valid");
+        let Operators { batcher, proposer } = operators(MNEMONIC).expect("the mnemonic is valid");
+        assert_ne!(batcher.address, proposer.address);
+        for user in users {
+            assert!(![batcher.address, proposer.address].contains(&user.address));
+        }
+    }
+
+    #[test]
     fn a_wrong_mnemonic_is_refused() {
         assert!(accounts("test test test", 1).is_err());
+        assert!(operators("test test test").is_err());
     }
 }

@@ -1,45 +1,32 @@
 //! A whole development network in one process, in real time.
 
 use crate::{
-    Clock, DevAccount, DevnetConfig, EmbeddedL1, FolderError, L1Origins, L1Source, RemoteL1,
-    RemoteL1Error, Sequencer, SequencerConfig, SequencerError, accounts,
-    beacon::{
-        BeaconConfig, BeaconError, BeaconRunner, BeaconSpec, Control, ControlError, DevBeacon,
-        FAR_FUTURE_EPOCH, StoreOptions, serve_beacon_api,
-    },
-    clock::until,
-    l1_genesis, rollup_genesis,
-    rollup_node::RollupInfo,
-    settings::{Identity, L1_FOLDER},
+    Beginning, Clock, DevAccount, DevnetConfig, FolderError, ForeignL1Error, L1Source, Operators,
+    RollupPlan, accounts,
+    beacon::BeaconError,
+    embedded::L1,
+    foreign::{self, POLLS_AT_START, Settlement},
+    l1_genesis, operators,
+    plan::embedded_addresses,
+    rollup::{L1Access, RollupNodes, RollupStart},
+    settings::{Identity, rollup_file},
     signer::DevSigner,
 };
-use alloy_eips::BlockNumHash;
+use alloy_eips::{BlockNumHash, BlockNumberOrTag};
 use alloy_genesis::Genesis;
 use alloy_primitives::Address;
-use lockstep_chain::{Chain, Ethereum, EthereumHardfork, GenesisError, Rollup};
-use lockstep_engine::Engine;
+use lockstep_chain::{Ethereum, EthereumHardfork, GenesisError, Rollup};
+use lockstep_contracts::{L1Addresses, SettingsError};
 use lockstep_execution::MemoryState;
-use lockstep_node::{Node, NodeBuilder, NodeChain, NodeContext, NodeError, PartError};
-use lockstep_pool::PoolConfig;
-use lockstep_rpc::{RpcSettings, ServerSettings, rollup_methods};
-use lockstep_storage::{GenesisBlock, Options, StorageError};
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
-use tokio::{net::TcpListener, task, time};
+use lockstep_node::{Node, NodeError, PartError};
+use lockstep_protocol::RollupConfig;
+use lockstep_providers::{BeaconClient, ClientError, L1Client, Retry, RpcClient, Timeouts};
+use lockstep_storage::{GenesisBlock, StorageError};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use tokio::{runtime::Handle, task, time};
 
-/// Slots in the pool that one account may fill.
-const MAX_SENDER_SLOTS: usize = 16_384;
-
-/// How often a busy beacon is told to stop.
-const STOP_INTERVAL: Duration = Duration::from_millis(10);
-
-/// How long a part waits after a failure that may pass.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Seconds between the blocks of an L1 of which that is not known.
+const FOREIGN_BLOCK_TIME_S: u64 = 2;
 
 /// Why a development network cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +40,9 @@ pub enum DevnetError {
     /// A genesis is malformed.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
+    /// The rollup's contracts would refuse their settings.
+    #[error("the rollup's contracts: {0}")]
+    Contracts(#[from] SettingsError),
     /// A chain cannot be stored.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -75,39 +65,70 @@ pub enum DevnetError {
         /// Why not.
         source: io::Error,
     },
-    /// The foreign L1 does not answer.
+    /// The rollup cannot begin on the foreign L1.
     #[error("the L1: {0}")]
-    RemoteL1(#[from] RemoteL1Error),
-    /// The L1 cannot be asked.
+    ForeignL1(#[from] ForeignL1Error),
+    /// The L1 does not answer as it must.
     #[error("the L1: {0}")]
-    L1(PartError),
+    L1(#[from] ClientError),
+    /// The first origin of the rollup is no longer a block of the L1.
+    #[error("the L1 has no block {0}, with which the rollup began")]
+    NoOrigin(u64),
+    /// The L1 in this process does not serve JSON-RPC, which the rollup's nodes need.
+    #[error("the L1 serves no JSON-RPC over HTTP")]
+    NoServer,
+    /// A task was cut off.
+    #[error("{0}")]
+    Task(PartError),
     /// The fork cannot be that of an L1 with a dev beacon.
     #[error("the L1 begins with Prague or Osaka, not with {0}")]
     Fork(EthereumHardfork),
 }
 
-/// A running development network: an L1, and a rollup that is sequenced on it.
+/// A running development network: an L1, and a rollup that is sequenced on it, posted to it, and
+/// derived from it by a second node.
 #[derive(Debug)]
 pub struct Devnet {
     accounts: Vec<DevAccount>,
+    operators: Operators,
     l1: Option<L1>,
-    rollup: Node<Rollup>,
+    rollup: RollupNodes,
     rollup_name: String,
-}
-
-/// The L1 in this process.
-#[derive(Debug)]
-struct L1 {
-    node: Node<Ethereum>,
-    beacon_address: SocketAddr,
+    rollup_config: Arc<RollupConfig>,
+    rollup_file: Option<PathBuf>,
+    addresses: L1Addresses,
 }
 
 impl DevnetError {
     /// An error of the node with this name.
-    fn node(name: &str) -> impl FnOnce(NodeError) -> Self {
+    pub(crate) fn node(name: &str) -> impl FnOnce(NodeError) -> Self + use<> {
         let name = name.to_owned();
         |source| Self::Node { name, source: Box::new(source) }
     }
+}
+
+/// The genesis of the L1 of a network that begins at `timestamp` (in seconds).
+///
+/// # Errors
+/// When the mnemonic is none; when the L1 is a foreign one, with a setting that no chain has.
+pub fn dev_l1_genesis(config: &DevnetConfig, timestamp: u64) -> Result<Genesis, DevnetError> {
+    let fork = match &config.l1 {
+        L1Source::Embedded(settings) => settings.fork,
+        L1Source::Foreign { .. } => EthereumHardfork::Osaka,
+    };
+    let accounts = accounts(&config.mnemonic, config.accounts)?;
+    let funded = addresses_of(&accounts);
+    let beginning =
+        Beginning { timestamp, l1_origin: 0, block_time_s: config.rollup_block_time_s.max(1) };
+    let operators = operators(&config.mnemonic)?;
+    let plan = RollupPlan::new(&beginning, embedded_addresses(), &funded, &operators);
+    let mut genesis = l1_genesis(fork, timestamp, &funded);
+    plan.put_into(&mut genesis)?;
+    Ok(genesis)
+}
+
+fn addresses_of(accounts: &[DevAccount]) -> Vec<Address> {
+    accounts.iter().map(|account| account.address).collect()
 }
 
 impl Devnet {
@@ -117,60 +138,69 @@ impl Devnet {
     /// When a part cannot start; the others end then.
     pub async fn start(config: DevnetConfig, clock: Arc<dyn Clock>) -> Result<Self, DevnetError> {
         let accounts = accounts(&config.mnemonic, config.accounts)?;
-        let funded: Vec<Address> = accounts.iter().map(|account| account.address).collect();
+        let operators = operators(&config.mnemonic)?;
         let signer = Arc::new(DevSigner::new(&accounts));
+        let deployer = accounts.first().cloned();
         let identity = {
             let (config, clock) = (config.clone(), clock.clone());
-            let asked = task::spawn_blocking(move || identity(&config, &*clock)).await;
-            asked.map_err(|panicked| DevnetError::L1(panicked.into()))??
+            blocking(move || identity(&config, deployer.as_ref(), &*clock)).await?
         };
         let identity = match &config.data_dir {
             Some(folder) => Identity::load_or_store(folder, identity)?,
             None => identity,
         };
-        let (l1, origins) = match &config.l1 {
+        let plan = plan(&identity, &accounts, &operators);
+        let (l1, access) = match &config.l1 {
             L1Source::Embedded(settings) => {
-                let genesis = l1_genesis(settings.fork, identity.genesis_time, &funded);
+                let genesis = dev_l1_genesis(&config, identity.genesis_time)?;
                 let l1 = L1::start(&config, settings, &genesis, &signer, &clock).await?;
-                let origins: Arc<dyn L1Origins> = Arc::new(l1.node.context().view());
-                (Some(l1), origins)
+                let access = L1Access::embedded(&l1, settings.slot_time_s, settings.fork)?;
+                (Some(l1), access)
             }
-            L1Source::Foreign { url } => {
-                (None, Arc::new(RemoteL1::new(url.clone())) as Arc<dyn L1Origins>)
+            L1Source::Foreign { url, beacon } => {
+                let access = L1Access::foreign(url, beacon, &identity)?;
+                (None, settle(access, &identity, &plan, &accounts, &operators).await?)
             }
         };
-        let genesis = rollup_genesis(crate::ROLLUP_CHAIN_ID, identity.genesis_time, &funded);
-        let chain = Rollup::from_genesis(&genesis)?;
-        let first =
-            GenesisBlock::new(chain.genesis_header(&genesis), MemoryState::from_genesis(&genesis))?;
-        let info = rollup_info(&config, &genesis, &first, &identity, &origins)?;
-        let told = info.clone();
-        let sequencing = SequencerConfig {
-            block_time_s: config.rollup_block_time_s,
-            fee_recipient: Address::ZERO,
-            gas_limit: genesis.gas_limit,
-            first_origin: identity.first_origin,
+        let l1_chain_id = identity.foreign_chain_id.unwrap_or(crate::L1_CHAIN_ID);
+        let chain = Rollup::from_genesis(&plan.genesis)?;
+        let state = MemoryState::from_genesis(&plan.genesis);
+        let first: GenesisBlock<Rollup> =
+            GenesisBlock::new(chain.genesis_header(&plan.genesis), state)?;
+        let block = BlockNumHash::new(first.block().header.number, first.block().seal());
+        let origin = origin(&access, identity.first_origin).await?;
+        let rollup_config = Arc::new(plan.config(l1_chain_id, origin, block));
+        let start = RollupStart {
+            genesis: &plan.genesis,
+            first: &first,
+            rollup: rollup_config.clone(),
+            output_oracle: plan.addresses.output_oracle,
+            operators: operators.clone(),
+            signer,
+            clock,
         };
+        let rollup = RollupNodes::start(&config, start, access).await?;
         let folder = config.data_dir.as_ref().map(|folder| folder.join(&config.rollup_name));
-        let builder = node_builder(chain, &genesis, &first, folder.as_deref())?
-            .rpc(rpc_settings(&config, &genesis, &config.rollup_name), config.rollup_server.clone())
-            .signer(signer)
-            .extend_rpc(move |extension| {
-                let methods = rollup_methods(extension.rpc, Arc::new(told))?;
-                extension.modules.add("optimism", methods)?;
-                Ok(())
-            })
-            .consensus(move |node: NodeContext<Rollup>| {
-                let sequencer = Sequencer::new(node.engine().clone(), origins.clone(), sequencing);
-                sequence(node, sequencer, origins, info, clock)
-            });
-        let rollup = builder.launch().await.map_err(DevnetError::node(&config.rollup_name))?;
-        Ok(Self { accounts, l1, rollup, rollup_name: config.rollup_name })
+        Ok(Self {
+            accounts,
+            operators,
+            l1,
+            rollup,
+            rollup_name: config.rollup_name,
+            rollup_config,
+            rollup_file: folder.map(|folder| rollup_file(&folder)),
+            addresses: plan.addresses,
+        })
     }
 
     /// The funded accounts.
     pub fn accounts(&self) -> &[DevAccount] {
         &self.accounts
+    }
+
+    /// The accounts that post the rollup's blocks and claim its outputs.
+    pub const fn operators(&self) -> &Operators {
+        &self.operators
     }
 
     /// The L1's node, if it runs in this process.
@@ -183,9 +213,34 @@ impl Devnet {
         self.l1.as_ref().map(|l1| l1.beacon_address)
     }
 
-    /// The rollup's node.
+    /// The name of the rollup.
+    pub fn rollup_name(&self) -> &str {
+        &self.rollup_name
+    }
+
+    /// The rollup's node that sequences.
     pub const fn rollup(&self) -> &Node<Rollup> {
-        &self.rollup
+        &self.rollup.sequencer
+    }
+
+    /// The rollup's node that only derives.
+    pub const fn follower(&self) -> &Node<Rollup> {
+        &self.rollup.follower
+    }
+
+    /// How the rollup is derived.
+    pub fn rollup_config(&self) -> &RollupConfig {
+        &self.rollup_config
+    }
+
+    /// The file with [`Self::rollup_config`], if the network is kept in a folder.
+    pub fn rollup_file(&self) -> Option<&PathBuf> {
+        self.rollup_file.as_ref()
+    }
+
+    /// The rollup's contracts on L1.
+    pub const fn contracts(&self) -> &L1Addresses {
+        &self.addresses
     }
 
     /// Completes when a part has failed so that the network cannot go on.
@@ -199,10 +254,12 @@ impl Devnet {
                 None => std::future::pending().await,
             }
         };
+        let name = &self.rollup_name;
         tokio::select! {
             ended = l1 => ended.map_err(DevnetError::node("l1")),
-            ended = self.rollup.failed() => ended
-                .map_err(DevnetError::node(&self.rollup_name)),
+            ended = self.rollup.sequencer.failed() => ended.map_err(DevnetError::node(name)),
+            ended = self.rollup.follower.failed() => ended
+                .map_err(DevnetError::node(&format!("{name}-follower"))),
         }
     }
 
@@ -211,166 +268,128 @@ impl Devnet {
     /// # Errors
     /// The first failure; everything is stopped even then.
     pub async fn shutdown(self) -> Result<(), DevnetError> {
-        let rollup = self.rollup.shutdown().await;
+        let sequencer = self.rollup.sequencer.shutdown().await;
+        let follower = self.rollup.follower.shutdown().await;
         let l1 = match self.l1 {
             Some(l1) => l1.node.shutdown().await,
             None => Ok(()),
         };
-        rollup.map_err(DevnetError::node(&self.rollup_name))?;
+        let name = &self.rollup_name;
+        sequencer.map_err(DevnetError::node(name))?;
+        follower.map_err(DevnetError::node(&format!("{name}-follower")))?;
         l1.map_err(DevnetError::node("l1"))
     }
 }
 
-impl L1 {
-    async fn start(
-        config: &DevnetConfig,
-        settings: &EmbeddedL1,
-        genesis: &Genesis,
-        signer: &Arc<DevSigner>,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Self, DevnetError> {
-        let chain = Ethereum::from_genesis(genesis)?;
-        let header = chain.genesis_header(genesis);
-        let first: GenesisBlock<Ethereum> =
-            GenesisBlock::new(header, MemoryState::from_genesis(genesis))?;
-        let spec = beacon_spec(settings, genesis, chain.chain_id())?;
-        let mut beacon = BeaconConfig::new(spec);
-        beacon.fee_recipient = Address::ZERO;
-        beacon.store = config
-            .data_dir
-            .as_ref()
-            .map(|folder| StoreOptions { folder: folder.join("beacon"), flush: false });
-        let address = settings.beacon_address;
-        let refused = |source| DevnetError::BeaconApi { address, source };
-        let listener = TcpListener::bind(address).await.map_err(refused)?;
-        let beacon_address = listener.local_addr().map_err(refused)?;
+impl L1Access {
+    /// The L1 in this process, which is read as any other.
+    fn embedded(l1: &L1, block_time_s: u64, fork: EthereumHardfork) -> Result<Self, DevnetError> {
+        let address = l1.node.rpc_address().ok_or(DevnetError::NoServer)?;
+        Ok(Self {
+            client: client(&format!("http://{address}"))?,
+            beacon: beacon(&format!("http://{}", l1.beacon_address))?,
+            chain: Arc::new(l1.node.context().chain().clone()),
+            has_osaka: fork >= EthereumHardfork::Osaka,
+            block_time_s,
+            settlement: None,
+        })
+    }
 
-        let folder = config.data_dir.as_ref().map(|folder| folder.join(L1_FOLDER));
-        let first_block = first.block().clone();
-        let clock = clock.clone();
-        let node = node_builder(chain, genesis, &first, folder.as_deref())?
-            .rpc(rpc_settings(config, genesis, "l1"), settings.server.clone())
-            .signer(signer.clone())
-            .consensus(move |node: NodeContext<Ethereum>| async move {
-                let engine = node.engine().clone();
-                let open = move || {
-                    DevBeacon::open(beacon, engine, &first_block.header, first_block.seal())
-                };
-                let beacon = task::spawn_blocking(open).await??;
-                run_beacon(node, beacon, listener, clock).await
-            })
-            .launch()
-            .await
-            .map_err(DevnetError::node("l1"))?;
-        Ok(Self { node, beacon_address })
+    /// An L1 somewhere else. Whether it has Osaka is not known yet.
+    fn foreign(url: &str, beacon_url: &str, identity: &Identity) -> Result<Self, DevnetError> {
+        let mut genesis = l1_genesis(EthereumHardfork::Osaka, 0, &[]);
+        genesis.config.chain_id = identity.foreign_chain_id.unwrap_or_default();
+        Ok(Self {
+            client: client(url)?,
+            beacon: beacon(beacon_url)?,
+            chain: Arc::new(Ethereum::from_genesis(&genesis)?),
+            has_osaka: true,
+            block_time_s: FOREIGN_BLOCK_TIME_S,
+            settlement: None,
+        })
     }
 }
 
-/// Runs the beacon by the clock and serves its API, until the node stops.
-async fn run_beacon(
-    node: NodeContext<Ethereum>,
-    beacon: DevBeacon<Engine<Ethereum>>,
-    listener: TcpListener,
-    clock: Arc<dyn Clock>,
-) -> Result<(), PartError> {
-    let (runner, controls) = BeaconRunner::new(beacon, move || clock.unix_time());
-    let stopping = node.clone();
-    let stopped = async move { stopping.stopping().await };
-    let api = serve_beacon_api(listener, runner.view(), Some(controls.clone()), stopped);
-    let mut running = task::spawn_blocking(move || runner.run());
-    let mut api = tokio::spawn(api);
-    let served = tokio::select! {
-        () = node.stopping() => Ok(()),
-        ended = &mut running => {
-            api.abort();
-            ended?;
-            return Err("the dev beacon has ended".into());
-        }
-        served = &mut api => match served {
-            Ok(served) => served.map_err(PartError::from),
-            Err(panicked) => Err(panicked.into()),
-        },
-    };
-    while let Err(ControlError::Busy) = controls.send(Control::Stop).await {
-        time::sleep(STOP_INTERVAL).await;
-    }
-    running.await?;
-    if !api.is_finished() {
-        api.await??;
-    }
-    served
+fn client(url: &str) -> Result<L1Client, ClientError> {
+    Ok(L1Client::new(RpcClient::http(url, Timeouts::default())?))
 }
 
-/// Makes the blocks of a rollup as the clock says.
-async fn sequence(
-    node: NodeContext<Rollup>,
-    sequencer: Sequencer<Rollup>,
-    l1: Arc<dyn L1Origins>,
-    info: RollupInfo,
-    clock: Arc<dyn Clock>,
-) -> Result<(), PartError> {
-    let sequencer = Arc::new(sequencer);
-    let mut pause = Duration::ZERO;
-    loop {
-        let due = Duration::from_secs(sequencer.next_timestamp());
-        tokio::select! {
-            () = time::sleep(until(&*clock, due).max(pause)) => {}
-            () = node.stopping() => return Ok(()),
-        }
-        let (next, l1, info) = (sequencer.clone(), l1.clone(), info.clone());
-        let made = task::spawn_blocking(move || {
-            next.next_block()?;
-            // What the L1 calls safe is only told, not needed.
-            match l1.heads() {
-                Ok(heads) => info.update(&heads),
-                Err(error) => tracing::debug!(
-                    target: "lockstep_devnet",
-                    %error,
-                    "could not ask the L1 where it stands"
-                ),
-            }
-            Ok::<_, SequencerError>(())
-        });
-        match made.await? {
-            Ok(()) => pause = Duration::ZERO,
-            Err(error) => {
-                tracing::warn!(
-                    target: "lockstep_devnet",
-                    %error,
-                    "could not sequence a rollup block; trying again"
-                );
-                pause = RETRY_INTERVAL;
-            }
-        }
-    }
+fn beacon(url: &str) -> Result<BeaconClient, ClientError> {
+    BeaconClient::http(&[url.to_owned()], Timeouts::default(), Retry::default())
 }
 
-fn rollup_info(
-    config: &DevnetConfig,
-    genesis: &Genesis,
-    first: &GenesisBlock<Rollup>,
+/// Calls what waits for answers.
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, DevnetError> + Send + 'static,
+) -> Result<T, DevnetError> {
+    task::spawn_blocking(call).await.map_err(|cut_off| DevnetError::Task(cut_off.into()))?
+}
+
+/// The block that the rollup begins with.
+async fn origin(access: &L1Access, number: u64) -> Result<BlockNumHash, DevnetError> {
+    let client = access.client.clone();
+    blocking(move || {
+        let block = client.block(BlockNumberOrTag::Number(number))?;
+        Ok(block.ok_or(DevnetError::NoOrigin(number))?.id())
+    })
+    .await
+}
+
+/// Creates what the rollup needs on a foreign L1.
+async fn settle(
+    access: L1Access,
     identity: &Identity,
-    l1: &Arc<dyn L1Origins>,
-) -> Result<RollupInfo, DevnetError> {
-    let origin = l1.origin(identity.first_origin).map_err(DevnetError::L1)?;
-    let origin = origin.ok_or_else(|| {
-        DevnetError::L1(format!("block {} is gone", identity.first_origin).into())
-    })?;
-    let first = BlockNumHash::new(first.block().header.number, first.block().seal());
-    let l1_chain_id = identity.foreign_chain_id.unwrap_or(crate::L1_CHAIN_ID);
-    Ok(RollupInfo::new(genesis, first, config.rollup_block_time_s, l1_chain_id, &origin))
+    plan: &RollupPlan,
+    accounts: &[DevAccount],
+    operators: &Operators,
+) -> Result<L1Access, DevnetError> {
+    let Some(deployer) = accounts.first().cloned() else { return Ok(access) };
+    let settlement = Settlement {
+        rpc: access.client.rpc().clone(),
+        chain_id: identity.foreign_chain_id.unwrap_or_default(),
+        plan: plan.clone(),
+        deployer,
+        first_nonce: identity.first_nonce,
+        operators: operators.clone(),
+    };
+    let runtime = Handle::current();
+    blocking(move || {
+        let pause = |duration| runtime.block_on(time::sleep(duration));
+        settlement.settle(POLLS_AT_START, pause)?;
+        let has_osaka = foreign::has_osaka(&access.client)?;
+        Ok(L1Access { has_osaka, settlement: Some(settlement), ..access })
+    })
+    .await
+}
+
+fn plan(identity: &Identity, accounts: &[DevAccount], operators: &Operators) -> RollupPlan {
+    let funded = addresses_of(accounts);
+    let addresses = match (identity.foreign_chain_id, funded.first()) {
+        (Some(_), Some(deployer)) => L1Addresses::created_by(*deployer, identity.first_nonce),
+        _ => embedded_addresses(),
+    };
+    let beginning = Beginning {
+        timestamp: identity.genesis_time,
+        l1_origin: identity.first_origin,
+        block_time_s: identity.rollup_block_time_s,
+    };
+    RollupPlan::new(&beginning, addresses, &funded, operators)
 }
 
 /// What a network that begins now would be.
-fn identity(config: &DevnetConfig, clock: &dyn Clock) -> Result<Identity, DevnetError> {
-    let now = clock.unix_time().as_secs();
+fn identity(
+    config: &DevnetConfig,
+    deployer: Option<&DevAccount>,
+    clock: &dyn Clock,
+) -> Result<Identity, DevnetError> {
     let mut identity = Identity {
-        genesis_time: now,
+        genesis_time: clock.unix_time().as_secs(),
         fork: None,
         slot_time_s: None,
         foreign_chain_id: None,
         first_origin: 0,
-        rollup_block_time_s: config.rollup_block_time_s,
+        first_nonce: 0,
+        rollup_block_time_s: config.rollup_block_time_s.max(1),
         mnemonic: config.mnemonic.clone(),
         accounts: config.accounts,
     };
@@ -379,67 +398,15 @@ fn identity(config: &DevnetConfig, clock: &dyn Clock) -> Result<Identity, Devnet
             identity.fork = Some(l1.fork.to_string());
             identity.slot_time_s = Some(l1.slot_time_s);
         }
-        L1Source::Foreign { url } => {
-            let l1 = RemoteL1::new(url.clone());
-            identity.foreign_chain_id = Some(l1.chain_id()?);
-            identity.first_origin = l1.newest()?;
+        L1Source::Foreign { url, .. } => {
+            let deployer = deployer.map(|account| account.address).unwrap_or_default();
+            let found = foreign::look_at(&client(url)?, deployer)?;
+            identity.foreign_chain_id = Some(found.chain_id);
+            identity.first_origin = found.head.number;
+            identity.first_nonce = found.nonce;
+            // A rollup block is not older than its origin.
+            identity.genesis_time = found.head.timestamp;
         }
     }
     Ok(identity)
-}
-
-fn beacon_spec(
-    settings: &EmbeddedL1,
-    genesis: &Genesis,
-    chain_id: u64,
-) -> Result<BeaconSpec, DevnetError> {
-    let fulu_epoch = match settings.fork {
-        EthereumHardfork::Prague => FAR_FUTURE_EPOCH,
-        EthereumHardfork::Osaka => 0,
-        fork => return Err(DevnetError::Fork(fork)),
-    };
-    Ok(BeaconSpec {
-        seconds_per_slot: settings.slot_time_s.max(1),
-        fulu_epoch,
-        ..BeaconSpec::dev(genesis.timestamp, chain_id)
-    })
-}
-
-/// A node in `folder`, or in memory.
-fn node_builder<C: NodeChain>(
-    chain: C,
-    genesis: &Genesis,
-    first: &GenesisBlock<C>,
-    folder: Option<&Path>,
-) -> Result<NodeBuilder<C>, StorageError> {
-    // Tools and load generators send from few accounts.
-    let pool = PoolConfig { sender_slots: MAX_SENDER_SLOTS, ..PoolConfig::default() };
-    let builder = NodeBuilder::new(chain, first).pool(pool);
-    match folder {
-        Some(folder) => builder.folder(folder, genesis, first, Options::default()),
-        None => Ok(builder),
-    }
-}
-
-fn rpc_settings(config: &DevnetConfig, genesis: &Genesis, name: &str) -> RpcSettings {
-    RpcSettings {
-        network_id: genesis.config.chain_id,
-        data_dir: config.data_dir.as_ref().map(|folder: &PathBuf| folder.join(name)),
-        chain_config: serde_json::to_value(&genesis.config).ok(),
-        limits: config.limits.clone(),
-        ..Default::default()
-    }
-}
-
-/// Every namespace, on a loopback port.
-pub fn dev_server(port: u16, ipc_path: Option<PathBuf>) -> ServerSettings {
-    ServerSettings {
-        address: Some(SocketAddr::from(([127, 0, 0, 1], port))),
-        http: vec!["*".to_owned()],
-        websocket: vec!["*".to_owned()],
-        ipc_path,
-        ipc: vec!["*".to_owned()],
-        origins: vec!["*".to_owned()],
-        ..Default::default()
-    }
 }

@@ -6,7 +6,8 @@ use alloy_eips::{
 };
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, Bytes, U256, address, bytes};
-use lockstep_chain::EthereumHardfork;
+use lockstep_chain::{EthereumHardfork, OpHardfork};
+use lockstep_contracts::{FeeRecipient, predeploys};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -24,6 +25,19 @@ pub const GAS_LIMIT: u64 = 60_000_000;
 
 /// The base fee of the first block, in wei.
 const BASE_FEE: u64 = 1_000_000_000;
+
+/// The base fee of a rollup: its gas target is the gas limit divided by this.
+pub(crate) const EIP1559_ELASTICITY: u32 = 6;
+
+/// The base fee of a rollup changes by one part in so many at most.
+pub(crate) const EIP1559_DENOMINATOR: u32 = 250;
+
+/// As [`EIP1559_DENOMINATOR`], before Canyon.
+const EIP1559_DENOMINATOR_BEDROCK: u32 = 50;
+
+/// The forks of a development rollup, all active from the beginning on.
+const ROLLUP_FORKS: [&str; 8] =
+    ["regolith", "canyon", "ecotone", "fjord", "granite", "holocene", "isthmus", "jovian"];
 
 /// The deployer that tools expect at the same address on every chain (`CREATE2` with a salt).
 const CREATE2_DEPLOYER: Address = address!("4e59b44847b379578588920ca78fbf26c0b4956c");
@@ -62,8 +76,8 @@ pub fn l1_genesis(newest: EthereumHardfork, timestamp: u64, funded: &[Address]) 
     genesis(config, timestamp, alloc)
 }
 
-/// The genesis of a development rollup: an OP Stack chain at Isthmus from the beginning on, with
-/// `funded` accounts.
+/// The genesis of a development rollup: an OP Stack chain at Jovian from the beginning on, with its
+/// predeploys and `funded` accounts. Fees go to the first of these.
 ///
 /// `timestamp` is in seconds.
 pub fn rollup_genesis(chain_id: u64, timestamp: u64, funded: &[Address]) -> Genesis {
@@ -75,23 +89,26 @@ pub fn rollup_genesis(chain_id: u64, timestamp: u64, funded: &[Address]) -> Gene
         terminal_total_difficulty: Some(U256::ZERO),
         ..ethereum_blocks()
     };
-    let forks = ["regolith", "canyon", "ecotone", "fjord", "granite", "holocene", "isthmus"];
-    for fork in forks {
+    for fork in ROLLUP_FORKS {
         config.extra_fields.insert(format!("{fork}Time"), json!(0));
     }
     config.extra_fields.insert("bedrockBlock".to_owned(), json!(0));
     let fees = json!({
-        "eip1559Elasticity": 6,
-        "eip1559Denominator": 50,
-        "eip1559DenominatorCanyon": 250,
+        "eip1559Elasticity": EIP1559_ELASTICITY,
+        "eip1559Denominator": EIP1559_DENOMINATOR_BEDROCK,
+        "eip1559DenominatorCanyon": EIP1559_DENOMINATOR,
     });
     config.extra_fields.insert("optimism".to_owned(), fees);
     let mut alloc = allocation(funded);
     alloc.insert(eip4788::BEACON_ROOTS_ADDRESS, system(&eip4788::BEACON_ROOTS_CODE));
     alloc.insert(eip2935::HISTORY_STORAGE_ADDRESS, system(&eip2935::HISTORY_STORAGE_CODE));
+    let fees_to = FeeRecipient::OnRollup(funded.first().copied().unwrap_or_default());
+    alloc.extend(predeploys(OpHardfork::Jovian, fees_to, U256::ZERO));
     let mut genesis = genesis(config, timestamp, alloc);
-    // Holocene: version 0, then denominator and elasticity, four bytes each.
-    genesis.extra_data = bytes!("00000000fa00000006");
+    // Jovian: version 1, denominator and elasticity of four bytes each, the least base fee of eight.
+    let (denominator, elasticity) = (EIP1559_DENOMINATOR, EIP1559_ELASTICITY);
+    let fields = [&[1][..], &denominator.to_be_bytes(), &elasticity.to_be_bytes(), &[0; 8]];
+    genesis.extra_data = fields.concat().into();
     genesis
 }
 
@@ -160,7 +177,7 @@ fn genesis(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_chain::{Chain, Ethereum, OpHardfork, Rollup, genesis};
+    use lockstep_chain::{Chain, Ethereum, Rollup, genesis};
 
     /// What `--print-genesis` prints must describe the same chain to whoever reads it.
     #[test]
@@ -183,13 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn the_rollup_genesis_survives_json_and_begins_at_isthmus() {
+    fn the_rollup_genesis_survives_json_and_begins_at_jovian() {
         let genesis = rollup_genesis(ROLLUP_CHAIN_ID, 1_700_000_000, &[Address::repeat_byte(1)]);
         let json = serde_json::to_vec(&genesis).expect("it serialises");
         let read = genesis::parse(&json).expect("it parses");
         let chain = Rollup::from_genesis(&read).expect("it is valid");
         let header = chain.genesis_header(&read);
-        assert_eq!(chain.fork(&header), OpHardfork::Isthmus);
+        assert_eq!(chain.fork(&header), OpHardfork::Jovian);
         chain.validate_header(&header).expect("the first header is valid");
     }
 

@@ -1,25 +1,68 @@
-//! An embedded L1 with a development beacon chain.
+//! An embedded L1 with a development beacon chain, and a rollup on it.
+//!
+//! [`Devnet`] runs all of it in one process and in real time: our L1 node under a development beacon
+//! ([`beacon`]), or an L1 that others run; a node that sequences the rollup, with a batcher that posts
+//! its blocks; a second node that derives the rollup from the L1's JSON-RPC and Beacon API and
+//! nothing else; and a proposer that claims what that one found, so that withdrawals can be proven.
+//! The two nodes are compared ([`Agreement`]); that they disagree ends the network.
+//!
+//! ```
+//! use lockstep_devnet::{Beginning, MNEMONIC, RollupPlan, accounts, operators};
+//! use lockstep_contracts::L1Addresses;
+//!
+//! let funded: Vec<_> = accounts(MNEMONIC, 10)?.iter().map(|account| account.address).collect();
+//! let beginning = Beginning { timestamp: 1_700_000_000, l1_origin: 0, block_time_s: 1 };
+//! let addresses = L1Addresses::created_by(funded[0], 0);
+//! let plan = RollupPlan::new(&beginning, addresses, &funded, &operators(MNEMONIC)?);
+//! assert_eq!(plan.genesis.config.chain_id, 901);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Assumptions
+//! - Everybody knows the keys: nothing of value is sent to these accounts.
+//! - A foreign L1 is Ethereum at Osaka or before, without blob schedules of its own, and keeps the block
+//!   that was its newest when the rollup began.
+//!
+//! # Invariants
+//! - The parts have no clock; only [`Devnet`] asks for the time.
+//! - The follower shares no state with the sequencer.
+//!
+//! # Limits
+//! - One rollup.
 
 mod accounts;
+mod agreement;
 pub mod beacon;
 mod beacon_engine;
 mod clock;
 mod devnet;
+mod drive;
+mod embedded;
+mod foreign;
 mod genesis;
-mod l1_origin;
-mod remote_l1;
-mod rollup_node;
+mod l1_wallet;
+mod local_rollup;
+mod parts;
+mod plan;
+mod proposer;
+mod rollup;
 mod sequencer;
 mod settings;
 mod signer;
 pub mod ssz;
 
-pub use accounts::{ACCOUNTS, DevAccount, MNEMONIC, accounts};
+pub use accounts::{ACCOUNTS, DevAccount, MNEMONIC, Operators, accounts, operators};
+pub use agreement::{Agreement, AgreementError};
 pub use clock::Clock;
-pub use devnet::{Devnet, DevnetError, dev_server};
+pub use devnet::{Devnet, DevnetError, dev_l1_genesis};
+pub use foreign::ForeignL1Error;
 pub use genesis::{BALANCE, GAS_LIMIT, L1_CHAIN_ID, ROLLUP_CHAIN_ID, l1_genesis, rollup_genesis};
-pub use l1_origin::{L1Heads, L1Origin, L1Origins};
-pub use remote_l1::{RemoteL1, RemoteL1Error};
-pub use sequencer::{Sequencer, SequencerConfig, SequencerError};
+pub use l1_wallet::WalletError;
+pub use local_rollup::{LocalRollup, SafeBlock};
+pub use lockstep_batcher::DataAvailability;
+pub use parts::dev_server;
+pub use plan::{Beginning, FINALIZATION_PERIOD_S, RollupPlan};
+pub use proposer::{Proposer, ProposerError};
+pub use sequencer::{Sequencer, SequencerError};
 pub use settings::{DevnetConfig, EmbeddedL1, FolderError, L1Source, stored_l1_genesis};
 pub use signer::DevSigner;

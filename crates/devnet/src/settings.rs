@@ -1,9 +1,11 @@
 //! What a development network is made of.
 
-use crate::MNEMONIC;
+use crate::{MNEMONIC, dev_server};
 use alloy_genesis::Genesis;
+use lockstep_batcher::DataAvailability;
 use lockstep_chain::EthereumHardfork;
 use lockstep_node::{stored_genesis, write_whole};
+use lockstep_protocol::{ConfigError, RollupConfig};
 use lockstep_rpc::{Limits, ServerSettings};
 use lockstep_storage::StorageError;
 use serde::{Deserialize, Serialize};
@@ -31,8 +33,12 @@ pub struct DevnetConfig {
     pub rollup_name: String,
     /// Seconds from one block of the rollup to the next, at least one.
     pub rollup_block_time_s: u64,
-    /// Where the rollup serves JSON-RPC.
+    /// Where the rollup's sequencer serves JSON-RPC.
     pub rollup_server: ServerSettings,
+    /// Where the rollup's follower serves JSON-RPC.
+    pub follower_server: ServerSettings,
+    /// How the rollup's blocks are posted.
+    pub data_availability: DataAvailability,
     /// Limits of JSON-RPC.
     pub limits: Limits,
 }
@@ -46,6 +52,8 @@ pub enum L1Source {
     Foreign {
         /// The URL of its JSON-RPC.
         url: String,
+        /// The URL of its Beacon API.
+        beacon: String,
     },
 }
 
@@ -56,7 +64,7 @@ pub struct EmbeddedL1 {
     pub fork: EthereumHardfork,
     /// Seconds per slot, at least one.
     pub slot_time_s: u64,
-    /// Where it serves JSON-RPC.
+    /// Where it serves JSON-RPC; it must, since the rollup's nodes read it that way.
     pub server: ServerSettings,
     /// Where the Beacon API is served.
     pub beacon_address: SocketAddr,
@@ -72,6 +80,8 @@ impl Default for DevnetConfig {
             rollup_name: "alpha".to_owned(),
             rollup_block_time_s: 1,
             rollup_server: ServerSettings::default(),
+            follower_server: ServerSettings::default(),
+            data_availability: DataAvailability::Blobs,
             limits: Limits::default(),
         }
     }
@@ -82,7 +92,7 @@ impl Default for EmbeddedL1 {
         Self {
             fork: EthereumHardfork::Osaka,
             slot_time_s: 2,
-            server: ServerSettings::default(),
+            server: dev_server(0, None),
             beacon_address: SocketAddr::from(([127, 0, 0, 1], 0)),
         }
     }
@@ -102,6 +112,9 @@ pub(crate) struct Identity {
     pub(crate) foreign_chain_id: Option<u64>,
     /// The L1 block from which the first rollup block takes its origin.
     pub(crate) first_origin: u64,
+    /// The nonce of the first account with which it began to create the rollup's contracts on a
+    /// foreign L1.
+    pub(crate) first_nonce: u64,
     pub(crate) rollup_block_time_s: u64,
     pub(crate) mnemonic: String,
     pub(crate) accounts: u32,
@@ -178,6 +191,7 @@ impl Identity {
         let same_beginning = Self {
             genesis_time: self.genesis_time,
             first_origin: self.first_origin,
+            first_nonce: self.first_nonce,
             ..wanted.clone()
         };
         if *self == same_beginning {
@@ -192,6 +206,47 @@ impl Identity {
         });
         let (field, stored, wanted) = differing.next().unwrap_or_default();
         Err(FolderError::Differs { path: path.into(), field, stored, wanted })
+    }
+}
+
+/// The file in the folder of a rollup that tells how to derive it.
+const ROLLUP_FILE: &str = "rollup.json";
+
+/// Where the configuration of the rollup in `folder` is kept.
+pub(crate) fn rollup_file(folder: &Path) -> PathBuf {
+    folder.join(ROLLUP_FILE)
+}
+
+/// Keeps the configuration of the rollup in `folder`, which stays the same for as long as the rollup
+/// lives.
+pub(crate) fn store_rollup_config(folder: &Path, config: &RollupConfig) -> Result<(), FolderError> {
+    let path = rollup_file(folder);
+    let refused = |source| FolderError::Io { path: path.clone(), source };
+    match fs::read(&path) {
+        Ok(stored) => {
+            let malformed = |error: ConfigError| FolderError::Malformed {
+                path: path.clone(),
+                reason: error.to_string(),
+            };
+            let stored = RollupConfig::from_json(&stored).map_err(malformed)?;
+            if stored == *config {
+                return Ok(());
+            }
+            let text = |config: &RollupConfig| config.hash().to_string();
+            let (stored, wanted) = (text(&stored), text(config));
+            Err(FolderError::Differs {
+                path,
+                field: "the configuration".to_owned(),
+                stored,
+                wanted,
+            })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let json = serde_json::to_vec_pretty(config).map_err(|error| refused(error.into()))?;
+            fs::create_dir_all(folder).map_err(refused)?;
+            write_whole(&path, &json).map_err(refused)
+        }
+        Err(source) => Err(refused(source)),
     }
 }
 
@@ -215,6 +270,7 @@ mod tests {
             slot_time_s: Some(2),
             foreign_chain_id: None,
             first_origin: 0,
+            first_nonce: 0,
             rollup_block_time_s: 1,
             mnemonic: MNEMONIC.to_owned(),
             accounts: 10,

@@ -1,28 +1,53 @@
 //! A rollup that is sequenced on an L1 which is late, reorganised, or silent.
 
-#![allow(clippy::panic, reason = "a test may stop at what it did not expect")]
+#![allow(
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may fail this way"
+)]
 
-use alloy_primitives::{Address, B256, keccak256};
-use lockstep_chain::Rollup;
+use alloy_consensus::{Header, ReceiptEnvelope, TxEnvelope};
+use alloy_eips::BlockNumHash;
+use alloy_primitives::{B256, Bytes};
+use lockstep_chain::{Ethereum, EthereumHardfork, Rollup};
+use lockstep_contracts::L1Addresses;
+use lockstep_derive::{L1Provider, ProviderError, Severity};
 use lockstep_devnet::{
-    L1Heads, L1Origin, L1Origins, ROLLUP_CHAIN_ID, Sequencer, SequencerConfig, SequencerError,
-    rollup_genesis,
+    Beginning, L1_CHAIN_ID, MNEMONIC, RollupPlan, Sequencer, SequencerError, l1_genesis, operators,
 };
 use lockstep_engine::{Engine, EngineConfig, NoTransactions};
 use lockstep_execution::MemoryState;
-use lockstep_protocol::L1Attributes;
+use lockstep_protocol::{BlockInfo, L1Attributes};
 use lockstep_storage::{GenesisBlock, MemoryStorage};
 use parking_lot::Mutex;
-use std::{error::Error, sync::Arc};
+use std::sync::Arc;
 
 const GENESIS_TIME: u64 = 1_700_000_000;
 const L1_SLOT_S: u64 = 2;
 
 /// An L1 whose blocks the test makes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct FakeL1 {
-    blocks: Mutex<Vec<L1Origin>>,
-    silent: Mutex<bool>,
+    blocks: Arc<Mutex<Vec<Header>>>,
+    silent: Arc<Mutex<bool>>,
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+enum FakeError {
+    #[error("the L1 is silent")]
+    Silent,
+    #[error("there is no such block")]
+    Missing,
+}
+
+impl ProviderError for FakeError {
+    fn severity(&self) -> Severity {
+        match self {
+            Self::Silent => Severity::Temporary,
+            Self::Missing => Severity::Reset,
+        }
+    }
 }
 
 impl FakeL1 {
@@ -31,59 +56,81 @@ impl FakeL1 {
         let mut blocks = self.blocks.lock();
         blocks.truncate(fork as usize + 1);
         for number in blocks.len() as u64..=newest {
-            let parent_hash = blocks.last().map_or(B256::ZERO, |parent| parent.hash);
-            let hash = keccak256([parent_hash.as_slice(), &[branch]].concat());
-            blocks.push(L1Origin {
+            let parent_hash = blocks.last().map(Header::hash_slow).unwrap_or_default();
+            blocks.push(Header {
                 number,
-                hash,
                 parent_hash,
                 timestamp: GENESIS_TIME + number * L1_SLOT_S,
-                base_fee: 7,
-                blob_base_fee: 1,
-                ..Default::default()
+                base_fee_per_gas: Some(7),
+                excess_blob_gas: Some(0),
+                blob_gas_used: Some(0),
+                withdrawals_root: Some(B256::ZERO),
+                parent_beacon_block_root: Some(B256::ZERO),
+                requests_hash: Some(B256::ZERO),
+                extra_data: Bytes::from(vec![branch]),
+                ..Header::default()
             });
         }
     }
-}
 
-impl L1Origins for FakeL1 {
-    fn origin(&self, number: u64) -> Result<Option<L1Origin>, Box<dyn Error + Send + Sync>> {
+    fn find(&self, is: impl Fn(&Header) -> bool) -> Result<Option<Header>, FakeError> {
         if *self.silent.lock() {
-            return Err("the L1 is silent".into());
+            return Err(FakeError::Silent);
         }
-        Ok(self.blocks.lock().get(number as usize).copied())
-    }
-
-    fn heads(&self) -> Result<L1Heads, Box<dyn Error + Send + Sync>> {
-        Ok(L1Heads::default())
+        Ok(self.blocks.lock().iter().find(|header| is(header)).cloned())
     }
 }
 
-fn sequencer() -> (Sequencer<Rollup>, Engine<Rollup>, Arc<FakeL1>) {
-    let genesis = rollup_genesis(ROLLUP_CHAIN_ID, GENESIS_TIME, &[]);
-    let chain = Rollup::from_genesis(&genesis).expect("the genesis is valid");
-    let state = MemoryState::from_genesis(&genesis);
-    let first =
-        GenesisBlock::new(chain.genesis_header(&genesis), state).expect("the root is right");
+impl L1Provider for FakeL1 {
+    type Error = FakeError;
+
+    fn header_by_hash(&mut self, hash: B256) -> Result<Header, FakeError> {
+        self.find(|header| header.hash_slow() == hash)?.ok_or(FakeError::Missing)
+    }
+
+    fn block_by_number(&mut self, number: u64) -> Result<Option<BlockInfo>, FakeError> {
+        let header = self.find(|header| header.number == number)?;
+        Ok(header.map(|header| BlockInfo::from_header(&header, header.hash_slow())))
+    }
+
+    fn receipts(&mut self, hash: B256) -> Result<Vec<ReceiptEnvelope>, FakeError> {
+        self.header_by_hash(hash).map(|_| Vec::new())
+    }
+
+    fn transactions(&mut self, hash: B256) -> Result<(BlockInfo, Vec<TxEnvelope>), FakeError> {
+        let header = self.header_by_hash(hash)?;
+        Ok((BlockInfo::from_header(&header, hash), Vec::new()))
+    }
+}
+
+fn sequencer() -> (Sequencer<FakeL1>, Engine<Rollup>, FakeL1) {
+    let l1 = FakeL1::default();
+    l1.grow(0, 0, 0);
+    let beginning = Beginning { timestamp: GENESIS_TIME, l1_origin: 0, block_time_s: 1 };
+    let operators = operators(MNEMONIC).unwrap();
+    let addresses = L1Addresses::created_by(operators.proposer.address, 0);
+    let plan = RollupPlan::new(&beginning, addresses, &[], &operators);
+    let chain = Rollup::from_genesis(&plan.genesis).unwrap();
+    let state = MemoryState::from_genesis(&plan.genesis);
+    let first: GenesisBlock<Rollup> =
+        GenesisBlock::new(chain.genesis_header(&plan.genesis), state).unwrap();
+    let block = BlockNumHash::new(0, first.block().seal());
+    let origin = BlockNumHash::new(0, l1.blocks.lock()[0].hash_slow());
+    let config = Arc::new(plan.config(L1_CHAIN_ID, origin, block));
     let storage = Arc::new(MemoryStorage::new(&first));
-    let engine = Engine::open(chain, storage, Arc::new(NoTransactions), EngineConfig::default())
-        .expect("the engine opens");
-    let l1 = Arc::new(FakeL1::default());
-    let config = SequencerConfig {
-        block_time_s: 1,
-        fee_recipient: Address::ZERO,
-        gas_limit: genesis.gas_limit,
-        first_origin: 0,
-    };
-    (Sequencer::new(engine.clone(), l1.clone(), config), engine, l1)
+    let engine =
+        Engine::open(chain, storage, Arc::new(NoTransactions), EngineConfig::default()).unwrap();
+    let l1_genesis = l1_genesis(EthereumHardfork::Osaka, GENESIS_TIME, &[]);
+    let l1_chain = Arc::new(Ethereum::from_genesis(&l1_genesis).unwrap());
+    (Sequencer::new(engine.clone(), config, l1_chain, l1.clone()), engine, l1)
 }
 
-/// The origins of the blocks from 1 on: number and hash.
+/// The origins of the blocks from 1 on: number, hash and position.
 fn origins(engine: &Engine<Rollup>) -> Vec<(u64, B256, u64)> {
     let snapshot = engine.view().snapshot();
     (1..=snapshot.head().number)
         .map(|number| {
-            let block = snapshot.block(number).expect("memory").expect("a canonical block");
+            let block = snapshot.block(number).unwrap().expect("a canonical block");
             let deposit = block.transactions().first().expect("a deposit");
             let input = alloy_consensus::Transaction::input(deposit);
             let attributes = L1Attributes::decode(input).expect("L1 attributes");
@@ -94,18 +141,19 @@ fn origins(engine: &Engine<Rollup>) -> Vec<(u64, B256, u64)> {
 
 #[test]
 fn origins_advance_with_the_l1_and_never_run_ahead_of_it() {
-    let (sequencer, engine, l1) = sequencer();
+    let (mut sequencer, engine, l1) = sequencer();
     l1.grow(0, 2, 0);
     for _ in 0..8 {
         sequencer.next_block().expect("a block");
     }
     let found: Vec<_> = origins(&engine).iter().map(|(number, _, at)| (*number, *at)).collect();
-    assert_eq!(found, [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]);
+    // The first block of the rollup is the first of the epoch of L1 block 0.
+    assert_eq!(found, [(0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]);
 }
 
 #[test]
 fn blocks_whose_origin_was_replaced_are_taken_back() {
-    let (sequencer, engine, l1) = sequencer();
+    let (mut sequencer, engine, l1) = sequencer();
     l1.grow(0, 3, 0);
     (0..8).for_each(|_| drop(sequencer.next_block().expect("a block")));
     let before = origins(&engine);
@@ -114,30 +162,38 @@ fn blocks_whose_origin_was_replaced_are_taken_back() {
     let after = origins(&engine);
     let kept = before.iter().take_while(|(number, ..)| *number <= 1).count();
     assert_eq!(after.len(), kept + 1);
-    assert_eq!(
-        after.iter().take(kept).collect::<Vec<_>>(),
-        before.iter().take(kept).collect::<Vec<_>>()
-    );
+    assert_eq!(after[..kept], before[..kept]);
     let blocks = l1.blocks.lock();
     for (number, hash, _) in after {
-        assert_eq!(blocks.get(number as usize).map(|block| block.hash), Some(hash));
+        assert_eq!(blocks[number as usize].hash_slow(), hash);
     }
 }
 
 /// A node behind a load balancer may lag: that is no reorganisation.
 #[test]
 fn an_l1_that_does_not_show_a_block_takes_nothing_back() {
-    let (sequencer, engine, l1) = sequencer();
+    let (mut sequencer, engine, l1) = sequencer();
     l1.grow(0, 3, 0);
     (0..8).for_each(|_| drop(sequencer.next_block().expect("a block")));
     let head = engine.view().head().seal();
+    let all = l1.blocks.lock().clone();
     l1.blocks.lock().truncate(1);
     assert!(matches!(sequencer.next_block(), Err(SequencerError::NoOrigin(3))));
     *l1.silent.lock() = true;
     assert!(matches!(sequencer.next_block(), Err(SequencerError::L1(_))));
     assert_eq!(engine.view().head().seal(), head);
     *l1.silent.lock() = false;
-    l1.grow(0, 3, 0);
+    *l1.blocks.lock() = all;
     sequencer.next_block().expect("it goes on");
     assert_eq!(engine.view().head().parent_hash, head);
+}
+
+/// The rollup cannot live on an L1 that has lost the block with which it began.
+#[test]
+fn an_l1_without_the_first_origin_is_refused() {
+    let (mut sequencer, engine, l1) = sequencer();
+    l1.blocks.lock().clear();
+    l1.grow(0, 3, 1);
+    assert!(matches!(sequencer.next_block(), Err(SequencerError::Changed(0))));
+    assert_eq!(engine.view().head().number, 0);
 }

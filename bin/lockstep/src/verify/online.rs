@@ -264,7 +264,8 @@ fn find_config(l2: &RpcClient) -> Result<RollupConfig> {
     })
 }
 
-fn read_config(path: impl AsRef<Path>) -> Result<RollupConfig> {
+/// Reads a `rollup.json`.
+pub(crate) fn read_config(path: impl AsRef<Path>) -> Result<RollupConfig> {
     let json = read_file(&path)?;
     RollupConfig::from_json(&json).wrap_err_with(|| path.as_ref().display().to_string())
 }

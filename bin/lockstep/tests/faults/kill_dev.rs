@@ -95,7 +95,8 @@ impl Network {
         let data = self.data();
         let args = ["dev", "--json", "--datadir", text(&data), "--slot-time", "1"];
         let more = ["--block-time", "1", "--http-port", "0", "--beacon-port", "0"];
-        let args = [&args[..], &more, &["--rollup-http-port", "0"]].concat();
+        let args =
+            [&args[..], &more, &["--rollup-http-port", "0", "--follower-http-port", "0"]].concat();
         Program::start(&args, &self.folder.path().join("errors.log"))
     }
 

@@ -78,6 +78,13 @@ where
         }
     }
 
+    /// Tells how far it is where this reader reads, instead of where only [`Self::status`] leads.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusReader) -> Self {
+        self.status = status;
+        self
+    }
+
     /// Where to read how far the follower is.
     pub fn status(&self) -> StatusReader {
         self.status.clone()

@@ -1,7 +1,9 @@
 //! How far the follower is, for those who ask while it works.
 
+use alloy_eips::BlockNumberOrTag;
 use lockstep_derive::L1Provider;
 use lockstep_protocol::BlockInfo;
+use lockstep_providers::{ClientError, L1Client};
 use parking_lot::RwLock;
 use std::sync::Arc;
 
@@ -23,6 +25,22 @@ pub trait L1Watch: L1Provider {
     /// # Errors
     /// When the L1 does not answer.
     fn heads(&mut self) -> Result<L1Heads, Self::Error>;
+}
+
+impl L1Watch for L1Client {
+    fn heads(&mut self) -> Result<L1Heads, ClientError> {
+        let head = self.block(BlockNumberOrTag::Latest)?;
+        let no_head = || ClientError::Malformed {
+            endpoint: self.endpoint().clone(),
+            method: "eth_getBlockByNumber",
+            reason: "there is no latest block".to_owned(),
+        };
+        Ok(L1Heads {
+            head: head.ok_or_else(no_head)?,
+            safe: self.block(BlockNumberOrTag::Safe)?,
+            finalized: self.block(BlockNumberOrTag::Finalized)?,
+        })
+    }
 }
 
 /// What a follower knows of L1.

@@ -102,8 +102,9 @@ impl NodeArgs {
 }
 
 impl<C: NodeChain> NodeBuilder<C> {
-    /// Keeps the chain, and serves it, as arguments on the command line say. `clock` tells the Unix
-    /// time in seconds, against which the tokens of the consensus client are checked.
+    /// Keeps the chain, and serves it to users and to a consensus client, as arguments on the command
+    /// line say. `clock` tells the Unix time in seconds, against which the tokens of the consensus
+    /// client are checked.
     ///
     /// # Errors
     /// As [`Self::folder`] and [`NodeArgs::engine_api`].
@@ -114,17 +115,29 @@ impl<C: NodeChain> NodeBuilder<C> {
         first: &GenesisBlock<C>,
         clock: UnixClock,
     ) -> Result<Self, NodeError> {
+        let builder = self.args_without_engine_api(args, genesis, first)?;
+        Ok(builder.engine_api(args.engine_api(clock)?))
+    }
+
+    /// As [`Self::args`], for a chain that no consensus client drives.
+    ///
+    /// # Errors
+    /// As [`Self::folder`].
+    pub fn args_without_engine_api(
+        self,
+        args: &NodeArgs,
+        genesis: &Genesis,
+        first: &GenesisBlock<C>,
+    ) -> Result<Self, NodeError> {
         let folder = &args.datadir;
         fs::create_dir_all(folder).map_err(|source| StorageError::Io {
             operation: "create",
             path: folder.clone(),
             source,
         })?;
-        let engine_api = args.engine_api(clock)?;
         Ok(self
             .folder(folder, genesis, first, Options::default())?
-            .rpc(args.rpc(genesis), args.server())
-            .engine_api(engine_api))
+            .rpc(args.rpc(genesis), args.server()))
     }
 }
 

@@ -1,12 +1,11 @@
 //! Follow a rollup for as long as its node runs.
 
-use crate::{NodeContext, PartError};
-use lockstep_chain::Rollup;
+use crate::{NodeBuilder, NodeContext, PartError};
+use lockstep_chain::{Ethereum, Rollup};
 use lockstep_derive::{BlobProvider, Severity};
 use lockstep_follower::{Follower, FollowerError, FollowerStatus, L1Watch, Progress, StatusReader};
 use lockstep_protocol::{BlockInfo, RollupConfig};
-use lockstep_rpc::{L1BlockRef, L1Status, RollupNode};
-use serde_json::Value;
+use lockstep_rpc::{L1BlockRef, L1Status, RollupNode, rollup_methods};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     task,
@@ -19,11 +18,8 @@ const BURST: usize = 64;
 /// The longest pause after failures that may pass.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Drives a follower until its node stops. `poll` is how often L1 is asked for something new.
-///
-/// # Errors
-/// What a person must look at. What may pass is logged and tried again, after pauses of up to 30 s.
-pub async fn follow<L1, B>(
+/// Drives a follower until its node stops.
+async fn follow<L1, B>(
     node: NodeContext<Rollup>,
     mut follower: Follower<L1, B>,
     poll: Duration,
@@ -86,13 +82,76 @@ where
     Ok(Progress::Worked)
 }
 
-/// What the `optimism` namespace tells of a follower.
+/// A rollup that a node follows: what the `optimism` namespace tells of it. Copies tell the same.
 #[derive(Clone, Debug)]
 pub struct FollowedRollup {
     /// The rollup's configuration.
     pub config: Arc<RollupConfig>,
     /// How far its follower is.
     pub status: StatusReader,
+}
+
+/// The L1 that a rollup is derived from.
+#[derive(Clone, Debug)]
+pub struct FollowedL1<L1, B> {
+    /// What chain it is, as far as blobs are priced on it.
+    pub chain: Arc<Ethereum>,
+    /// Its blocks.
+    pub blocks: L1,
+    /// Its blobs.
+    pub blobs: B,
+    /// How often it is asked for something new.
+    pub poll: Duration,
+}
+
+impl FollowedRollup {
+    /// The rollup with this configuration, of which nothing has been derived yet.
+    pub fn new(config: Arc<RollupConfig>) -> Self {
+        Self { config, status: StatusReader::default() }
+    }
+
+    /// Follows the rollup on the engine of `node`, until the node stops.
+    ///
+    /// # Errors
+    /// What a person must look at. What may pass is logged and tried again, after pauses of up to
+    /// 30 s.
+    pub async fn follow<L1, B>(
+        self,
+        node: NodeContext<Rollup>,
+        l1: FollowedL1<L1, B>,
+    ) -> Result<(), PartError>
+    where
+        L1: L1Watch + Clone + Send + 'static,
+        B: BlobProvider + Clone + Send + 'static,
+    {
+        let FollowedL1 { chain, blocks, blobs, poll } = l1;
+        let follower = Follower::new(node.engine().clone(), self.config, chain, blocks, blobs);
+        follow(node, follower.with_status(self.status), poll).await
+    }
+}
+
+impl NodeBuilder<Rollup> {
+    /// Serves the `optimism` namespace for this rollup, if JSON-RPC is served.
+    #[must_use]
+    pub fn rollup_rpc(self, rollup: FollowedRollup) -> Self {
+        self.extend_rpc(move |extension| {
+            let methods = rollup_methods(extension.rpc, Arc::new(rollup))?;
+            extension.modules.add("optimism", methods)?;
+            Ok(())
+        })
+    }
+
+    /// Lets what is derived from L1 decide which block is next, and serves the `optimism`
+    /// namespace.
+    #[must_use]
+    pub fn follow<L1, B>(self, config: Arc<RollupConfig>, l1: FollowedL1<L1, B>) -> Self
+    where
+        L1: L1Watch + Clone + Send + 'static,
+        B: BlobProvider + Clone + Send + 'static,
+    {
+        let rollup = FollowedRollup::new(config);
+        self.rollup_rpc(rollup.clone()).consensus(move |node| rollup.follow(node, l1))
+    }
 }
 
 impl RollupNode for FollowedRollup {
@@ -114,8 +173,7 @@ impl RollupNode for FollowedRollup {
         }
     }
 
-    fn rollup_config(&self) -> Value {
-        // A configuration that was read is one that can be written.
-        serde_json::to_value(&*self.config).unwrap_or_default()
+    fn config(&self) -> &RollupConfig {
+        &self.config
     }
 }

@@ -130,7 +130,7 @@ pub use customized::{Customized, CustomizedEvmFactory};
 pub use driver::{ConsensusDriver, PartError, Running};
 pub use error::NodeError;
 pub use folder::{open_folder, stored_genesis, write_whole};
-pub use follow::{FollowedRollup, follow};
+pub use follow::{FollowedL1, FollowedRollup};
 pub use metrics::Metrics;
 pub use node::Node;
 

@@ -6,7 +6,6 @@ mod l1_fee;
 mod rollup;
 
 pub use config::{BlobSchedule, ForkConfig, ForkConfigs};
-pub(crate) use l1_fee::L1Origin;
 pub(crate) use rollup::output_root;
 
 use alloy_consensus::{Header, TxReceipt};

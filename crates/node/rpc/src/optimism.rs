@@ -1,16 +1,12 @@
 //! The `optimism` namespace: what rollup tools ask of a rollup node.
 
-use crate::{
-    Args, Context, RpcError, RpcResult,
-    chain::{L1Origin, output_root},
-    register::Registrar,
-};
-use alloy_consensus::BlockHeader;
+use crate::{Args, Context, RpcError, RpcResult, chain::output_root, register::Registrar};
 use alloy_eips::{BlockNumHash, BlockNumberOrTag};
 use alloy_primitives::{B256, keccak256};
 use jsonrpsee::{Methods, core::RegisterMethodError};
 use lockstep_chain::{Chain, OpHardfork, Rollup, genesis::L2_TO_L1_MESSAGE_PASSER};
 use lockstep_engine::ChainSnapshot;
+use lockstep_protocol::{BlockInfo, L2BlockInfo, RollupConfig};
 use lockstep_storage::RecoveredBlock;
 use lockstep_trie::StateTrie;
 use serde::Serialize;
@@ -49,8 +45,8 @@ pub trait RollupNode: fmt::Debug + Send + Sync {
     /// What is known of L1 now.
     fn l1_status(&self) -> L1Status;
 
-    /// The rollup's configuration, in op-node's format.
-    fn rollup_config(&self) -> Value;
+    /// The rollup's configuration.
+    fn config(&self) -> &RollupConfig;
 }
 
 /// A block of the rollup as rollup tools name it.
@@ -73,18 +69,14 @@ struct BlockId {
 }
 
 impl L2BlockRef {
-    /// The first block of a rollup has no L1 attributes; its origin is not known here.
-    fn of(block: &RecoveredBlock<Rollup>) -> Self {
-        let origin = L1Origin::of(block).unwrap_or_default();
-        let header = &block.block.header;
-        Self {
-            hash: block.hash(),
-            number: block.number(),
-            parent_hash: block.parent_hash(),
-            timestamp: header.timestamp(),
-            l1_origin: BlockId { hash: origin.hash, number: origin.number },
-            sequence_number: origin.sequence_number,
-        }
+    fn of(block: &RecoveredBlock<Rollup>, config: &RollupConfig) -> RpcResult<Self> {
+        let (header, first) = (&block.block.header, block.transactions().first());
+        let info = L2BlockInfo::from_parts(header, block.hash(), first, &config.genesis)
+            .map_err(|error| RpcError::Internal(error.to_string()))?;
+        let L2BlockInfo { block, l1_origin, sequence_number } = info;
+        let BlockInfo { hash, number, parent_hash, timestamp } = block;
+        let l1_origin = BlockId { hash: l1_origin.hash, number: l1_origin.number };
+        Ok(Self { hash, number, parent_hash, timestamp, l1_origin, sequence_number })
     }
 }
 
@@ -111,7 +103,8 @@ pub fn rollup_methods(
         async move { sync_status(&context, &*node) }
     });
     registrar.task("optimism_rollupConfig", move |_, _| {
-        let config = node.rollup_config();
+        // A configuration that was read is one that can be written.
+        let config = serde_json::to_value(node.config()).unwrap_or_default();
         async move { Ok(config) }
     });
     registrar.read("optimism_version", |context, _| Ok(context.settings.client_version.clone()));
@@ -137,7 +130,7 @@ fn output_at(
     Ok(json!({
         "version": B256::ZERO,
         "outputRoot": output_root(header.state_root, message_passer_root, block.hash()),
-        "blockRef": L2BlockRef::of(&block),
+        "blockRef": L2BlockRef::of(&block, node.config())?,
         "withdrawalStorageRoot": message_passer_root,
         "stateRoot": header.state_root,
         "syncStatus": sync_status(context, node)?,
@@ -158,9 +151,10 @@ fn sync_status(context: &Context<Rollup>, node: &dyn RollupNode) -> RpcResult<Va
     let now = context.now();
     let snapshot = &now.snapshot;
     let reference = |number: u64| -> RpcResult<Option<L2BlockRef>> {
-        Ok(snapshot.block(number)?.map(|block| L2BlockRef::of(&block)))
+        snapshot.block(number)?.map(|block| L2BlockRef::of(&block, node.config())).transpose()
     };
-    let of = |block: Option<BlockNumHash>| reference(block.map_or(0, |block| block.number));
+    let genesis = node.config().genesis.l2;
+    let of = |block: Option<BlockNumHash>| reference(block.unwrap_or(genesis).number);
     let head = reference(snapshot.head().number)?;
     let safe = of(snapshot.safe())?;
     let L1Status { current, head: l1_head, safe: l1_safe, finalized } = node.l1_status();

@@ -91,7 +91,7 @@ pub use error::HostError;
 pub use fetch::Sources;
 pub use file::{MAX_WITNESS_BYTES, read_witness, write_witness};
 pub use host::{Host, OnBlock};
-pub use range::{BlockRange, MAX_RANGE, Outcome};
+pub use range::{BlockRange, MAX_RANGE, Outcome, find_l1_chain};
 pub use request::Request;
 pub use serve::{IoPipe, serve};
 pub use store::{MemoryStore, Store};

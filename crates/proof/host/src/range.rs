@@ -182,7 +182,7 @@ impl Claim {
                 range.agreed
             )));
         }
-        let (l1_chain, l1_genesis) = l1_chain(&sources.l1, config.l1_chain_id, l1_genesis)?;
+        let (l1_chain, l1_genesis) = find_l1_chain(&sources.l1, config.l1_chain_id, l1_genesis)?;
         let agreed = sources.l2.output(&canonical(sources, range.agreed)?)?;
         let claimed = sources.l2.output(&canonical(sources, range.claimed)?)?;
         let boot = BootInfo {
@@ -211,8 +211,12 @@ fn check_chain(who: &str, expected: u64, found: u64) -> Result<(), HostError> {
     Err(HostError::Range(format!("{who} is of chain {found}, the configuration of {expected}")))
 }
 
-/// The definition of L1, and the genesis file that the program needs if it is no public chain.
-fn l1_chain(
+/// The definition of the L1 with this chain id, and its genesis file if it is no public chain:
+/// `genesis`, or one with what the L1 node says of its configuration.
+///
+/// # Errors
+/// When the file is none of that chain, or the node does not tell.
+pub fn find_l1_chain(
     l1: &L1Client,
     chain_id: u64,
     genesis: Option<Bytes>,

@@ -2,10 +2,9 @@
 
 use alloy_consensus::{Transaction as _, Typed2718};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{B256, U256};
+use alloy_primitives::U256;
 use lockstep_chain::{Block, Rollup};
 use lockstep_execution::Execute;
-use lockstep_storage::RecoveredBlock;
 use op_alloy_consensus::{DEPOSIT_TX_TYPE_ID, OpTxEnvelope};
 use op_alloy_rpc_types::L1BlockInfo as RpcL1Info;
 use op_revm::{L1BlockInfo, OpSpecId};
@@ -57,35 +56,6 @@ impl L1Fees {
             operator_fee_scalar: info.operator_fee_scalar.map(to_u128),
             operator_fee_constant: info.operator_fee_constant.map(to_u128),
             da_footprint_gas_scalar: info.da_footprint_gas_scalar,
-        }
-    }
-}
-
-/// The L1 block that a block of a rollup is derived from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct L1Origin {
-    pub(crate) number: u64,
-    pub(crate) hash: B256,
-    /// How many blocks with the same origin come before it.
-    pub(crate) sequence_number: u64,
-}
-
-impl L1Origin {
-    /// The origin that the block's L1 attributes state.
-    pub(crate) fn of(block: &RecoveredBlock<Rollup>) -> Option<Self> {
-        Self::parse(block.transactions().first()?.input())
-    }
-
-    fn parse(input: &[u8]) -> Option<Self> {
-        let (selector, fields) = input.split_first_chunk::<4>()?;
-        let number = |at: usize| Some(u64::from_be_bytes(fields.get(at..at + 8)?.try_into().ok()?));
-        let hash = B256::try_from(fields.get(96..128)?).ok()?;
-        match *selector {
-            BEDROCK => Some(Self { number: number(24)?, hash, sequence_number: number(152)? }),
-            ECOTONE | ISTHMUS | JOVIAN => {
-                Some(Self { number: number(24)?, hash, sequence_number: number(8)? })
-            }
-            _ => None,
         }
     }
 }
@@ -159,9 +129,6 @@ mod tests {
         assert_eq!(jovian.operator_fee_scalar, Some(U256::from(11)));
         assert_eq!(jovian.operator_fee_constant, Some(U256::from(12)));
         assert_eq!(jovian.da_footprint_gas_scalar, Some(13));
-        let origin = L1Origin::parse(&input(ECOTONE, 160)).unwrap();
-        assert_eq!((origin.number, origin.sequence_number), (0, 0));
-        assert!(L1Origin::parse(&input(ECOTONE, 127)).is_none());
         assert!(parse(&input(JOVIAN, 173)).is_none());
         assert!(parse(&input([0; 4], 174)).is_none());
         assert!(parse(&[]).is_none());

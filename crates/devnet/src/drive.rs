@@ -1,0 +1,207 @@
+//! The parts of a rollup in real time. Each works on a thread of its own while it has something to do.
+
+use crate::{
+    Agreement, AgreementError, Clock, DevAccount, LocalRollup, Proposer, Sequencer,
+    clock::until,
+    foreign::{POLLS_LATER, Settlement},
+};
+use alloy_primitives::keccak256;
+use lockstep_batcher::{
+    Batcher, BatcherConfig, BatcherError, ErrorClass, KzgProver, ResetReason, RpcL1,
+};
+use lockstep_chain::Rollup;
+use lockstep_node::{NodeContext, PartError};
+use lockstep_providers::L1Client;
+use metrics::{counter, gauge};
+use std::{sync::Arc, time::Duration};
+use tokio::{runtime::Handle, task, time};
+
+/// How long a part waits after a failure that may pass.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often it is seen whether the rollup's contracts are still there.
+const SETTLEMENT_INTERVAL: Duration = Duration::from_secs(4);
+
+/// Why a part did not get further.
+enum Failure {
+    /// It tries again.
+    MayPass(PartError),
+    /// The network cannot go on.
+    Fatal(PartError),
+}
+
+impl Failure {
+    fn may_pass(error: impl Into<PartError>) -> Self {
+        Self::MayPass(error.into())
+    }
+
+    fn fatal(error: impl Into<PartError>) -> Self {
+        Self::Fatal(error.into())
+    }
+}
+
+/// Lets a part take steps until the node stops; each says how long to wait for the next.
+async fn repeat<P, F>(
+    node: NodeContext<Rollup>,
+    name: &'static str,
+    mut part: P,
+    mut step: F,
+) -> Result<(), PartError>
+where
+    P: Send + 'static,
+    F: FnMut(&mut P) -> Result<Duration, Failure> + Send + 'static,
+{
+    loop {
+        let outcome;
+        (part, step, outcome) = task::spawn_blocking(move || {
+            let outcome = step(&mut part);
+            (part, step, outcome)
+        })
+        .await?;
+        let wait = match outcome {
+            Ok(wait) => wait,
+            Err(Failure::Fatal(error)) => {
+                tracing::error!(target: "lockstep_devnet", part = name, %error, "a part of the rollup ended");
+                return Err(error);
+            }
+            Err(Failure::MayPass(error)) => {
+                tracing::warn!(
+                    target: "lockstep_devnet",
+                    part = name, %error,
+                    "a part of the rollup did not get further; trying again"
+                );
+                RETRY_INTERVAL
+            }
+        };
+        tokio::select! {
+            () = node.stopping() => return Ok(()),
+            () = time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Makes the blocks of a rollup as the clock says.
+pub(crate) async fn sequence(
+    node: NodeContext<Rollup>,
+    sequencer: Sequencer<L1Client>,
+    clock: Arc<dyn Clock>,
+) -> Result<(), PartError> {
+    let step = move |sequencer: &mut Sequencer<L1Client>| {
+        let due = |sequencer: &Sequencer<L1Client>| {
+            until(&*clock, Duration::from_secs(sequencer.next_timestamp()))
+        };
+        if due(sequencer).is_zero() {
+            sequencer.next_block().map_err(Failure::may_pass)?;
+        }
+        Ok(due(sequencer))
+    };
+    repeat(node, "sequencer", sequencer, step).await
+}
+
+/// What posts the blocks of a rollup.
+pub(crate) struct Posting {
+    pub(crate) config: BatcherConfig,
+    pub(crate) account: DevAccount,
+    pub(crate) l1: RpcL1,
+    pub(crate) l2: LocalRollup,
+}
+
+impl Posting {
+    /// A batcher that begins at this time.
+    fn begin(self, now: Duration) -> Result<Batcher<RpcL1, LocalRollup>, BatcherError> {
+        let Self { config, account: DevAccount { address, signer }, l1, l2 } = self;
+        // No two batchers of the account begin in the same nanosecond.
+        let seed = keccak256([address.as_slice(), &now.as_nanos().to_be_bytes()].concat());
+        let rollup = l2.rollup.config.clone();
+        let (signer, prover) = (Box::new(signer), Box::new(KzgProver));
+        Batcher::new(config, rollup, l1, l2, address, signer, prover, seed)
+    }
+}
+
+/// Posts the blocks of a rollup to its L1.
+pub(crate) async fn post(
+    node: NodeContext<Rollup>,
+    posting: Posting,
+    clock: Arc<dyn Clock>,
+    poll: Duration,
+) -> Result<(), PartError> {
+    let batcher = posting.begin(clock.unix_time())?;
+    let mut now = Duration::ZERO;
+    let step = move |batcher: &mut Batcher<RpcL1, LocalRollup>| {
+        // The clock may go back, the batcher's time must not.
+        now = now.max(clock.unix_time());
+        match batcher.step(now) {
+            Ok(progress) if progress.has_more => Ok(Duration::ZERO),
+            Ok(progress) => {
+                if let Some(reason) = progress.reset.filter(|reason| *reason != ResetReason::Start)
+                {
+                    tracing::debug!(
+                        target: "lockstep_devnet",
+                        reason = reason.name(),
+                        "the batcher began anew"
+                    );
+                }
+                Ok(poll)
+            }
+            Err(error) if error.class() == ErrorClass::Critical => Err(Failure::fatal(error)),
+            Err(error) => Err(Failure::may_pass(error)),
+        }
+    };
+    repeat(node, "batcher", batcher, step).await
+}
+
+/// Sees to it that the rollup keeps what it needs on a foreign L1, which may take back what it was told.
+pub(crate) async fn keep_settled(
+    node: NodeContext<Rollup>,
+    settlement: Option<Settlement>,
+) -> Result<(), PartError> {
+    let Some(settlement) = settlement else {
+        node.stopping().await;
+        return Ok(());
+    };
+    let runtime = Handle::current();
+    let step = move |settlement: &mut Settlement| {
+        let pause = |duration| runtime.block_on(time::sleep(duration));
+        match settlement.settle(POLLS_LATER, pause) {
+            Ok(()) => Ok(SETTLEMENT_INTERVAL),
+            Err(error) if error.may_pass() => Err(Failure::may_pass(error)),
+            Err(error) => Err(Failure::fatal(error)),
+        }
+    };
+    repeat(node, "settlement", settlement, step).await
+}
+
+/// Claims the rollup's outputs on its L1.
+pub(crate) async fn propose(
+    node: NodeContext<Rollup>,
+    proposer: Proposer,
+    poll: Duration,
+) -> Result<(), PartError> {
+    let step = move |proposer: &mut Proposer| {
+        proposer.step().map_err(Failure::may_pass)?;
+        Ok(poll)
+    };
+    repeat(node, "proposer", proposer, step).await
+}
+
+/// Compares the two nodes of the rollup. That they disagree ends the network.
+pub(crate) async fn compare(
+    node: NodeContext<Rollup>,
+    agreement: Agreement,
+    poll: Duration,
+) -> Result<(), PartError> {
+    let step = move |agreement: &mut Agreement| match agreement.check() {
+        Ok(agreed) => {
+            if let Some(number) = agreed {
+                gauge!("lockstep_devnet_agreed_block").set(number as f64);
+            }
+            Ok(poll)
+        }
+        Err(error @ AgreementError::Differs { .. }) => {
+            counter!("lockstep_devnet_disagreements_total").increment(1);
+            Err(Failure::fatal(error))
+        }
+        Err(error) => Err(Failure::may_pass(error)),
+    };
+    repeat(node, "comparison", agreement, step).await
+}

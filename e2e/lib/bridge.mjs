@@ -1,0 +1,44 @@
+//! Deposits and withdrawals by viem's `op-stack` actions, for a rollup of a dev chain and its L1.
+
+import { createPublicClient, createWalletClient, defineChain, http } from 'viem';
+import { privateKeyToAccount } from 'viem/accounts';
+import { publicActionsL1, publicActionsL2, walletActionsL1, walletActionsL2 } from 'viem/op-stack';
+
+const nativeCurrency = { name: 'Ether', symbol: 'ETH', decimals: 18 };
+
+const chainOf = ({ chainId, http: url }, name, fields = {}) =>
+    defineChain({ id: chainId, name, nativeCurrency, rpcUrls: { default: { http: [url] } }, ...fields });
+
+function clientsOf(chain, account, publicActions, walletActions) {
+    const options = { chain, pollingInterval: 100, transport: http() };
+    // There is no Multicall3 here: calls are batched without one.
+    const batch = { multicall: { deployless: true } };
+    const reader = createPublicClient({ ...options, batch }).extend(publicActions);
+    return {
+        reader,
+        wallet: createWalletClient({ ...options, account }).extend(walletActions),
+        mined: (hash) => reader.waitForTransactionReceipt({ hash, timeout: 60_000 }),
+    };
+}
+
+/** Clients of the L1 and of the rollup, which know the rollup's contracts, for one account. */
+export function bridgeOf(l1, rollup, privateKey) {
+    const account = privateKeyToAccount(privateKey);
+    const onL1 = (address) => ({ [l1.chainId]: { address } });
+    const target = chainOf(rollup, 'rollup', {
+        sourceId: l1.chainId,
+        contracts: {
+            portal: onL1(rollup.contracts.portal),
+            l2OutputOracle: onL1(rollup.contracts.outputOracle),
+            gasPriceOracle: { address: '0x420000000000000000000000000000000000000F' },
+            l1Block: { address: '0x4200000000000000000000000000000000000015' },
+            l2ToL1MessagePasser: { address: '0x4200000000000000000000000000000000000016' },
+        },
+    });
+    return {
+        account,
+        target,
+        l1: clientsOf(chainOf(l1, 'L1'), account, publicActionsL1(), walletActionsL1()),
+        rollup: clientsOf(target, account, publicActionsL2(), walletActionsL2()),
+    };
+}
