@@ -73,6 +73,20 @@ const lockstep = {
         return { ...JSON.parse(await server.line(READY, 60)), server };
     },
 
+    /** Starts `lockstep node` for a rollup of a dev chain, whose files are in `files`. */
+    async startRollupNode({ directory, files, l1, rollup }) {
+        const server = startServer(
+            lockstepBinary(),
+            [
+                ...['node', '--json', '--datadir', join(directory, 'rollup-node'), '--http-port', '0', '--http-api', '*'],
+                ...['--chain', join(files, 'genesis.json'), '--rollup-config', rollup.rollupConfig],
+                ...['--l1', l1.http, '--l1-beacon', l1.beacon, '--l1-genesis', l1.genesis],
+            ],
+            { log: join(directory, 'rollup-node.log') },
+        );
+        return { ...JSON.parse(await server.line(READY, 60)), server };
+    },
+
     binary: lockstepBinary,
 };
 

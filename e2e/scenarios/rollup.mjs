@@ -1,6 +1,7 @@
 //! A rollup of the dev chain, seen by viem and by the rollup methods that other stacks' tools call.
 
 import assert from 'node:assert/strict';
+import { dirname } from 'node:path';
 import { concat, keccak256, pad, parseEther } from 'viem';
 import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts';
 import { getL2TransactionHashes } from 'viem/op-stack';
@@ -15,7 +16,7 @@ const MESSAGE_PASSER = '0x4200000000000000000000000000000000000016';
 const EMPTY_ROOT = '0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421'; // of a trie without nodes
 const L1_BLOCK = '0x4200000000000000000000000000000000000015';
 
-export default async function ({ check, dev, account: { privateKey }, contracts: { Ledger } }) {
+export default async function ({ check, target: program, dev, account: { privateKey }, contracts: { Ledger }, directory }) {
     if (dev.rollups.length === 0) skip('no rollups here');
     const [rollup] = dev.rollups;
     const { client, wallet, mined } = walletFor(rollup, privateKey);
@@ -111,6 +112,21 @@ export default async function ({ check, dev, account: { privateKey }, contracts:
         }, { seconds: 90 });
         const at = `0x${number.toString(16)}`;
         assert.equal((await derived('eth_getBlockByNumber', at, false)).hash, hash);
+    });
+
+    await check('a node of its own derives the same chain from L1, from the first block on', async () => {
+        const files = dirname(rollup.rollupConfig);
+        const node = await program.startRollupNode({ directory, files, l1: dev.l1, rollup });
+        const own = rpc(node.http);
+        const { finalized_l2: first, safe_l2: goal } = await derived('optimism_syncStatus');
+        await until('it to catch up', async () => (await own('optimism_syncStatus')).safe_l2.number >= goal.number, { seconds: 60 });
+        const at = `0x${goal.number.toString(16)}`;
+        assert.equal((await own('eth_getBlockByNumber', at, false)).hash, goal.hash);
+        const { l1: origin } = (await own('optimism_rollupConfig')).genesis;
+        const { blockRef } = await own('optimism_outputAtBlock', '0x0');
+        assert.deepEqual(blockRef.l1origin, origin);
+        if (first.number === 0) assert.deepEqual(first.l1origin, origin);
+        assert.equal((await node.server.stop()).code, 0);
     });
 
     await check('a deposit on L1 arrives on the rollup', async () => {
