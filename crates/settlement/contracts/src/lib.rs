@@ -22,7 +22,11 @@
 //! ```
 //!
 //! # Assumptions
-//! - Whoever creates the contracts by transactions sends those first, in order, from that account.
+//! - Whoever creates the contracts by transactions sends those first, in order, from that account, and
+//!   checks every receipt before the next one: the portal refuses to exist without the other two, and
+//!   nobody may be told of a portal that does not.
+//! - In a genesis, the portal's account has no balance. Ether that the rollup's genesis gives to accounts can
+//!   only be withdrawn if whoever makes the L1's genesis puts as much into the portal.
 //!
 //! # Invariants
 //! - Storage in a genesis is what the constructor would write; tests run the constructors and compare.
@@ -46,4 +50,4 @@ pub use predeploys::{
     BASE_FEE_VAULT, FeeRecipient, GAS_PRICE_ORACLE, L1_BLOCK, L1_FEE_VAULT, MESSAGE_PASSER,
     OPERATOR_FEE_VAULT, SEQUENCER_FEE_VAULT, WETH, predeploys,
 };
-pub use settings::{L1Settings, MAX_GAS_LIMIT, MIN_GAS_LIMIT, SettingsError};
+pub use settings::{L1Settings, MAX_ELASTICITY, MAX_GAS_LIMIT, MIN_GAS_LIMIT, SettingsError};
