@@ -5,7 +5,8 @@
 //! [`GasPriceOracle`], [`FeeVault`], [`WETH9`] on the rollup, with `BYTECODE` (to create one) and
 //! `DEPLOYED_BYTECODE` (of one that is there). [`predeploys`] gives the accounts of a rollup's
 //! genesis. The contracts on L1 are either created by transactions ([`l1_deployments`]) or part of a
-//! development chain's genesis ([`l1_genesis_accounts`]); both end in the same state.
+//! development chain's genesis ([`l1_genesis_accounts`]); both end in the same state. [`preinstalls`]
+//! are contracts of others, which tools expect at the same address on every chain.
 //!
 //! ```
 //! use alloy_primitives::{Address, U256};
@@ -38,6 +39,7 @@
 mod bindings;
 mod l1;
 mod predeploys;
+mod preinstalls;
 mod settings;
 mod storage;
 
@@ -50,4 +52,5 @@ pub use predeploys::{
     BASE_FEE_VAULT, FeeRecipient, GAS_PRICE_ORACLE, L1_BLOCK, L1_FEE_VAULT, MESSAGE_PASSER,
     OPERATOR_FEE_VAULT, SEQUENCER_FEE_VAULT, WETH, predeploys,
 };
+pub use preinstalls::{CREATE2_DEPLOYER, MULTICALL3, preinstalls};
 pub use settings::{L1Settings, MAX_ELASTICITY, MAX_GAS_LIMIT, MIN_GAS_LIMIT, SettingsError};
