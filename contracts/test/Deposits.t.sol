@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {OutputOracle} from "../src/l1/OutputOracle.sol";
 import {Portal} from "../src/l1/Portal.sol";
 import {ResourceMeter} from "../src/l1/ResourceMeter.sol";
+import {SystemConfig} from "../src/l1/SystemConfig.sol";
 import {Senders} from "../src/lib/Senders.sol";
 import {Bridge} from "./lib/Bridge.sol";
 import {Vm, bound, vm} from "./lib/Vm.sol";
@@ -96,6 +98,23 @@ contract DepositsTest is Bridge {
         require(
             keccak256(data) == keccak256(abi.encodePacked(uint256(3 ether), uint256(3 ether), uint64(100_000), false))
         );
+    }
+
+    function test_a_plain_transfer_by_a_contract_arrives_at_its_own_address() public {
+        vm.deal(ALICE, 3 ether);
+        vm.recordLogs();
+        vm.prank(ALICE, OWNER);
+        (bool success,) = address(portal).call{value: 3 ether}("");
+        require(success, "transfer");
+        (address from, address to,) = deposit();
+        require(from == Senders.aliased(ALICE) && to == ALICE, "parties");
+    }
+
+    function test_a_portal_from_which_nothing_could_be_withdrawn_is_refused() public {
+        vm.expectRevert(abi.encodeWithSelector(Portal.NotAContract.selector, ALICE));
+        new Portal(OutputOracle(ALICE), config);
+        vm.expectRevert(abi.encodeWithSelector(Portal.NotAContract.selector, ALICE));
+        new Portal(oracle, SystemConfig(ALICE));
     }
 
     function test_a_donation_is_no_deposit() public {

@@ -23,6 +23,19 @@ contract Greedy {
     }
 }
 
+/// Takes ether, or a call without ether, when it is in the mood.
+contract Moody {
+    bool public refuses;
+
+    function change() external {
+        refuses = !refuses;
+    }
+
+    receive() external payable {
+        require(!refuses, "not now");
+    }
+}
+
 /// Does what users, proposer and challenger can do, in any order, and holds every answer of the contracts against a
 /// model of them.
 contract Actors is Bridge {
@@ -40,6 +53,7 @@ contract Actors is Bridge {
     }
 
     Greedy internal greedy = new Greedy();
+    Moody internal moody = new Moody();
     Withdrawal[] internal withdrawals;
     Output[] internal outputs;
     mapping(bytes32 hash => Proof) internal proofs;
@@ -73,13 +87,14 @@ contract Actors is Bridge {
     }
 
     /// A withdrawal on the rollup; it comes to L1 with the next claims.
-    function withdraw(uint256 value, bool toGreedy) external {
+    function withdraw(uint256 value, uint8 to) external {
         if (withdrawals.length == 12) return;
+        address[3] memory targets = [address(0xb0b), address(greedy), address(moody)];
         withdrawals.push(
             Withdrawal({
                 nonce: 1 << 240 | withdrawals.length,
                 sender: address(this),
-                target: toGreedy ? address(greedy) : address(0xb0b),
+                target: targets[to % 3],
                 value: bound(value, 0, 60 ether),
                 gasLimit: 400_000,
                 data: ""
@@ -96,6 +111,10 @@ contract Actors is Bridge {
         (uint256 index, OutputRootProof memory proof) = claim(hashes);
         require(index == outputs.length, "index");
         outputs.push(Output(hashes, proof, Withdrawals.outputRoot(proof), block.timestamp));
+    }
+
+    function changeMood() external {
+        moody.change();
     }
 
     function challenge(uint256 index) external {
@@ -138,7 +157,8 @@ contract Actors is Bridge {
         bool allowed = !done[hash] && proof.timestamp != 0 && stands(proof)
             && block.timestamp > proof.timestamp + PERIOD_S
             && block.timestamp > outputs[proof.output].timestamp + PERIOD_S
-            && address(portal).balance >= withdrawal.value;
+            && address(portal).balance >= withdrawal.value
+            && (withdrawal.target != address(moody) || !moody.refuses() || withdrawal.value == 0);
         greedy.aim(portal, withdrawal);
         uint256 before = withdrawal.target.balance;
         try portal.finalizeWithdrawalTransaction(withdrawal) {
@@ -185,9 +205,11 @@ contract PortalInvariantsTest {
     function test_the_actors_reach_payments_of_every_kind() public {
         actors.deposit(50 ether, 21_000, true);
         actors.deposit(50 ether, 21_000, false);
-        actors.withdraw(10 ether, false);
-        actors.withdraw(20 ether, true);
-        actors.withdraw(60 ether, true);
+        actors.withdraw(10 ether, 0);
+        actors.withdraw(20 ether, 1);
+        actors.withdraw(50 ether, 1);
+        actors.withdraw(10 ether, 2);
+        actors.withdraw(0, 2);
         actors.settle(0);
         require(actors.paid() == 10 ether, "a plain one");
         actors.settle(1);
@@ -198,8 +220,17 @@ contract PortalInvariantsTest {
         actors.challenge(2);
         actors.wait(2 * 100);
         actors.finalize(2);
-        require(actors.paid() == 30 ether && actors.proven() == 90 ether, "not without its output");
+        require(actors.paid() == 30 ether && actors.proven() == 80 ether, "not without its output");
         actors.settle(2);
+        require(actors.paid() == 80 ether && actors.portalBalance() == 20 ether, "proven again");
+        // Refused at first. Without value, that is the end.
+        actors.changeMood();
+        actors.settle(3);
+        actors.settle(4);
+        require(actors.paid() == 80 ether, "not while it refuses");
+        actors.changeMood();
+        actors.finalize(3);
+        actors.finalize(4);
         require(actors.paid() == 90 ether && actors.portalBalance() == 10 ether, "all");
     }
 

@@ -32,6 +32,7 @@ contract RollupTest {
         uint256 gasLimit,
         bytes memory data
     ) public {
+        gasLimit = bound(gasLimit, 0, passer.MAX_GAS_LIMIT());
         Withdrawal memory withdrawal = Withdrawal(1 << 240, sender, target, value, gasLimit, data);
         bytes32 hash = Withdrawals.hash(withdrawal);
         require(!passer.sentMessages(hash), "before");
@@ -80,6 +81,15 @@ contract RollupTest {
         vm.prank(ALICE);
         (bool success,) = PASSER.call{value: 3}("");
         require(success && passer.sentMessages(Withdrawals.hash(withdrawal)), "sent");
+    }
+
+    function test_what_no_transaction_on_l1_could_finalize_is_refused() public {
+        passer.initiateWithdrawal(BOB, 13_000_000, new bytes(120_000));
+        vm.expectRevert(abi.encodeWithSelector(L2ToL1MessagePasser.GasLimitTooHigh.selector, 13_000_000));
+        passer.initiateWithdrawal(BOB, 13_000_001, "");
+        vm.expectRevert(abi.encodeWithSelector(L2ToL1MessagePasser.DataTooLong.selector, 120_000));
+        passer.initiateWithdrawal(BOB, 0, new bytes(120_001));
+        require(passer.messageNonce() == (1 << 240) + 1, "nonce");
     }
 
     function test_what_was_withdrawn_can_be_burnt() public {

@@ -39,14 +39,26 @@ contract SystemConfigTest is Bridge {
         require(config.minBaseFee() == 5 && config.daFootprintGasScalar() == 400, "Jovian");
     }
 
-    function testFuzz_batchers(address batcher, bytes32 hash) public {
+    function testFuzz_batchers(address batcher, uint160 hash) public {
         begin();
         config.setBatcherHash(batcher);
         requireUpdate(0, abi.encode(batcher));
         begin();
-        config.setBatcherHash(hash);
+        config.setBatcherHash(bytes32(uint256(hash)));
         requireUpdate(0, abi.encode(hash));
-        require(config.batcherHash() == hash, "stored");
+        require(config.batcherHash() == bytes32(uint256(hash)), "stored");
+    }
+
+    function testFuzz_a_batcher_is_an_address(bytes32 hash) public {
+        if (uint256(hash) >> 160 == 0) return;
+        vm.prank(OWNER);
+        vm.expectRevert(SystemConfig.BatcherNotAnAddress.selector);
+        config.setBatcherHash(hash);
+        require(config.batcherHash() == bytes32(uint256(0xbb)), "as before");
+    }
+
+    function test_a_batcher_of_one_bit_more_is_refused() public {
+        testFuzz_a_batcher_is_an_address(bytes32(uint256(1) << 160));
     }
 
     function testFuzz_fee_scalars(uint32 baseFee, uint32 blobBaseFee) public {
@@ -99,10 +111,15 @@ contract SystemConfigTest is Bridge {
 
     function testFuzz_base_fee_parameters(uint32 denominator, uint32 elasticity) public {
         begin();
-        if (denominator == 0) vm.expectRevert(SystemConfig.DenominatorZero.selector);
-        else if (elasticity == 0) vm.expectRevert(SystemConfig.ElasticityZero.selector);
+        if (denominator == 0) {
+            vm.expectRevert(SystemConfig.DenominatorZero.selector);
+        } else if (elasticity == 0) {
+            vm.expectRevert(SystemConfig.ElasticityZero.selector);
+        } else if (elasticity > 21_000_000) {
+            vm.expectRevert(abi.encodeWithSelector(SystemConfig.ElasticityTooHigh.selector, 21_000_000));
+        }
         config.setEIP1559Params(denominator, elasticity);
-        if (denominator == 0 || elasticity == 0) return;
+        if (denominator == 0 || elasticity == 0 || elasticity > 21_000_000) return;
         requireUpdate(4, abi.encode(uint256(denominator) << 32 | elasticity));
         require(config.eip1559Denominator() == denominator && config.eip1559Elasticity() == elasticity, "stored");
     }
@@ -110,6 +127,11 @@ contract SystemConfigTest is Bridge {
     function test_base_fee_parameters_are_not_zero() public {
         testFuzz_base_fee_parameters(0, 1);
         testFuzz_base_fee_parameters(1, 0);
+    }
+
+    function test_the_gas_target_is_not_zero() public {
+        testFuzz_base_fee_parameters(1, 21_000_000);
+        testFuzz_base_fee_parameters(1, 21_000_001);
     }
 
     function testFuzz_operator_fees(uint32 scalar, uint64 constant_) public {

@@ -3,12 +3,13 @@ pragma solidity ^0.8.30;
 
 import {OutputOracle} from "../src/l1/OutputOracle.sol";
 import {Portal} from "../src/l1/Portal.sol";
+import {L2ToL1MessagePasser} from "../src/l2/L2ToL1MessagePasser.sol";
 import {MerkleTrie} from "../src/lib/MerkleTrie.sol";
 import {SafeCall} from "../src/lib/SafeCall.sol";
 import {OutputRootProof, Withdrawal, Withdrawals} from "../src/lib/Withdrawals.sol";
 import {Bridge} from "./lib/Bridge.sol";
 import {Tries} from "./lib/Tries.sol";
-import {bound, vm} from "./lib/Vm.sol";
+import {Vm, bound, vm} from "./lib/Vm.sol";
 
 /// Takes calls and notes what it saw.
 contract Target {
@@ -38,9 +39,54 @@ contract Target {
         }
     }
 
+    /// Uses all gas that it is given.
+    function exhaust() external payable {
+        assembly {
+            invalid()
+        }
+    }
+
     function reenter(Withdrawal calldata withdrawal) external payable {
         calls += 1;
         portal.finalizeWithdrawalTransaction(withdrawal);
+    }
+}
+
+/// Takes ether unless it is in the middle of something, as most contracts that hold ether.
+contract Vault {
+    bool private locked;
+
+    modifier nonReentrant() {
+        require(!locked, "locked");
+        locked = true;
+        _;
+        locked = false;
+    }
+
+    receive() external payable nonReentrant {}
+
+    /// Lets the caller do something in the middle.
+    function hold(Intruder intruder) external nonReentrant {
+        intruder.act();
+    }
+}
+
+/// Has a withdrawal finalized while its target cannot take it.
+contract Intruder {
+    Portal private immutable portal;
+    Withdrawal private withdrawal;
+    bytes4 public refusal;
+
+    constructor(Portal portal_, Withdrawal memory withdrawal_) {
+        portal = portal_;
+        withdrawal = withdrawal_;
+    }
+
+    function act() external {
+        try portal.finalizeWithdrawalTransaction(withdrawal) {}
+        catch (bytes memory reason) {
+            refusal = bytes4(reason);
+        }
     }
 }
 
@@ -64,6 +110,12 @@ contract WithdrawalsTest is Bridge {
             Withdrawal({
                 nonce: 1 << 240, sender: ALICE, target: address(target), value: 1, gasLimit: gasLimit, data: data
             });
+    }
+
+    /// A call without value.
+    function message(bytes memory data, uint256 gasLimit) private view returns (Withdrawal memory withdrawal) {
+        withdrawal = call_(data, gasLimit);
+        withdrawal.value = 0;
     }
 
     /// Claims an output with the withdrawal in it, and proves it.
@@ -152,15 +204,80 @@ contract WithdrawalsTest is Bridge {
         portal.finalizeWithdrawalTransaction(withdrawal);
     }
 
-    function test_a_failed_call_is_final_and_keeps_its_value_here() public {
+    function test_a_failed_call_with_value_is_undone() public {
         Withdrawal memory withdrawal = call_(abi.encodeCall(Target.refuse, ()), 100_000);
         bytes32 hash = proveAndWait(withdrawal);
+        vm.expectRevert(Portal.CallFailed.selector);
         portal.finalizeWithdrawalTransaction(withdrawal);
-        require(portal.finalizedWithdrawals(hash) && address(portal).balance == 100 ether, "kept");
+        require(!portal.finalizedWithdrawals(hash) && address(portal).balance == 100 ether, "kept");
+        require(portal.l2Sender() == address(0xdEaD), "sender");
+    }
+
+    function test_a_failed_message_is_final() public {
+        Withdrawal memory withdrawal = message(abi.encodeCall(Target.refuse, ()), 100_000);
+        bytes32 hash = proveAndWait(withdrawal);
+        vm.recordLogs();
+        portal.finalizeWithdrawalTransaction(withdrawal);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        require(logs.length == 1 && logs[0].topics[1] == hash, "event");
+        require(!abi.decode(logs[0].data, (bool)), "success");
+        require(portal.finalizedWithdrawals(hash), "mark");
+        vm.expectRevert(Portal.AlreadyFinalized.selector);
+        portal.finalizeWithdrawalTransaction(withdrawal);
+    }
+
+    function test_nobody_can_burn_value_by_a_moment_in_which_its_target_refuses_it() public {
+        Vault vault = new Vault();
+        Withdrawal memory withdrawal = transfer(50 ether);
+        withdrawal.target = address(vault);
+        proveAndWait(withdrawal);
+        Intruder intruder = new Intruder(portal, withdrawal);
+        vault.hold(intruder);
+        require(intruder.refusal() == Portal.CallFailed.selector && address(vault).balance == 0, "refused");
+        portal.finalizeWithdrawalTransaction(withdrawal);
+        require(address(vault).balance == 50 ether && address(portal).balance == 50 ether, "value");
+    }
+
+    /// Too little gas for the call itself is the sender's mistake, which others can repair.
+    function test_a_gas_limit_that_was_too_low_is_no_loss() public {
+        Withdrawal memory withdrawal = call_(abi.encodeCall(Target.take, ()), 0);
+        proveAndWait(withdrawal);
+        vm.expectRevert(Portal.CallFailed.selector);
+        portal.finalizeWithdrawalTransaction{gas: 170_000}(withdrawal);
+        portal.finalizeWithdrawalTransaction{gas: 400_000}(withdrawal);
+        require(target.calls() == 1 && address(target).balance == 1, "value");
+    }
+
+    function test_whatever_a_message_uses_the_portal_can_write_down_that_it_failed() public {
+        Withdrawal memory withdrawal = message(abi.encodeCall(Target.exhaust, ()), 50_000);
+        bytes32 hash = proveAndWait(withdrawal);
+        portal.finalizeWithdrawalTransaction{gas: 230_000}(withdrawal);
+        require(portal.finalizedWithdrawals(hash), "mark");
+    }
+
+    /// What the message passer takes fits into a transaction on L1 (EIP-7825), whose call data costs 16 gas per byte.
+    function test_the_largest_withdrawal_fits_into_a_transaction() public {
+        L2ToL1MessagePasser passer = new L2ToL1MessagePasser();
+        bytes memory data = new bytes(passer.MAX_DATA_BYTES());
+        for (uint256 i = 0; i < data.length; i += 32) {
+            assembly ("memory-safe") {
+                mstore(add(add(data, 32), i), not(0))
+            }
+        }
+        bytes4 selector = Target.take.selector;
+        for (uint256 i = 0; i < 4; ++i) {
+            data[i] = selector[i];
+        }
+        Withdrawal memory withdrawal = call_(data, passer.MAX_GAS_LIMIT());
+        proveAndWait(withdrawal);
+        bytes memory input = abi.encodeCall(Portal.finalizeWithdrawalTransaction, (withdrawal));
+        (bool success,) = address(portal).call{gas: 16_777_216 - 21_000 - 16 * input.length}(input);
+        require(success && target.calls() == 1, "call");
+        require(target.gas() + 1_000 >= withdrawal.gasLimit, "gas");
     }
 
     function test_a_failure_is_told_to_whoever_estimates_gas() public {
-        Withdrawal memory withdrawal = call_(abi.encodeCall(Target.refuse, ()), 100_000);
+        Withdrawal memory withdrawal = message(abi.encodeCall(Target.refuse, ()), 100_000);
         proveAndWait(withdrawal);
         vm.prank(ALICE, address(1));
         vm.expectRevert(Portal.GasEstimation.selector);
@@ -168,7 +285,7 @@ contract WithdrawalsTest is Bridge {
     }
 
     function test_return_data_is_not_copied() public {
-        Withdrawal memory withdrawal = call_(abi.encodeCall(Target.bomb, ()), 20_000_000);
+        Withdrawal memory withdrawal = message(abi.encodeCall(Target.bomb, ()), 20_000_000);
         bytes32 hash = proveAndWait(withdrawal);
         portal.finalizeWithdrawalTransaction{gas: 21_000_000}(withdrawal);
         require(portal.finalizedWithdrawals(hash), "mark");
@@ -176,7 +293,7 @@ contract WithdrawalsTest is Bridge {
 
     function test_a_withdrawal_cannot_finalize_another() public {
         Withdrawal memory other = transfer(1 ether);
-        Withdrawal memory withdrawal = call_(abi.encodeCall(Target.reenter, (other)), 1_000_000);
+        Withdrawal memory withdrawal = message(abi.encodeCall(Target.reenter, (other)), 1_000_000);
         bytes32[] memory hashes = new bytes32[](2);
         hashes[0] = Withdrawals.hash(other);
         hashes[1] = Withdrawals.hash(withdrawal);

@@ -86,7 +86,7 @@ function chains(l1Url, rollupUrl) {
 /** Clients of one chain; `publicActions` and `walletActions` are viem's for its side. */
 function clients(chain, publicActions, walletActions) {
     const transport = http();
-    // There is no Multicall3 here: calls are batched without one.
+    // anvil has no Multicall3: calls are batched without one.
     const batch = { multicall: { deployless: true } };
     return {
         reader: createPublicClient({ chain, transport, batch, pollingInterval: 50 }).extend(publicActions),

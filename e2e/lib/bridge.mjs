@@ -6,14 +6,17 @@ import { publicActionsL1, publicActionsL2, walletActionsL1, walletActionsL2 } fr
 
 const nativeCurrency = { name: 'Ether', symbol: 'ETH', decimals: 18 };
 
-const chainOf = ({ chainId, http: url }, name, fields = {}) =>
-    defineChain({ id: chainId, name, nativeCurrency, rpcUrls: { default: { http: [url] } }, ...fields });
+const multicall3 = { address: '0xcA11bde05977b3631167028862bE2a173976CA11' };
+
+function chainOf({ chainId, http: url }, name, { contracts, ...fields } = {}) {
+    const rpcUrls = { default: { http: [url] } };
+    return defineChain({ id: chainId, name, nativeCurrency, rpcUrls, contracts: { multicall3, ...contracts }, ...fields });
+}
 
 function clientsOf(chain, account, publicActions, walletActions) {
     const options = { chain, pollingInterval: 100, transport: http() };
-    // There is no Multicall3 here: calls are batched without one.
-    const batch = { multicall: { deployless: true } };
-    const reader = createPublicClient({ ...options, batch }).extend(publicActions);
+    // Calls that are made at the same time travel as one, through Multicall3.
+    const reader = createPublicClient({ ...options, batch: { multicall: true } }).extend(publicActions);
     return {
         reader,
         wallet: createWalletClient({ ...options, account }).extend(walletActions),

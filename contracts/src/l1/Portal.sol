@@ -45,8 +45,12 @@ contract Portal is ResourceMeter {
     /// There is less ether here than the withdrawal asks for.
     error InsufficientBalance(uint256 balance);
     error NonReentrant();
+    /// The call failed, and there is value that would be lost. The withdrawal can be tried again.
+    error CallFailed();
     /// The call failed while its gas was being estimated.
     error GasEstimation();
+    /// There is no contract at this address.
+    error NotAContract(address account);
 
     /// Below 3, which for tools means: outputs are claimed in an oracle, not in dispute games.
     string public constant version = "2.0.0";
@@ -69,15 +73,18 @@ contract Portal is ResourceMeter {
     mapping(bytes32 withdrawalHash => bool) public finalizedWithdrawals;
     mapping(bytes32 withdrawalHash => ProvenWithdrawal) public provenWithdrawals;
 
+    /// Without both contracts the portal would take ether that nobody could withdraw: create them first.
     constructor(OutputOracle oracle, SystemConfig config) {
+        if (address(oracle).code.length == 0) revert NotAContract(address(oracle));
+        if (address(config).code.length == 0) revert NotAContract(address(config));
         l2Sender = NOBODY;
         l2Oracle = oracle;
         systemConfig = config;
         params = ResourceParams({prevBaseFee: 1 gwei, prevBoughtGas: 0, prevBlockNum: uint64(block.number)});
     }
 
-    /// Deposits what is sent to the sender's account on the rollup. Contracts should call `depositTransaction`: what is
-    /// sent by them arrives at their alias.
+    /// Deposits what is sent, to the sender's own address on the rollup, which for a contract is not its alias. Contracts
+    /// should call `depositTransaction` with an address that they, or somebody, can use there.
     receive() external payable {
         depositTransaction(msg.sender, msg.value, RECEIVE_DEFAULT_GAS_LIMIT, false, "");
     }
@@ -139,8 +146,10 @@ contract Portal is ResourceMeter {
 
     /// Makes the call that a proven withdrawal asks for, once.
     ///
-    /// Anybody may call this when both the output and the proof are older than the finalization period. If the call
-    /// fails, its value stays here: whoever sends withdrawals to a contract sees to it that it can take them.
+    /// Anybody may call this when both the output and the proof are older than the finalization period. The caller
+    /// chooses the moment and what the target is doing then, so a call that fails must not cost anybody's ether: with
+    /// value, all is undone and can be tried again. Without value, the withdrawal is final whether or not the call
+    /// succeeded, as in OP's portal.
     function finalizeWithdrawalTransaction(Withdrawal calldata withdrawal) external {
         if (l2Sender != NOBODY) revert NonReentrant();
         bytes32 withdrawalHash = Withdrawals.hash(withdrawal);
@@ -154,6 +163,7 @@ contract Portal is ResourceMeter {
             SafeCall.callWithMinGas(withdrawal.target, withdrawal.gasLimit, withdrawal.value, withdrawal.data);
         l2Sender = NOBODY;
 
+        if (!success && withdrawal.value != 0) revert CallFailed();
         emit WithdrawalFinalized(withdrawalHash, success);
         if (!success && tx.origin == ESTIMATION_ADDRESS) revert GasEstimation();
     }

@@ -47,8 +47,12 @@ contract SystemConfig {
     error GasLimitTooHigh(uint64 most);
     /// The scalar uses the byte that marks the format of Ecotone.
     error ScalarFormat();
+    /// Derivation takes the batcher for an address and stops at anything longer.
+    error BatcherNotAnAddress();
     error DenominatorZero();
     error ElasticityZero();
+    /// At the least gas limit, the gas target would be zero.
+    error ElasticityTooHigh(uint64 most);
 
     string public constant version = "1.0.0";
     /// The version of the event.
@@ -183,6 +187,7 @@ contract SystemConfig {
     }
 
     function _setBatcherHash(bytes32 newBatcherHash) private {
+        if (uint256(newBatcherHash) >> 160 != 0) revert BatcherNotAnAddress();
         batcherHash = newBatcherHash;
         emit ConfigUpdate(VERSION, UpdateType.BATCHER, abi.encode(newBatcherHash));
     }
@@ -213,6 +218,7 @@ contract SystemConfig {
     function _setEIP1559Params(uint32 newDenominator, uint32 newElasticity) private {
         if (newDenominator == 0) revert DenominatorZero();
         if (newElasticity == 0) revert ElasticityZero();
+        if (newElasticity > minimumGasLimit()) revert ElasticityTooHigh(minimumGasLimit());
         eip1559Denominator = newDenominator;
         eip1559Elasticity = newElasticity;
         bytes memory data = abi.encode((uint256(newDenominator) << 32) | newElasticity);

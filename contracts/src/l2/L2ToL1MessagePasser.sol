@@ -16,9 +16,18 @@ contract L2ToL1MessagePasser {
     );
     event WithdrawerBalanceBurnt(uint256 indexed amount);
 
+    /// No transaction on L1 could make the call.
+    error GasLimitTooHigh(uint256 most);
+    error DataTooLong(uint256 most);
+
     string public constant version = "1.0.0";
     /// The format of messages, in the upper two bytes of their nonce.
     uint16 public constant MESSAGE_VERSION = 1;
+    /// The largest gas limit: with the longest data and what the portal needs, a transaction on L1 stays below the
+    /// 16,777,216 gas of EIP-7825. What asks for more could never be finalized.
+    uint256 public constant MAX_GAS_LIMIT = 13_000_000;
+    /// The longest data, as for deposits: with a proof, a transaction on L1 stays below the 128 KiB that nodes relay.
+    uint256 public constant MAX_DATA_BYTES = 120_000;
     /// The gas limit on L1 of a withdrawal by plain transfer.
     uint256 internal constant RECEIVE_DEFAULT_GAS_LIMIT = 100_000;
 
@@ -39,6 +48,8 @@ contract L2ToL1MessagePasser {
 
     /// Sends a message, and `msg.value` with it, to `target` on L1.
     function initiateWithdrawal(address target, uint256 gasLimit, bytes memory data) public payable {
+        if (gasLimit > MAX_GAS_LIMIT) revert GasLimitTooHigh(MAX_GAS_LIMIT);
+        if (data.length > MAX_DATA_BYTES) revert DataTooLong(MAX_DATA_BYTES);
         uint256 nonce = messageNonce();
         bytes32 withdrawalHash = Withdrawals.hash(Withdrawal(nonce, msg.sender, target, msg.value, gasLimit, data));
         sentMessages[withdrawalHash] = true;

@@ -5,9 +5,9 @@ use alloy_eips::{
     eip7840::BlobParams,
 };
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
-use alloy_primitives::{Address, Bytes, U256, address, bytes};
+use alloy_primitives::{Address, Bytes, U256};
 use lockstep_chain::{EthereumHardfork, OpHardfork};
-use lockstep_contracts::{FeeRecipient, predeploys};
+use lockstep_contracts::{FeeRecipient, predeploys, preinstalls};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -39,14 +39,8 @@ const EIP1559_DENOMINATOR_BEDROCK: u32 = 50;
 const ROLLUP_FORKS: [&str; 8] =
     ["regolith", "canyon", "ecotone", "fjord", "granite", "holocene", "isthmus", "jovian"];
 
-/// The deployer that tools expect at the same address on every chain (`CREATE2` with a salt).
-const CREATE2_DEPLOYER: Address = address!("4e59b44847b379578588920ca78fbf26c0b4956c");
-const CREATE2_DEPLOYER_CODE: Bytes = bytes!(
-    "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3"
-);
-
 /// The genesis of the development L1: every fork up to `newest` from the beginning on, the system
-/// contracts, and `funded` accounts.
+/// contracts, those that tools expect, and `funded` accounts.
 ///
 /// `newest` is one of Shanghai, Cancun, Prague and Osaka; `timestamp` is in seconds.
 pub fn l1_genesis(newest: EthereumHardfork, timestamp: u64, funded: &[Address]) -> Genesis {
@@ -77,7 +71,7 @@ pub fn l1_genesis(newest: EthereumHardfork, timestamp: u64, funded: &[Address]) 
 }
 
 /// The genesis of a development rollup: an OP Stack chain at Jovian from the beginning on, with its
-/// predeploys and `funded` accounts. Fees go to the first of these.
+/// predeploys, the contracts that tools expect, and `funded` accounts. Fees go to the first of these.
 ///
 /// `timestamp` is in seconds.
 pub fn rollup_genesis(chain_id: u64, timestamp: u64, funded: &[Address]) -> Genesis {
@@ -143,13 +137,10 @@ fn ethereum_blocks() -> ChainConfig {
 }
 
 fn allocation(funded: &[Address]) -> BTreeMap<Address, GenesisAccount> {
-    let mut alloc = BTreeMap::new();
+    let mut alloc = preinstalls();
     for address in funded {
         alloc.insert(*address, GenesisAccount { balance: BALANCE, ..Default::default() });
     }
-    let deployer =
-        GenesisAccount { nonce: Some(1), code: Some(CREATE2_DEPLOYER_CODE), ..Default::default() };
-    alloc.insert(CREATE2_DEPLOYER, deployer);
     alloc
 }
 

@@ -101,12 +101,16 @@ impl RollupPlan {
         Self { genesis, settings, addresses }
     }
 
-    /// Puts the rollup's contracts and the ether of its operators into the genesis of an L1.
+    /// Puts the rollup's contracts and the ether of its operators into the genesis of an L1. The portal
+    /// begins with as much as there is on the rollup, so that all of it can be withdrawn.
     ///
     /// # Errors
     /// When the contracts would refuse their settings.
     pub fn put_into(&self, l1: &mut Genesis) -> Result<(), SettingsError> {
         l1.alloc.extend(l1_genesis_accounts(&self.settings, &self.addresses)?);
+        let supply = self.genesis.alloc.values().map(|account| account.balance);
+        let portal = l1.alloc.entry(self.addresses.portal).or_default();
+        portal.balance = supply.fold(U256::ZERO, U256::saturating_add);
         for operator in [self.settings.batcher, self.settings.proposer] {
             l1.alloc.entry(operator).or_default().balance = crate::BALANCE;
         }
@@ -191,6 +195,9 @@ mod tests {
         for contract in [addresses.portal, addresses.system_config, addresses.output_oracle] {
             assert!(genesis.alloc.get(&contract).is_some_and(|account| account.code.is_some()));
         }
+        let balance = |address| genesis.alloc.get(&address).map(|account| account.balance);
+        // Two accounts have ether on the rollup.
+        assert_eq!(balance(addresses.portal), Some(crate::BALANCE * U256::from(2)));
         assert_eq!(
             genesis.alloc.get(&plan.settings.batcher).map(|a| a.balance),
             Some(crate::BALANCE)

@@ -5,7 +5,8 @@
 //! [`GasPriceOracle`], [`FeeVault`], [`WETH9`] on the rollup, with `BYTECODE` (to create one) and
 //! `DEPLOYED_BYTECODE` (of one that is there). [`predeploys`] gives the accounts of a rollup's
 //! genesis. The contracts on L1 are either created by transactions ([`l1_deployments`]) or part of a
-//! development chain's genesis ([`l1_genesis_accounts`]); both end in the same state.
+//! development chain's genesis ([`l1_genesis_accounts`]); both end in the same state. [`preinstalls`]
+//! are contracts of others, which tools expect at the same address on every chain.
 //!
 //! ```
 //! use alloy_primitives::{Address, U256};
@@ -22,7 +23,11 @@
 //! ```
 //!
 //! # Assumptions
-//! - Whoever creates the contracts by transactions sends those first, in order, from that account.
+//! - Whoever creates the contracts by transactions sends those first, in order, from that account, and
+//!   checks every receipt before the next one: the portal refuses to exist without the other two, and
+//!   nobody may be told of a portal that does not.
+//! - In a genesis, the portal's account has no balance. Ether that the rollup's genesis gives to accounts can
+//!   only be withdrawn if whoever makes the L1's genesis puts as much into the portal.
 //!
 //! # Invariants
 //! - Storage in a genesis is what the constructor would write; tests run the constructors and compare.
@@ -34,6 +39,7 @@
 mod bindings;
 mod l1;
 mod predeploys;
+mod preinstalls;
 mod settings;
 mod storage;
 
@@ -46,4 +52,5 @@ pub use predeploys::{
     BASE_FEE_VAULT, FeeRecipient, GAS_PRICE_ORACLE, L1_BLOCK, L1_FEE_VAULT, MESSAGE_PASSER,
     OPERATOR_FEE_VAULT, SEQUENCER_FEE_VAULT, WETH, predeploys,
 };
-pub use settings::{L1Settings, MAX_GAS_LIMIT, MIN_GAS_LIMIT, SettingsError};
+pub use preinstalls::{CREATE2_DEPLOYER, MULTICALL3, preinstalls};
+pub use settings::{L1Settings, MAX_ELASTICITY, MAX_GAS_LIMIT, MIN_GAS_LIMIT, SettingsError};

@@ -9,6 +9,10 @@ pub const MIN_GAS_LIMIT: u64 = 21_000_000;
 /// The largest gas limit of a rollup that [`SystemConfig`](crate::SystemConfig) takes.
 pub const MAX_GAS_LIMIT: u64 = 500_000_000;
 
+/// The largest elasticity that [`SystemConfig`](crate::SystemConfig) takes: at the least gas limit, the
+/// gas target is not zero.
+pub const MAX_ELASTICITY: u32 = 21_000_000;
+
 /// What a rollup's contracts on L1 begin with. Names are those of the OP Stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct L1Settings {
@@ -34,7 +38,7 @@ pub struct L1Settings {
     pub blob_base_fee_scalar: u32,
     /// By how much the base fee changes at most: one part in so many.
     pub eip1559_denominator: u32,
-    /// The gas target is the gas limit divided by this.
+    /// The gas target is the gas limit divided by this. At most [`MAX_ELASTICITY`].
     pub eip1559_elasticity: u32,
     /// The operator fee per gas, in millionths of wei (Isthmus; from Jovian on in hundreds of wei).
     pub operator_fee_scalar: u32,
@@ -66,6 +70,12 @@ pub enum SettingsError {
     GasLimit {
         /// What was given.
         got: u64,
+    },
+    /// The contract does not take the elasticity.
+    #[error("the elasticity {got} is above {MAX_ELASTICITY}: the gas target could be zero")]
+    Elasticity {
+        /// What was given.
+        got: u32,
     },
     /// A number that must not be zero is.
     #[error("`{field}` is zero")]
@@ -108,6 +118,9 @@ impl L1Settings {
     pub fn validate(&self) -> Result<(), SettingsError> {
         if !(MIN_GAS_LIMIT..=MAX_GAS_LIMIT).contains(&self.gas_limit) {
             return Err(SettingsError::GasLimit { got: self.gas_limit });
+        }
+        if self.eip1559_elasticity > MAX_ELASTICITY {
+            return Err(SettingsError::Elasticity { got: self.eip1559_elasticity });
         }
         let numbers = [
             ("eip1559_denominator", u64::from(self.eip1559_denominator)),

@@ -3,10 +3,12 @@
 use crate::machine::Machine;
 use alloy_genesis::GenesisAccount;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address};
+use alloy_sol_types::{SolCall, SolConstructor};
 use lockstep_chain::OpHardfork;
 use lockstep_contracts::{
-    FeeRecipient, FeeVault, L1Addresses, L1Settings, MAX_GAS_LIMIT, MIN_GAS_LIMIT,
-    SEQUENCER_FEE_VAULT, SettingsError, l1_deployments, l1_genesis_accounts, predeploys,
+    FeeRecipient, FeeVault, L1Addresses, L1Settings, MAX_ELASTICITY, MAX_GAS_LIMIT, MIN_GAS_LIMIT,
+    SEQUENCER_FEE_VAULT, SettingsError, SystemConfig, l1_deployments, l1_genesis_accounts,
+    predeploys,
 };
 use std::collections::BTreeMap;
 
@@ -91,7 +93,6 @@ fn contracts_on_l1_are_the_same_in_a_genesis_as_created() {
 
 #[test]
 fn vaults_are_the_same_in_a_genesis_as_created() {
-    use alloy_sol_types::SolConstructor;
     let recipient = Address::repeat_byte(0x77);
     for (network, fees_to) in
         [(0, FeeRecipient::OnL1(recipient)), (1, FeeRecipient::OnRollup(recipient))]
@@ -124,6 +125,8 @@ fn settings_that_a_constructor_refuses_are_refused() {
     assert_eq!(low, SettingsError::GasLimit { got: MIN_GAS_LIMIT - 1 });
     let high = with(|settings| settings.gas_limit = MAX_GAS_LIMIT + 1);
     assert_eq!(high, SettingsError::GasLimit { got: MAX_GAS_LIMIT + 1 });
+    let elastic = with(|settings| settings.eip1559_elasticity = MAX_ELASTICITY + 1);
+    assert_eq!(elastic, SettingsError::Elasticity { got: MAX_ELASTICITY + 1 });
     let zero = |field| SettingsError::Zero { field };
     assert_eq!(with(|settings| settings.eip1559_denominator = 0), zero("eip1559_denominator"));
     assert_eq!(with(|settings| settings.eip1559_elasticity = 0), zero("eip1559_elasticity"));
@@ -137,9 +140,29 @@ fn settings_that_a_constructor_refuses_are_refused() {
 
 /// The limits are those of the contract, too.
 #[test]
-fn the_limits_of_the_gas_limit_are_taken() {
+fn the_limits_of_settings_are_those_of_the_contract() {
     for gas_limit in [MIN_GAS_LIMIT, MAX_GAS_LIMIT] {
         let mut machine = Machine::new(OpHardfork::Isthmus, BTreeMap::new());
         deploy(&mut machine, &L1Settings { gas_limit, ..SETTINGS });
     }
+    let mut machine = Machine::new(OpHardfork::Isthmus, BTreeMap::new());
+    let settings = L1Settings { eip1559_elasticity: MAX_ELASTICITY, ..SETTINGS };
+    let addresses = deploy(&mut machine, &settings);
+    let mut set = |elasticity| {
+        let call =
+            SystemConfig::setEIP1559ParamsCall { newDenominator: 1, newElasticity: elasticity };
+        let to = TxKind::Call(addresses.system_config);
+        machine.transact(OWNER, to, 0, call.abi_encode()).is_some()
+    };
+    assert!(set(MAX_ELASTICITY));
+    assert!(!set(MAX_ELASTICITY + 1));
+}
+
+/// One after the other, each checked: without the first two there is no portal that takes ether.
+#[test]
+fn a_portal_is_not_created_before_the_contracts_that_it_relies_on() {
+    let mut machine = Machine::new(OpHardfork::Isthmus, BTreeMap::new());
+    let addresses = L1Addresses::created_by(DEPLOYER, 0);
+    let [.., portal] = l1_deployments(&SETTINGS, &addresses).unwrap();
+    assert!(machine.transact(DEPLOYER, TxKind::Create, 0, portal.init_code).is_none());
 }

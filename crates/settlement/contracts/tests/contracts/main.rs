@@ -12,4 +12,5 @@ mod bridge;
 mod fees;
 mod genesis;
 mod machine;
+mod preinstalls;
 mod proofs;
