@@ -3,13 +3,14 @@
 mod public;
 
 use crate::SystemConfig;
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use alloy_eips::{BlockNumHash, eip7840::BlobParams};
 use alloy_primitives::{Address, B256, keccak256};
 use lockstep_chain::{
     Chain, Ethereum, EthereumHardfork, FeeParams, ForkCondition, ForkSchedule, OpHardfork, Rollup,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// Decompressed bytes of a channel that are read, before Fjord.
 pub const MAX_RLP_BYTES_PER_CHANNEL_BEDROCK: u64 = 10_000_000;
@@ -25,6 +26,9 @@ pub const CHANNEL_TIMEOUT_GRANITE: u64 = 50;
 pub const CHANNEL_TIMEOUT_BEDROCK: u64 = 300;
 /// Seconds by which a rollup block may be ahead of its L1 origin, from Fjord on.
 pub const MAX_SEQUENCER_DRIFT_FJORD: u64 = 1_800;
+
+/// The shortest sequencing window, in L1 blocks: a batch is never in the L1 block that it names.
+const MIN_SEQ_WINDOW_SIZE: u64 = 2;
 
 /// Where a rollup begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +54,13 @@ pub struct ChainOpConfig {
     #[serde(rename = "eip1559Denominator")]
     pub eip1559_denominator: u64,
     /// Base fee change denominator from Canyon on.
-    #[serde(rename = "eip1559DenominatorCanyon")]
+    #[serde(rename = "eip1559DenominatorCanyon", default = "default_denominator_canyon")]
     pub eip1559_denominator_canyon: u64,
+}
+
+/// Other software leaves it out where Canyon is not scheduled.
+const fn default_denominator_canyon() -> u64 {
+    FeeParams::OP_MAINNET.denominator_canyon
 }
 
 impl Default for ChainOpConfig {
@@ -68,14 +77,19 @@ impl Default for ChainOpConfig {
 /// The configuration of a rollup, in the format of the OP Stack's `rollup.json`.
 ///
 /// Times are timestamps of rollup blocks in seconds, unless they say otherwise. A fork without a
-/// time never activates, unless a later one does.
+/// time never activates, unless a later one does; Regolith then was active from the beginning.
+///
+/// The forks through Jovian are implemented. Of those after it a configuration may say when they
+/// begin: derivation goes on until then, and stops there ([`Self::unsupported_fork`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollupConfig {
     /// Where the rollup begins.
     pub genesis: RollupGenesis,
     /// Seconds from one rollup block to the next.
     pub block_time: u64,
-    /// Seconds by which a rollup block may be ahead of its L1 origin, before Fjord.
+    /// Seconds by which a rollup block may be ahead of its L1 origin, before Fjord; zero in
+    /// configurations that have no use for it.
+    #[serde(default)]
     pub max_sequencer_drift: u64,
     /// L1 blocks after which an epoch without batches is filled with deposits alone.
     pub seq_window_size: u64,
@@ -116,11 +130,12 @@ pub struct RollupConfig {
     /// Activation of Jovian.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jovian_time: Option<u64>,
-    /// Activation of Karst.
+    /// Activation of Karst, which is not supported ([`Self::unsupported_fork`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub karst_time: Option<u64>,
-    /// Activation of Interop.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Activation of Interop, since named Lagoon, which is not supported
+    /// ([`Self::unsupported_fork`]).
+    #[serde(default, alias = "lagoon_time", skip_serializing_if = "Option::is_none")]
     pub interop_time: Option<u64>,
     /// The L1 address to which batches are sent.
     pub batch_inbox_address: Address,
@@ -132,12 +147,52 @@ pub struct RollupConfig {
     #[serde(default)]
     pub protocol_versions_address: Address,
     /// The EIP-1559 parameters before Holocene.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub chain_op_config: ChainOpConfig,
     /// The configuration of data that is kept elsewhere than on L1. Such chains cannot be derived:
     /// [`Self::validate`] refuses them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alt_da: Option<serde_json::Value>,
+    pub alt_da: Option<Value>,
+    /// Fields that this version does not know, and on which the rules may depend: the times of other
+    /// forks (`*_time`), and older ways to say that data is kept elsewhere than on L1. All other
+    /// fields that are not known are ignored when a configuration is read.
+    #[serde(flatten, deserialize_with = "fields_with_meaning")]
+    pub other: BTreeMap<String, Value>,
+}
+
+/// Keeps of the fields that are not known those that may change what is derived.
+fn fields_with_meaning<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Value>, D::Error> {
+    let mut fields = BTreeMap::<String, Value>::deserialize(deserializer)?;
+    fields.retain(|field, value| !value.is_null() && (is_time(field) || is_other_da(field)));
+    Ok(fields)
+}
+
+fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+fn is_time(field: &str) -> bool {
+    field.ends_with("_time")
+}
+
+/// Whether a field belongs to data that is kept elsewhere than on L1, as it was named before `alt_da`.
+fn is_other_da(field: &str) -> bool {
+    field == "use_plasma" || field.starts_with("da_challenge_") || field == "da_resolve_window"
+}
+
+/// Whether a value says nothing: zero in one of its forms.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_u64() == Some(0),
+        Value::String(text) => text.trim_start_matches("0x").bytes().all(|digit| digit == b'0'),
+        Value::Array(_) | Value::Object(_) => false,
+    }
 }
 
 /// What is wrong with a configuration.
@@ -149,6 +204,25 @@ pub enum ConfigError {
     /// A value that must not be zero is.
     #[error("field `{0}` must not be zero")]
     Zero(&'static str),
+    /// The sequencing window is too short: no batch could be included in it.
+    #[error("field `seq_window_size` must be at least {MIN_SEQ_WINDOW_SIZE}, not {0}")]
+    SeqWindow(u64),
+    /// The time of a fork is no time.
+    #[error("field `{field}` must be a time in seconds, not {value}")]
+    Time {
+        /// The field.
+        field: String,
+        /// What stands there.
+        value: String,
+    },
+    /// A fork that is not supported was active from the beginning, so that nothing can be derived.
+    #[error("the fork of field `{field}`, at {at}, is not supported, and was there at genesis")]
+    UnsupportedFork {
+        /// The field.
+        field: String,
+        /// The time that it gives, in seconds.
+        at: u64,
+    },
     /// A fork is scheduled, but one that it builds on is not, or later.
     #[error("fork {later} activates at {at}, but {earlier}, on which it builds, {problem}")]
     ForkOrder {
@@ -165,12 +239,13 @@ pub enum ConfigError {
     #[error("L1 and rollup have the same chain id {0}")]
     ChainId(u64),
     /// The rollup's data is not on L1.
-    #[error("the rollup keeps its data elsewhere than on L1 (`alt_da`), which is not supported")]
-    AltDa,
+    #[error("the rollup keeps its data elsewhere than on L1 (`{0}`), which is not supported")]
+    AltDa(String),
 }
 
 impl RollupConfig {
-    /// Reads a `rollup.json`. Fields that are not known are ignored.
+    /// Reads a `rollup.json`. Fields that are not known are ignored, unless what is derived may
+    /// depend on them ([`Self::other`]).
     ///
     /// # Errors
     /// [`ConfigError::Malformed`] with line and column, or what [`Self::validate`] finds.
@@ -181,13 +256,14 @@ impl RollupConfig {
         Ok(config)
     }
 
-    /// Checks that the rollup can be derived under this configuration.
+    /// Checks that the rollup can be derived under this configuration, as far as
+    /// [`Self::unsupported_fork`].
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let fees = &self.chain_op_config;
-        for (value, field) in [
+        let zeros = [
             (self.block_time, "block_time"),
             (self.seq_window_size, "seq_window_size"),
             (self.channel_timeout, "channel_timeout"),
@@ -197,27 +273,70 @@ impl RollupConfig {
             (fees.eip1559_elasticity, "chain_op_config.eip1559Elasticity"),
             (fees.eip1559_denominator, "chain_op_config.eip1559Denominator"),
             (fees.eip1559_denominator_canyon, "chain_op_config.eip1559DenominatorCanyon"),
-        ] {
-            if value == 0 {
-                return Err(ConfigError::Zero(field));
-            }
-        }
-        for (address, field) in [
+        ];
+        let addresses = [
             (self.batch_inbox_address, "batch_inbox_address"),
             (self.deposit_contract_address, "deposit_contract_address"),
             (self.l1_system_config_address, "l1_system_config_address"),
-        ] {
-            if address.is_zero() {
-                return Err(ConfigError::Zero(field));
-            }
+        ];
+        let zero = zeros.iter().find(|(value, _)| *value == 0).map(|(_, field)| *field);
+        let zero_address = addresses.iter().find(|(address, _)| address.is_zero());
+        if let Some(field) = zero.or(zero_address.map(|(_, field)| *field)) {
+            return Err(ConfigError::Zero(field));
+        }
+        if self.seq_window_size < MIN_SEQ_WINDOW_SIZE {
+            return Err(ConfigError::SeqWindow(self.seq_window_size));
         }
         if self.l1_chain_id == self.l2_chain_id {
             return Err(ConfigError::ChainId(self.l1_chain_id));
         }
-        if self.alt_da.as_ref().is_some_and(|alt_da| !alt_da.is_null()) {
-            return Err(ConfigError::AltDa);
+        self.validate_data_source()?;
+        self.validate_fork_order()?;
+        self.validate_other_times()?;
+        match self.unsupported_fork() {
+            Some((field, at)) if at <= self.genesis.l2_time => {
+                Err(ConfigError::UnsupportedFork { field: field.into(), at })
+            }
+            _ => Ok(()),
         }
-        self.validate_fork_order()
+    }
+
+    fn validate_data_source(&self) -> Result<(), ConfigError> {
+        if self.alt_da.as_ref().is_some_and(|alt_da| !alt_da.is_null()) {
+            return Err(ConfigError::AltDa("alt_da".into()));
+        }
+        let is_elsewhere =
+            |(field, value): &(&String, &Value)| is_other_da(field) && !is_zero(value);
+        match self.other.iter().find(is_elsewhere) {
+            Some((field, _)) => Err(ConfigError::AltDa(field.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn validate_other_times(&self) -> Result<(), ConfigError> {
+        let is_no_time = |(field, value): &(&String, &Value)| {
+            is_time(field) && !value.is_null() && value.as_u64().is_none()
+        };
+        match self.other.iter().find(is_no_time) {
+            Some((field, value)) => {
+                Err(ConfigError::Time { field: field.clone(), value: alloc::format!("{value}") })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The first fork that is scheduled but not supported, as the field that schedules it and its
+    /// time in seconds. From that time on, of rollup blocks and of L1 blocks, nothing is known of how
+    /// the chain goes on, and derivation stops.
+    ///
+    /// Karst is among them: the op-revm that is built in knows its name and some of its rules, but
+    /// neither its limits for precompiles nor its upgrade transactions are final in it.
+    pub fn unsupported_fork(&self) -> Option<(&str, u64)> {
+        let known = [("karst_time", self.karst_time), ("interop_time", self.interop_time)];
+        let known = known.into_iter().filter_map(|(field, at)| Some((field, at?)));
+        let other = self.other.iter().filter(|(field, _)| is_time(field));
+        let other = other.filter_map(|(field, value)| Some((field.as_str(), value.as_u64()?)));
+        known.chain(other).min_by_key(|(_, at)| *at)
     }
 
     fn validate_fork_order(&self) -> Result<(), ConfigError> {
@@ -257,6 +376,10 @@ impl RollupConfig {
     pub const fn fork_time(&self, fork: OpHardfork) -> Option<u64> {
         match fork {
             OpHardfork::Bedrock => Some(0),
+            // Without a time it was active from the beginning, if any fork after it is scheduled.
+            OpHardfork::Regolith if self.regolith_time.is_none() && self.canyon_time.is_some() => {
+                Some(0)
+            }
             OpHardfork::Regolith => self.regolith_time,
             OpHardfork::Canyon => self.canyon_time,
             OpHardfork::Ecotone => self.ecotone_time,
@@ -343,8 +466,9 @@ impl RollupConfig {
         }
     }
 
-    /// The blob parameters by which the rollup prices blobs of the L1 block at `timestamp`;
-    /// `None` before Cancun.
+    /// The blob parameters by which the rollup prices blobs of the L1 block with this header, on the
+    /// chain `l1`; `None` before Cancun. They are those of the block itself, unless the rollup
+    /// adopted Prague's later than its L1 (`pectra_blob_schedule_time`).
     pub fn blob_params(
         &self,
         l1: &Ethereum,
