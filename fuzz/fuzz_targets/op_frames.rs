@@ -1,5 +1,6 @@
 //! The data of L1 transactions as frames, and frames as channels: nothing panics, what parses encodes
-//! to the same bytes, and a channel's size is that of the frames it holds.
+//! to the same bytes, and a channel's size is that of the frames it holds, or less where frames were
+//! dropped behind the last.
 
 #![no_main]
 
@@ -26,6 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
             }
         }
         let (size, count) = (channel.size(), channel.frames() as u64);
-        assert_eq!(channel.into_bytes().len() as u64 + 200 * count, size);
+        let held = channel.into_bytes().len() as u64 + 200 * count;
+        assert!(if in_order { held == size } else { held >= size }, "{held} bytes count {size}");
     }
 });

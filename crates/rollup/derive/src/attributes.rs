@@ -1,7 +1,7 @@
 //! The last stage: what a block is to be made of (OP specification: derivation § deriving payload
 //! attributes).
 
-use crate::{DeriveError, L1Provider, L2Provider};
+use crate::{DeriveError, L1Provider, L2Provider, check_fork};
 use alloc::{boxed::Box, vec::Vec};
 use alloy_consensus::Header;
 use alloy_eips::{BlockNumHash, eip2718::Encodable2718};
@@ -31,8 +31,8 @@ pub struct DerivedAttributes {
 
 impl DerivedAttributes {
     /// The same block with nothing but its deposits: what takes the place of a block that turned out
-    /// to be invalid, from Holocene on (OP specification: Holocene § engine queue). The driver sends
-    /// [`Signal::FlushChannel`](crate::Signal::FlushChannel) with it.
+    /// to be invalid, where [`Self::replaces_invalid_payload`] (OP specification: Holocene § engine
+    /// queue). The driver sends [`Signal::FlushChannel`](crate::Signal::FlushChannel) with it.
     #[must_use]
     pub fn deposits_only(mut self) -> Self {
         if let Some(transactions) = &mut self.attributes.transactions {
@@ -40,6 +40,15 @@ impl DerivedAttributes {
         }
         self.is_last_in_span = true;
         self
+    }
+
+    /// Whether the block, if it turns out to be invalid, is replaced by [`Self::deposits_only`]
+    /// (Holocene); if not, it is left out, and the next batch is asked for.
+    ///
+    /// Like all rules of derivation this one holds by the L1 block derived from, not by the block
+    /// itself: a block of before Holocene, in a batch that was posted after it, is replaced.
+    pub fn replaces_invalid_payload(&self, config: &RollupConfig) -> bool {
+        config.is_active(OpHardfork::Holocene, self.derived_from.timestamp)
     }
 
     /// Whether the block has no other transactions than deposits. If such a block is invalid, the
@@ -87,6 +96,7 @@ impl<L1: L1Provider, L2: L2Provider> AttributesBuilder<'_, L1, L2> {
                 expected: timestamp,
             });
         }
+        check_fork(self.config, timestamp)?;
         let id = BlockNumHash { number: batch.epoch_num, hash: batch.epoch_hash };
         let epoch = self.epoch(id, parent)?;
         if timestamp < epoch.header.timestamp {
@@ -127,12 +137,9 @@ impl<L1: L1Provider, L2: L2Provider> AttributesBuilder<'_, L1, L2> {
         let deposits = deposits_from_receipts(&receipts, contract, id.hash)
             .map_err(|error| DeriveError::Deposits { block: id.hash, reason: Box::new(error) })?;
         let ecotone = self.config.is_active(OpHardfork::Ecotone, header.timestamp);
-        system_config
-            .update_with_receipts(&receipts, self.config.l1_system_config_address, ecotone)
-            .map_err(|error| DeriveError::SystemConfig {
-                block: id.hash,
-                reason: Box::new(error),
-            })?;
+        let contract = self.config.l1_system_config_address;
+        // What is malformed was counted when the L1 block was passed.
+        let _ignored = system_config.update_with_receipts(&receipts, contract, ecotone);
         Ok(Epoch { header, sequence_number: 0, deposits, system_config })
     }
 
@@ -154,7 +161,7 @@ impl<L1: L1Provider, L2: L2Provider> AttributesBuilder<'_, L1, L2> {
             timestamp,
         )
         .map_err(|error| DeriveError::L1Attributes { block: id.hash, reason: Box::new(error) })?;
-        let deposit = attributes.deposit(self.config.established_fork(timestamp));
+        let deposit = attributes.deposit_at(self.config, timestamp);
         let mut transactions = Vec::with_capacity(1 + epoch.deposits.len());
         transactions.push(deposit.encoded_2718().into());
         transactions.extend(epoch.deposits.iter().cloned());
@@ -232,11 +239,5 @@ pub fn sequencer_attributes<L1: L1Provider, L2: L2Provider>(
 }
 
 /// The forks whose first block upgrades contracts, in order.
-const UPGRADES: [OpHardfork; 6] = [
-    OpHardfork::Ecotone,
-    OpHardfork::Fjord,
-    OpHardfork::Isthmus,
-    OpHardfork::Jovian,
-    OpHardfork::Karst,
-    OpHardfork::Interop,
-];
+const UPGRADES: [OpHardfork; 4] =
+    [OpHardfork::Ecotone, OpHardfork::Fjord, OpHardfork::Isthmus, OpHardfork::Jovian];

@@ -76,11 +76,6 @@ impl BatchQueue {
         self.pending.is_none() && self.span.is_empty()
     }
 
-    /// Drops what is left of the current span.
-    pub(crate) fn flush(&mut self) -> usize {
-        self.span.clear()
-    }
-
     pub(crate) fn next<L2: L2Provider>(
         &mut self,
         input: Option<Batch>,

@@ -108,7 +108,7 @@ impl BatchStage {
         }
     }
 
-    /// Makes a span batch the current one, if where it begins and ends is valid.
+    /// Makes a span batch the current one, if it may be.
     fn begin<L2: L2Provider>(
         &mut self,
         span: SpanBatch,
@@ -121,8 +121,8 @@ impl BatchStage {
             parent: context.parent,
             inclusion,
         };
-        let validity = match judge.span_prefix(&span, context.l2) {
-            Ok((validity, _)) => validity,
+        let validity = match judge.span_holocene(&span, context.l2) {
+            Ok(validity) => validity,
             Err(error) => {
                 self.pending = Some(Batch::Span(span));
                 return Err(error);
@@ -136,8 +136,8 @@ impl BatchStage {
             Validity::Drop(reason) => (reason, NextBatch::Flush),
             Validity::Past => (Dropped::Past, NextBatch::More),
             Validity::Future => (Dropped::Future, NextBatch::Flush),
-            // It ends in an L1 block behind the one that it is in. Implementations agree that such
-            // a batch is left out without its channel.
+            // It ends in an L1 block behind the one that it is in, or builds on what came before
+            // genesis. Implementations agree that such a batch is left out without its channel.
             Validity::Undecided => (Dropped::Undecided, NextBatch::More),
         };
         context.counters.record(reason, inclusion.number);

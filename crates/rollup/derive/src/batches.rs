@@ -80,12 +80,18 @@ impl Batches {
         }
     }
 
-    /// Drops what is left of the current span.
+    /// Drops what is left of the current span (Holocene).
     pub(crate) fn flush(&mut self) -> usize {
         match self {
-            Self::Queue(queue) => queue.flush(),
+            // Before Holocene a channel is not answerable for its blocks.
+            Self::Queue(_) => 0,
             Self::Stage(stage) => stage.flush(),
         }
+    }
+
+    /// Whether the stage is that of Holocene.
+    pub(crate) const fn is_holocene(&self) -> bool {
+        matches!(self, Self::Stage(_))
     }
 
     /// Replaces the queue by the stage of Holocene, drops what the queue held, and says how much

@@ -2,29 +2,17 @@
 //! channel bank).
 
 use crate::{ChannelRules, Counters, Dropped};
-use alloc::vec::Vec;
 use alloy_primitives::Bytes;
-use lockstep_protocol::{ChannelId, Frame};
+use lockstep_protocol::{Channel, Frame};
 
 /// The channel that is being put together.
 ///
-/// It holds at most `MAX_RLP_BYTES_PER_CHANNEL` (100 MB), where each frame counts 200 bytes beside
-/// its data.
+/// It counts at most `MAX_RLP_BYTES_PER_CHANNEL` (100 MB), where each frame counts 200 bytes beside
+/// its data. Twice that is held for a moment when it becomes complete.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChannelAssembler {
-    staging: Option<Staging>,
+    staging: Option<Channel>,
     complete: Option<Bytes>,
-}
-
-#[derive(Clone, Debug)]
-struct Staging {
-    id: ChannelId,
-    /// The L1 block with its first frame.
-    opened: u64,
-    /// The number of frames so far.
-    frames: u64,
-    data: Vec<u8>,
-    size: u64,
 }
 
 impl ChannelAssembler {
@@ -35,42 +23,33 @@ impl ChannelAssembler {
 
     /// Takes a frame.
     pub(crate) fn push(&mut self, frame: Frame, rules: &ChannelRules, counters: &mut Counters) {
-        let origin = rules.origin.number;
-        if self.staging.as_ref().is_some_and(|staging| rules.is_timed_out(staging.opened)) {
+        let origin = rules.origin;
+        if self.staging.as_ref().is_some_and(|channel| rules.is_timed_out(channel.opened().number))
+        {
             self.staging = None;
-            counters.record(Dropped::ChannelTimeout, origin);
+            counters.record(Dropped::ChannelTimeout, origin.number);
         }
         if frame.number == 0 {
-            let staging =
-                Staging { id: frame.channel, opened: origin, frames: 0, data: Vec::new(), size: 0 };
-            if self.staging.replace(staging).is_some() {
-                counters.record(Dropped::ChannelReplaced, origin);
+            let channel = Channel::new(frame.channel, origin, true);
+            if self.staging.replace(channel).is_some() {
+                counters.record(Dropped::ChannelReplaced, origin.number);
             }
         }
-        let Some(mut staging) = self.staging.take() else {
-            counters.record(Dropped::ChannelMissing, origin);
+        let Some(mut channel) = self.staging.take() else {
+            counters.record(Dropped::ChannelMissing, origin.number);
             return;
         };
-        // The frame queue orders the frames of one transaction; this does so across them.
-        if frame.channel != staging.id || u64::from(frame.number) != staging.frames {
-            counters.record(Dropped::ChannelFrame, origin);
-            self.staging = Some(staging);
+        // The frame queue orders the frames of one transaction; the channel does so across them.
+        if channel.add_frame(frame.unshared(), origin).is_err() {
+            counters.record(Dropped::ChannelFrame, origin.number);
+        } else if channel.size() > rules.max_channel_bytes {
+            counters.record(Dropped::ChannelSize, origin.number);
             return;
         }
-        staging.size += frame.size();
-        if staging.size > rules.max_channel_bytes {
-            counters.record(Dropped::ChannelSize, origin);
-            return;
-        }
-        staging.frames += 1;
-        if !frame.is_last {
-            staging.data.extend_from_slice(&frame.data);
-            self.staging = Some(staging);
-        } else if staging.data.is_empty() {
-            self.complete = Some(frame.data);
+        if channel.is_ready() {
+            self.complete = Some(channel.into_bytes());
         } else {
-            staging.data.extend_from_slice(&frame.data);
-            self.complete = Some(staging.data.into());
+            self.staging = Some(channel);
         }
     }
 }

@@ -28,6 +28,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// A log of the system config contract is no change that is known.
+    SystemConfigUpdate = "system_config_update",
     /// A transaction to the batch inbox is not from the batcher.
     Sender = "sender",
     /// A transaction to the batch inbox has a type that may not carry batches.

@@ -1,8 +1,9 @@
 //! What can go wrong, and who must act on it.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, string::String};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
+use lockstep_protocol::RollupConfig;
 
 /// Who must act on an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -190,13 +191,15 @@ pub enum DeriveError {
         /// What is wrong with it.
         reason: Box<dyn core::error::Error + Send + Sync>,
     },
-    /// The system config contract emitted an update that cannot be read.
-    #[error("the system config cannot be updated with L1 block {block}: {reason}")]
-    SystemConfig {
-        /// The hash of the L1 block.
-        block: B256,
-        /// What is wrong with it.
-        reason: Box<dyn core::error::Error + Send + Sync>,
+    /// A fork begins that is not implemented: another version of this software must go on.
+    #[error("the fork of `{field}` begins at {at} and is not supported: {timestamp} is past it")]
+    UnsupportedFork {
+        /// The field of the configuration that schedules it.
+        field: String,
+        /// When it begins, in seconds.
+        at: u64,
+        /// The timestamp of the L1 block or rollup block that comes next, in seconds.
+        timestamp: u64,
     },
     /// The L1 attributes of a block cannot be made from its L1 origin.
     #[error("the L1 attributes of L1 block {block} cannot be made: {reason}")]
@@ -221,7 +224,7 @@ impl DeriveError {
             | Self::BlobCount { .. } => Severity::Reset,
             Self::L2Reorg { .. } => Severity::Temporary,
             Self::Deposits { .. }
-            | Self::SystemConfig { .. }
+            | Self::UnsupportedFork { .. }
             | Self::L1Attributes { .. }
             | Self::BrokenOrigin { .. }
             | Self::WrongChain { .. }
@@ -237,5 +240,15 @@ impl DeriveError {
             let severity = error.severity();
             Self::Provider { what, severity, source: Box::new(error) }
         }
+    }
+}
+
+/// Derivation ends where a fork begins that it does not know.
+pub(crate) fn check_fork(config: &RollupConfig, timestamp: u64) -> Result<(), DeriveError> {
+    match config.unsupported_fork() {
+        Some((field, at)) if at <= timestamp => {
+            Err(DeriveError::UnsupportedFork { field: field.into(), at, timestamp })
+        }
+        _ => Ok(()),
     }
 }

@@ -6,8 +6,11 @@ use lockstep_protocol::{BlockInfo, L2BlockInfo, RollupConfig, SingleBatch};
 
 /// Consecutive L1 blocks, from the epoch of the next rollup block to the one that derivation is at.
 ///
-/// It holds little more than one sequencing window: when that has passed, empty batches move the
-/// epoch on before derivation goes to the next L1 block.
+/// It holds little more than one sequencing window, 80 bytes for each L1 block: when the window has
+/// passed, empty batches move the epoch on before derivation goes to the next L1 block. There is one
+/// exception: before Holocene a span batch that names an L1 block of the future as its last is not
+/// decided before that block is there, and holds up everything so long. Implementations agree on that;
+/// only the rollup's own batcher can cause it.
 #[derive(Clone, Debug)]
 pub(crate) struct L1Window {
     origin: BlockInfo,

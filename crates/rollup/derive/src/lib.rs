@@ -3,7 +3,8 @@
 //! L1 blocks, blobs and the rollup's own safe chain come in through three small traits
 //! ([`L1Provider`], [`BlobProvider`], [`L2Provider`]); what each next rollup block is to be made of
 //! comes out of [`Pipeline::step`] as [`DerivedAttributes`]. The rules are those of the OP Stack's
-//! specification, from Bedrock to the newest fork that the pinned op-revm implements.
+//! specification, from Bedrock to Jovian, the newest fork that the pinned op-revm implements whole.
+//! Where a later one begins, derivation stops ([`DeriveError::UnsupportedFork`]).
 //!
 //! ```text
 //! L1 ─► traversal ─► retrieval ─► frames ─► channels ─► batches out of channels ─► batches in order
@@ -62,23 +63,36 @@
 //!   the block is found invalid when it is executed.
 //! - A span batch whose transactions cannot be put together is left out, but not its channel; a
 //!   batch that cannot be decoded at all ends its channel.
-//! - From Holocene on, a span batch that ends in an L1 block behind the one that it is in is left out
-//!   without its channel.
-//! - A span batch that would begin before genesis is dropped as misaligned, as the specification
-//!   says; op-node would ask for the block before genesis until it is reset.
-//! - A deposit or system config update that cannot be read, from the very contract that the
-//!   configuration names, stops derivation (`Critical`): leaving it out would fork the node off.
+//! - From Holocene on, a span batch that ends in an L1 block behind the one that it is in, or that
+//!   begins with genesis or before it, is left out without its channel. Before Holocene, one that
+//!   begins so early is dropped as misaligned; op-node would ask for the block before genesis until it
+//!   is reset.
+//! - From Holocene on, too, what overlaps the safe chain in a span batch must be what is there. The
+//!   specification and both implementations have it so since August 2026, for the past as well; no
+//!   public chain is known to have a batch on which they differed before.
+//! - A system config update that cannot be read, or that is of an unknown type, is ignored, alone and
+//!   wholly; nor are EIP-1559 parameters taken that have an elasticity but no denominator.
+//! - A deposit that cannot be read, from the very contract that the configuration names, stops
+//!   derivation (`Critical`): leaving it out would fork the node off.
+//! - The zlib checksum of a channel, and bytes behind its compressed data, are not looked at: all
+//!   batches of such a channel count. In op-node the reader's error ends the channel, which is of no
+//!   consequence behind the last batch; but where the error arrives together with the end of the last
+//!   batch, that batch is lost. With zlib that takes a last batch of which 4,096 bytes or more are
+//!   read at once from the decompressor; with Brotli it depends on where frames were cut.
 //!
 //! # Limits
 //! - One L1 block's batcher transactions and blobs, one transaction's frames.
-//! - Before Holocene channels of 100 MB together, from Fjord on 1 GB (`MAX_CHANNEL_BANK_SIZE`); from
-//!   Holocene on one channel of 100 MB (`MAX_RLP_BYTES_PER_CHANNEL`). Of a channel at most
-//!   `MAX_RLP_BYTES_PER_CHANNEL` decompressed bytes are read (10 MB, from Fjord on 100 MB).
+//! - Before Holocene channels that count 100 MB together, from Fjord on 1 GB
+//!   (`MAX_CHANNEL_BANK_SIZE`); from Holocene on one channel that counts 100 MB
+//!   (`MAX_RLP_BYTES_PER_CHANNEL`). A frame counts 200 bytes beside its data; channels of tiny frames
+//!   take up to 4.3 times what they count. Of a channel at most `MAX_RLP_BYTES_PER_CHANNEL`
+//!   decompressed bytes are read (10 MB, from Fjord on 100 MB).
 //! - One span batch of at most 10,000,000 blocks and transactions; before Holocene also waiting
 //!   batches of 1 GiB together, none older than a sequencing window. Batches for the future beyond
 //!   that are dropped ([`Dropped::QueueFull`]); the specification knows no such limit, but an honest
 //!   batcher is never near it.
-//! - The L1 blocks of one sequencing window, by hash and time.
+//! - The L1 blocks of one sequencing window, 80 bytes each; before Holocene a batcher can hold up its
+//!   rollup, and they go on being counted, until an L1 block is there that its span batch names.
 //! - A step reads at most one L1 block, one channel or one batch. The first step after a reset walks
 //!   back over the rollup's blocks of one channel timeout.
 #![no_std]
@@ -123,6 +137,7 @@ use channel_assembler::ChannelAssembler;
 use channel_bank::ChannelBank;
 use channel_reader::ChannelReader;
 use channels::{ChannelRules, Channels};
+use error::check_fork;
 use frame_queue::FrameQueue;
 use l1_window::L1Window;
 use reset::Reset;

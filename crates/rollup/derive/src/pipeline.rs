@@ -32,8 +32,9 @@ pub enum Signal {
         /// The block to continue ([`find_sync_start`](crate::find_sync_start) finds it).
         safe_head: L2BlockInfo,
     },
-    /// Holocene begins: forget frames, channels and batches that are on their way. The pipeline does
-    /// this itself at the L1 block where it is due; it is here for those who drive stages otherwise.
+    /// Holocene begins: forget frames, channels and batches that are on their way, and put channels
+    /// and batches together by its rules. [`Pipeline::step`] does this itself when it goes on to the
+    /// first L1 block of Holocene, so that no driver has to send it; one that does changes nothing.
     Activation,
     /// Forget the rest of the channel and of the span batch that the last block came from, because
     /// the block turned out to be invalid and one with nothing but its deposits took its place
@@ -134,11 +135,11 @@ impl<L1: L1Provider, B: BlobProvider, L2: L2Provider> Pipeline<L1, B, L2> {
         }
         let State::Running(stages) = &mut self.state else { return };
         match signal {
-            Signal::FlushChannel if matches!(stages.batches, Batches::Stage(_)) => {
+            Signal::FlushChannel if stages.batches.is_holocene() => {
                 stages.batch = None;
                 stages.flush_channel(&mut self.counters);
             }
-            Signal::Activation => stages.activate_holocene(&mut self.counters),
+            Signal::Activation => stages.activate(&self.config, &mut self.counters),
             // Before Holocene a channel is not answerable for its blocks.
             Signal::FlushChannel | Signal::Reset { .. } => {}
         }
@@ -190,9 +191,14 @@ impl Stages {
         counters.record_many(Dropped::ChannelFlushed, dropped, origin);
     }
 
-    /// Exchanges the stages whose rules Holocene changes, and drops what they held.
-    fn activate_holocene(&mut self, counters: &mut Counters) {
-        let origin = self.traversal.origin().number;
+    /// Exchanges the stages whose rules Holocene changes, and drops what they held, if it has begun
+    /// since they were made.
+    fn activate(&mut self, config: &RollupConfig, counters: &mut Counters) {
+        let origin = self.traversal.origin();
+        if self.batches.is_holocene() || !config.is_active(OpHardfork::Holocene, origin.timestamp) {
+            return;
+        }
+        let origin = origin.number;
         let dropped = self.frames.clear() + self.batches.activate_holocene();
         counters.record_many(Dropped::HoloceneActivation, dropped, origin);
         self.channels.activate_holocene(counters, origin);
@@ -215,19 +221,12 @@ impl<L1: L1Provider, B: BlobProvider, L2: L2Provider> Puller<'_, L1, B, L2> {
         self.stages.traversal.origin()
     }
 
-    fn is_holocene(&self, origin: &BlockInfo) -> bool {
-        self.config.is_active(OpHardfork::Holocene, origin.timestamp)
-    }
-
     /// Goes to the next L1 block.
     fn advance(&mut self) -> Result<Step, DeriveError> {
-        let before = self.origin();
-        let Some(next) = self.stages.traversal.advance(self.l1, self.config)? else {
+        let Some(next) = self.stages.traversal.advance(self.l1, self.config, self.counters)? else {
             return Ok(Step::Idle);
         };
-        if !self.is_holocene(&before) && self.is_holocene(&next) {
-            self.stages.activate_holocene(self.counters);
-        }
+        self.stages.activate(self.config, self.counters);
         Ok(Step::Advanced(next))
     }
 

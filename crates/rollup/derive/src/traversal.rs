@@ -1,7 +1,6 @@
 //! The first stage: walks along the L1 chain and keeps the system config of where it is.
 
-use crate::{DeriveError, L1Provider};
-use alloc::boxed::Box;
+use crate::{Counters, DeriveError, Dropped, L1Provider, check_fork};
 use lockstep_chain::OpHardfork;
 use lockstep_protocol::{BlockInfo, RollupConfig, SystemConfig};
 
@@ -40,6 +39,7 @@ impl Traversal {
         &mut self,
         l1: &mut L1,
         config: &RollupConfig,
+        counters: &mut Counters,
     ) -> Result<Option<BlockInfo>, DeriveError> {
         let number = self.origin.number.saturating_add(1);
         let next =
@@ -49,17 +49,15 @@ impl Traversal {
             let (origin, parent) = (self.origin.id(), next.parent_hash);
             return Err(DeriveError::L1Reorg { origin, next: next.hash, parent });
         }
+        check_fork(config, next.timestamp)?;
         let receipts = l1
             .receipts(next.hash)
             .map_err(DeriveError::provider("the receipts of the next L1 block"))?;
         let ecotone = config.is_active(OpHardfork::Ecotone, next.timestamp);
         let mut system_config = self.system_config;
-        system_config
-            .update_with_receipts(&receipts, config.l1_system_config_address, ecotone)
-            .map_err(|error| DeriveError::SystemConfig {
-                block: next.hash,
-                reason: Box::new(error),
-            })?;
+        let contract = config.l1_system_config_address;
+        let ignored = system_config.update_with_receipts(&receipts, contract, ecotone);
+        counters.record_many(Dropped::SystemConfigUpdate, ignored.len(), next.number);
         *self = Self::new(next, system_config);
         Ok(Some(next))
     }

@@ -96,7 +96,18 @@ impl Judge<'_> {
         if batch.epoch_hash != block.hash {
             return Validity::Drop(Dropped::EpochHash);
         }
-        self.block(&Origin { block, is_new, next }, batch.timestamp, &batch.transactions)
+        let origin = Origin { block, is_new, next };
+        match self.block(&origin, batch.timestamp, &batch.transactions) {
+            // Blocks of a span batch come here one by one, from Holocene on; before, implementations
+            // do not ask this of spans, and it matters only where Jovian begins with Holocene.
+            Validity::Accept
+                if !batch.transactions.is_empty()
+                    && self.config.activates(OpHardfork::Jovian, batch.timestamp) =>
+            {
+                Validity::Drop(Dropped::ActivationBlock)
+            }
+            validity => validity,
+        }
     }
 
     /// Judges a block with an L1 origin that is known: its distance in time from it, and its
@@ -129,13 +140,6 @@ impl Judge<'_> {
 
     /// Why a batch may not hold these transactions.
     fn transactions(&self, timestamp: u64, transactions: &[Bytes]) -> Option<Dropped> {
-        // The first block of these forks upgrades contracts that price transactions.
-        let is_upgrade = |fork| self.config.activates(fork, timestamp);
-        if !transactions.is_empty()
-            && (is_upgrade(OpHardfork::Jovian) || is_upgrade(OpHardfork::Interop))
-        {
-            return Some(Dropped::ActivationBlock);
-        }
         let has_set_code = self.config.is_active(OpHardfork::Isthmus, timestamp);
         transactions.iter().find_map(|transaction| match transaction.first() {
             None => Some(Dropped::EmptyTransaction),
@@ -147,9 +151,8 @@ impl Judge<'_> {
         })
     }
 
-    /// Judges where a span batch begins and ends, and returns the block that it builds on. From
-    /// Holocene on that is all; its blocks are judged one by one when their turn comes.
-    pub(crate) fn span_prefix<L2: L2Provider>(
+    /// Judges where a span batch begins and ends, and returns the block that it builds on.
+    fn span_prefix<L2: L2Provider>(
         &self,
         span: &SpanBatch,
         l2: &mut L2,
@@ -181,27 +184,30 @@ impl Judge<'_> {
             Ok(number) => l2
                 .block_info(number)
                 .map_err(DeriveError::provider("the parent of a span batch"))?,
-            Err(reason) => return Ok((Validity::Drop(reason), parent)),
+            Err(validity) => return Ok((validity, parent)),
         };
         let validity = self.span_origins(span, &span_parent, first.epoch_num, last.epoch_num);
         Ok((validity, span_parent))
     }
 
     /// The number of the block on which a span builds whose first block is at `timestamp`.
-    fn span_parent(&self, timestamp: u64) -> Result<u64, Dropped> {
+    fn span_parent(&self, timestamp: u64) -> Result<u64, Validity> {
+        let misaligned = Validity::Drop(Dropped::Misaligned);
         let safe = &self.parent.block;
         if timestamp == self.next_timestamp() {
             return Ok(safe.number);
         }
         // The span overlaps the safe chain, so its blocks must lie exactly on those that are there.
-        let overlap = safe.timestamp.checked_sub(timestamp).ok_or(Dropped::Misaligned)?;
+        let overlap = safe.timestamp.checked_sub(timestamp).ok_or(misaligned)?;
         let block_time = self.config.block_time;
         if overlap.checked_rem(block_time) != Some(0) {
-            return Err(Dropped::Misaligned);
+            return Err(misaligned);
         }
         let number = safe.number.checked_sub(overlap / block_time + 1);
-        // Nothing comes before genesis.
-        number.filter(|number| *number >= self.config.genesis.l2.number).ok_or(Dropped::Misaligned)
+        // Nothing comes before genesis. The implementations cannot tell then, which drops the batch
+        // alone from Holocene on; before, they would ask again until they are reset.
+        let beyond = if self.is_holocene() { Validity::Undecided } else { misaligned };
+        number.filter(|number| *number >= self.config.genesis.l2.number).ok_or(beyond)
     }
 
     /// Judges the L1 origins of a span, of which the first and the last are given.
@@ -233,6 +239,19 @@ impl Judge<'_> {
             return Validity::Drop(Dropped::EpochTooOld);
         }
         Validity::Accept
+    }
+
+    /// Judges a span batch before its first block is taken (from Holocene on): its blocks are judged
+    /// one by one when their turn comes.
+    pub(crate) fn span_holocene<L2: L2Provider>(
+        &self,
+        span: &SpanBatch,
+        l2: &mut L2,
+    ) -> Result<Validity, DeriveError> {
+        match self.span_prefix(span, l2)? {
+            (Validity::Accept, parent) => self.overlap(span, &parent, l2),
+            (validity, _) => Ok(validity),
+        }
     }
 
     /// Judges a span batch as a whole (before Holocene).

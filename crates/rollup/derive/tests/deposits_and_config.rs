@@ -122,48 +122,88 @@ fn changes_of_the_system_config_take_effect_with_their_epoch() {
     }
 }
 
-/// What the contracts of the configuration emit cannot be left out; derivation stops there and goes
-/// on when it is asked again, with the same result.
+/// A log of the system config contract that cannot be read is ignored, but not those around it; both
+/// by traversal (who may send batches) and in what blocks are made of.
 #[test]
-fn what_the_contracts_emit_must_be_readable() {
+fn unreadable_changes_of_the_system_config_are_ignored_one_by_one() {
+    let log = |topics: Vec<B256>, data: Vec<u8>| Log {
+        address: SYSTEM_CONFIG,
+        data: LogData::new_unchecked(topics, data.into()),
+    };
+    let word = |value: u64| U256::from(value).to_be_bytes::<32>();
+    let data = |value: u64| [word(32), word(32), word(value)].concat();
+    let ty = B256::with_last_byte;
+    for fork in [OpHardfork::Bedrock, OpHardfork::Granite, OpHardfork::Jovian] {
+        let mut world = World::at(fork);
+        world.mine();
+        let mut l1 = world.l1.borrow_mut();
+        for bad in [
+            log(vec![CONFIG_UPDATE_TOPIC], Vec::new()),
+            log(vec![CONFIG_UPDATE_TOPIC, ty(1), ty(2)], data(7)),
+            log(vec![CONFIG_UPDATE_TOPIC, ty(0), ty(9)], data(7)),
+            log(vec![CONFIG_UPDATE_TOPIC, ty(0), ty(2)], data(7)[..95].to_vec()),
+            log(vec![CONFIG_UPDATE_TOPIC, ty(0), ty(0)], [word(32), word(32), [1; 32]].concat()),
+            // An elasticity of 5 without a denominator.
+            log(vec![CONFIG_UPDATE_TOPIC, ty(0), ty(4)], data(5)),
+        ] {
+            l1.update(&SystemConfigUpdate::GasLimit(40_000_000));
+            l1.log(bad);
+        }
+        l1.update(&SystemConfigUpdate::Eip1559 { denominator: 100, elasticity: 3 });
+        l1.update(&SystemConfigUpdate::GasLimit(60_000_000));
+        drop(l1);
+        world.mine_many(4);
+        let head = world.head();
+        world.post(&world.singles(1..=head));
+        world.mine();
+        let follower = world.assert_derives_up_to(head);
+        assert_eq!(follower.drops(), [("system_config_update", 6)], "{fork}");
+        let last = &follower.derived.last().unwrap().attributes;
+        assert_eq!(last.gas_limit, Some(60_000_000), "{fork}");
+        let params = last.eip_1559_params.map(|params| params.0);
+        let is_holocene = fork >= OpHardfork::Holocene;
+        assert_eq!(params, is_holocene.then_some([0, 0, 0, 100, 0, 0, 0, 3]), "{fork}");
+    }
+}
+
+/// What the deposit contract emits cannot be left out; derivation stops there and stops again when it
+/// is asked again.
+#[test]
+fn deposits_must_be_readable() {
     let malformed = |contract, topic| Log {
         address: contract,
         data: LogData::new_unchecked(vec![topic, B256::ZERO, B256::ZERO, B256::ZERO], [1].into()),
     };
-    for (log, is_deposit) in [
-        (malformed(PORTAL, TRANSACTION_DEPOSITED_TOPIC), true),
-        (malformed(SYSTEM_CONFIG, CONFIG_UPDATE_TOPIC), false),
-    ] {
-        let mut world = World::at(OpHardfork::Jovian);
-        world.l1.borrow_mut().log(log);
-        world.l1.borrow_mut().mine();
-        world.l1.borrow_mut().mine_many(25);
-        let mut follower = world.follower();
-        let error = loop {
-            let head = follower.head();
-            match follower.pipeline.step(&head) {
-                Ok(Step::Attributes(attributes)) => {
-                    follower.l2.borrow_mut().apply(&attributes.attributes);
-                }
-                Ok(Step::Idle) => panic!("the log must not be passed over"),
-                Ok(_) => {}
-                Err(error) => break error,
-            }
-        };
-        assert_eq!(error.severity(), Severity::Critical);
-        assert_eq!(matches!(error, DeriveError::Deposits { .. }), is_deposit, "{error}");
+    let log = malformed(PORTAL, TRANSACTION_DEPOSITED_TOPIC);
+    let mut world = World::at(OpHardfork::Jovian);
+    world.l1.borrow_mut().log(log);
+    world.l1.borrow_mut().mine();
+    world.l1.borrow_mut().mine_many(25);
+    let mut follower = world.follower();
+    let error = loop {
         let head = follower.head();
-        let again = follower.pipeline.step(&head).expect_err("nothing has changed");
-        assert_eq!(again.to_string(), error.to_string());
-        // The same log of another contract is nobody's business.
-        world.l1.borrow_mut().reorg(26);
-        world.l1.borrow_mut().log(malformed(Address::repeat_byte(1), TRANSACTION_DEPOSITED_TOPIC));
-        world.mine();
-        let head = world.head();
-        world.post(&world.singles(1..=head));
-        world.mine();
-        world.assert_derives_up_to(head);
-    }
+        match follower.pipeline.step(&head) {
+            Ok(Step::Attributes(attributes)) => {
+                follower.l2.borrow_mut().apply(&attributes.attributes);
+            }
+            Ok(Step::Idle) => panic!("the log must not be passed over"),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.severity(), Severity::Critical);
+    assert!(matches!(error, DeriveError::Deposits { .. }), "{error}");
+    let head = follower.head();
+    let again = follower.pipeline.step(&head).expect_err("nothing has changed");
+    assert_eq!(again.to_string(), error.to_string());
+    // The same log of another contract is nobody's business.
+    world.l1.borrow_mut().reorg(26);
+    world.l1.borrow_mut().log(malformed(Address::repeat_byte(1), TRANSACTION_DEPOSITED_TOPIC));
+    world.mine();
+    let head = world.head();
+    world.post(&world.singles(1..=head));
+    world.mine();
+    world.assert_derives_up_to(head);
 }
 
 /// What a sequencer begins a block with is what derivation asks of it, but for the transactions.

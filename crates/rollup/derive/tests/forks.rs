@@ -5,15 +5,17 @@
 
 mod common;
 
+use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::B64;
 use common::{
-    BLOCK_TIME, GENESIS_TIME, L1_BLOCK_TIME, World,
+    BLOCK_TIME, Follower, GENESIS_TIME, L1_BLOCK_TIME, World,
     batcher::{channel, uncompressed},
     config,
 };
 use lockstep_chain::OpHardfork;
-use lockstep_derive::Dropped;
+use lockstep_derive::{DeriveError, Dropped, Severity, Signal, Step};
 use lockstep_protocol::{Compression, RollupConfig, compress_channel, upgrade_transactions};
+use op_alloy_consensus::OpTxEnvelope;
 
 /// A rollup in which `fork` begins at `time`, after all forks before it.
 fn config_with(fork: OpHardfork, time: u64) -> RollupConfig {
@@ -257,4 +259,110 @@ fn ecotone_reads_blobs_from_its_first_l1_block_on() {
         world.mine();
         world.assert_derives_up_to(safe);
     }
+}
+
+/// Only the format of the attributes lags behind in the first block of a fork: the deposit that holds
+/// them is that of the block's own fork.
+#[test]
+fn the_first_block_of_regolith_has_no_system_transaction() {
+    let time = GENESIS_TIME + 3 * BLOCK_TIME;
+    let mut world = World::new(config_with(OpHardfork::Regolith, time));
+    world.mine_many(2);
+    let head = world.head();
+    world.post(&world.singles(1..=head));
+    world.mine();
+    let follower = world.assert_derives_up_to(head);
+    for derived in &follower.derived {
+        let first = &derived.attributes.transactions.as_ref().unwrap()[0];
+        let OpTxEnvelope::Deposit(deposit) = OpTxEnvelope::decode_2718_exact(first).unwrap() else {
+            panic!("a block begins with a deposit");
+        };
+        let is_regolith = derived.attributes.payload_attributes.timestamp >= time;
+        assert_eq!(deposit.is_system_transaction, !is_regolith);
+        assert_eq!(deposit.gas_limit, if is_regolith { 1_000_000 } else { 150_000_000 });
+    }
+}
+
+/// Steps until something is wrong.
+fn run_to_error(follower: &mut Follower) -> DeriveError {
+    loop {
+        let head = follower.head();
+        match follower.pipeline.step(&head) {
+            Ok(Step::Attributes(attributes)) => {
+                follower.l2.borrow_mut().apply(&attributes.attributes);
+            }
+            Ok(Step::Idle) => panic!("the end must not be reached"),
+            Ok(Step::Advanced(_) | Step::Progress) => {}
+            Err(error) => return error,
+        }
+    }
+}
+
+/// Everything before a fork that is not supported is derived, and nothing from it on: neither from L1
+/// blocks, whose data may mean something else then, nor rollup blocks.
+#[test]
+fn derivation_stops_where_an_unsupported_fork_begins() {
+    let at = GENESIS_TIME + 5 * L1_BLOCK_TIME;
+    for field in ["karst_time", "meteora_time"] {
+        for is_ahead in [false, true] {
+            let mut config = config(OpHardfork::Jovian);
+            match field {
+                "karst_time" => config.karst_time = Some(at),
+                _ => drop(config.other.insert(field.into(), at.into())),
+            }
+            let mut world = World::new(config);
+            world.mine_many(3);
+            if is_ahead {
+                world.sequence_until(at + 5 * BLOCK_TIME);
+            }
+            let head = world.head();
+            world.post(&world.singles(1..=head));
+            world.l1.borrow_mut().mine_many(3);
+            let mut follower = world.follower();
+            let error = run_to_error(&mut follower);
+            let safe = if is_ahead { (at - GENESIS_TIME) / BLOCK_TIME - 1 } else { head };
+            follower.assert_is(&world.l2, safe);
+            assert_eq!(error.severity(), Severity::Critical);
+            let timestamp = follower.pipeline.origin().unwrap().timestamp;
+            assert!(timestamp < at, "L1 is read up to the fork");
+            let DeriveError::UnsupportedFork { field: got, at: time, .. } = &error else {
+                panic!("{error}");
+            };
+            assert_eq!((got.as_str(), *time), (field, at));
+            assert_eq!(run_to_error(&mut follower).to_string(), error.to_string());
+        }
+    }
+}
+
+/// The pipeline knows itself when Holocene begins: a driver that tells it so, whenever and however
+/// often, changes nothing.
+#[test]
+fn the_activation_signal_changes_nothing() {
+    let time = GENESIS_TIME + 4 * L1_BLOCK_TIME;
+    let mut world = World::new(config_with(OpHardfork::Holocene, time));
+    let mut posted = 0;
+    for _ in 0..8 {
+        world.mine();
+        let head = world.head();
+        world.post(&world.singles(posted + 1..=head));
+        posted = head;
+    }
+    world.mine();
+    let mut expected = world.follower();
+    expected.run();
+    let mut follower = world.follower();
+    loop {
+        follower.pipeline.signal(Signal::Activation);
+        let head = follower.head();
+        match follower.pipeline.step(&head).unwrap() {
+            Step::Attributes(attributes) => {
+                follower.l2.borrow_mut().apply(&attributes.attributes);
+            }
+            Step::Idle => break,
+            Step::Advanced(_) | Step::Progress => {}
+        }
+    }
+    assert!(follower.head().block.timestamp > time);
+    follower.assert_is(&world.l2, expected.head().block.number);
+    assert_eq!(follower.drops(), expected.drops());
 }

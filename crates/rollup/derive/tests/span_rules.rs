@@ -119,24 +119,28 @@ fn a_span_may_overlap_the_safe_chain() {
     }
 }
 
-/// Before Holocene the overlapping blocks are compared, from then on only the parent is.
+/// What overlaps must be what is there, or another history would be grafted on.
 #[test]
-fn before_holocene_a_span_must_not_contradict_the_safe_chain() {
+fn a_span_must_not_contradict_the_safe_chain() {
     let change = |span: &mut SpanBatch| {
         let transaction = span.blocks.iter().flat_map(|block| &block.transactions).next().cloned();
         let transaction = transaction.expect("some block has a transaction");
         span.blocks[1].transactions.push(transaction);
     };
-    for (fork, dropped) in [(OpHardfork::Granite, 1), (OpHardfork::Holocene, 0)] {
+    for fork in [OpHardfork::Canyon, OpHardfork::Granite, OpHardfork::Holocene, OpHardfork::Jovian]
+    {
         let mut world = world(fork);
         let Batch::Span(mut changed) = world.span(4..=12) else { panic!("it is a span") };
         change(&mut changed);
         world.post(&[world.span(1..=6)]);
-        world.post(&[Batch::Span(changed)]);
+        // From Holocene on its channel goes with it.
+        world.post(&[Batch::Span(changed), world.span(7..=8)]);
         world.mine();
-        let safe = if dropped == 1 { 6 } else { 12 };
-        let follower = world.assert_derives_up_to(safe);
-        assert_eq!(follower.pipeline.dropped().get(Dropped::Overlap), dropped, "{fork}");
+        let is_holocene = fork >= OpHardfork::Holocene;
+        let follower = world.assert_derives_up_to(if is_holocene { 6 } else { 8 });
+        assert_eq!(follower.drops_by_rule(), [("overlap", 1)], "{fork}");
+        let flushed = follower.pipeline.dropped().get(Dropped::ChannelFlushed);
+        assert_eq!(flushed, u64::from(is_holocene), "{fork}");
     }
 }
 
@@ -155,17 +159,18 @@ fn a_span_must_lie_on_the_blocks_that_are_there() {
     }
 }
 
+/// A span that begins with genesis is left out, and alone.
 #[test]
 fn nothing_comes_before_genesis() {
     for fork in FORKS {
         let mut world = world(fork);
         let Batch::Span(mut changed) = world.span(1..=5) else { panic!("it is a span") };
         changed.blocks.iter_mut().for_each(|block| block.timestamp -= 2);
-        world.post(&[Batch::Span(changed)]);
-        world.post(&[world.span(1..=8)]);
+        world.post(&[Batch::Span(changed), world.span(1..=8)]);
         world.mine();
         let follower = world.assert_derives_up_to(8);
-        assert_eq!(follower.drops_by_rule(), [("misaligned", 1)], "{fork}");
+        let reason = if fork >= OpHardfork::Holocene { "undecided" } else { "misaligned" };
+        assert_eq!(follower.drops(), [(reason, 1)], "{fork}");
     }
 }
 
@@ -268,6 +273,30 @@ fn an_invalid_payload_is_replaced() {
             assert_eq!(follower.drops(), [("span_abandoned", 1)]);
         }
     }
+}
+
+/// It is the L1 block of the batch that says whether an invalid block is replaced, not the block's own
+/// time.
+#[test]
+fn an_invalid_payload_of_before_holocene_is_replaced_from_holocene_on() {
+    let mut config = config(OpHardfork::Granite);
+    let activation = GENESIS_TIME + 4 * L1_BLOCK_TIME;
+    config.holocene_time = Some(activation);
+    let mut world = World::new(config);
+    world.mine_many(5);
+    let bad = (3..20).find(|number| !world.l2.block(*number).sequenced.is_empty()).unwrap();
+    assert!(world.l2.block(bad).info.block.timestamp < activation);
+    world.post(&[world.span(1..=bad + 1)]);
+    world.mine();
+    let mut follower = world.follower();
+    let transaction = world.l2.block(bad).sequenced[0].clone();
+    follower.run_with(|derived| {
+        !derived.attributes.transactions.iter().flatten().any(|tx| *tx == transaction)
+    });
+    assert_eq!(follower.head().block.number, bad);
+    let last = follower.derived.last().unwrap();
+    assert!(last.derived_from.timestamp >= activation && last.is_deposits_only());
+    assert_eq!(last.attributes.eip_1559_params, None);
 }
 
 /// A span that begins with the next epoch is not judged before that L1 block is there, and holds up

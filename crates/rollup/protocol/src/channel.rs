@@ -84,7 +84,8 @@ impl Channel {
         &self.highest_l1
     }
 
-    /// What the channel counts in the bank: the data of its frames and an overhead for each.
+    /// What the channel counts in the bank: the data of its frames and an overhead for each. If the
+    /// last frame came before one that lies behind it, those that came before it count nothing.
     pub const fn size(&self) -> u64 {
         self.size
     }
@@ -115,8 +116,11 @@ impl Channel {
             self.last = Some(frame.number);
             // Frames that came before it and are behind it do not belong to the channel.
             let behind = self.frames.split_off(&frame.number);
-            let pruned: u64 = behind.values().map(size).sum();
-            self.size -= pruned;
+            if !behind.is_empty() {
+                // Both implementations of the OP Stack then no longer count any frame that was
+                // there, so that is the rule by which channels are dropped for their size.
+                self.size = frame.size();
+            }
         }
         if l1.number > self.highest_l1.number {
             self.highest_l1 = l1;
@@ -168,8 +172,4 @@ impl Channel {
             }
         }
     }
-}
-
-fn size(data: &Bytes) -> u64 {
-    data.len() as u64 + crate::FRAME_OVERHEAD_BYTES
 }

@@ -73,6 +73,13 @@ pub enum FrameError {
 }
 
 impl Frame {
+    /// The same frame with memory of its own. A frame as it was parsed shares that of its whole
+    /// transaction, which must not stay for the frame alone.
+    #[must_use]
+    pub fn unshared(self) -> Self {
+        Self { data: Bytes::copy_from_slice(&self.data), ..self }
+    }
+
     /// Appends the frame to `out`. Data beyond [`MAX_FRAME_BYTES`] makes a frame that no one takes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let length = u32::try_from(self.data.len()).unwrap_or(u32::MAX);

@@ -40,7 +40,7 @@ enum Format {
 impl Format {
     const ALL: [Self; 4] = [Self::Bedrock, Self::Ecotone, Self::Isthmus, Self::Jovian];
 
-    /// Karst and Interop specify no format of their own, so they keep Jovian's.
+    /// Forks after Jovian are not supported, and have no other format that is known.
     fn of(fork: OpHardfork) -> Self {
         match fork {
             fork if fork >= OpHardfork::Jovian => Self::Jovian,
@@ -265,29 +265,30 @@ impl L1Attributes {
         Ok(this)
     }
 
-    /// The deposit transaction of a block at `fork` that is not the fork's first.
+    /// The deposit transaction of a block from Regolith on, in the format of `fork`, as
+    /// [`Self::encode`] has it.
     pub fn deposit(&self, fork: OpHardfork) -> TxDeposit {
-        self.deposit_with(fork, fork)
-    }
-
-    /// The deposit transaction of the rollup block at `l2_timestamp`.
-    pub fn deposit_at(&self, config: &RollupConfig, l2_timestamp: u64) -> TxDeposit {
-        self.deposit_with(config.fork_at(l2_timestamp), config.established_fork(l2_timestamp))
-    }
-
-    fn deposit_with(&self, fork: OpHardfork, format: OpHardfork) -> TxDeposit {
         let (l1_block_hash, sequence_number) = (self.hash, self.sequence_number);
-        let is_regolith = fork >= OpHardfork::Regolith;
         TxDeposit {
             source_hash: DepositSource::L1Attributes { l1_block_hash, sequence_number }.hash(),
             from: L1_ATTRIBUTES_DEPOSITOR,
             to: TxKind::Call(L1_BLOCK),
             mint: 0,
             value: U256::ZERO,
-            gas_limit: if is_regolith { GAS_LIMIT } else { GAS_LIMIT_BEDROCK },
-            is_system_transaction: !is_regolith,
-            input: self.encode(format).into(),
+            gas_limit: GAS_LIMIT,
+            is_system_transaction: false,
+            input: self.encode(fork).into(),
         }
+    }
+
+    /// The deposit transaction of the rollup block at `l2_timestamp`. Only the format lags in the
+    /// first block of a fork: gas limit and kind are those of the block's own fork.
+    pub fn deposit_at(&self, config: &RollupConfig, l2_timestamp: u64) -> TxDeposit {
+        let deposit = self.deposit(config.established_fork(l2_timestamp));
+        if config.is_active(OpHardfork::Regolith, l2_timestamp) {
+            return deposit;
+        }
+        TxDeposit { gas_limit: GAS_LIMIT_BEDROCK, is_system_transaction: true, ..deposit }
     }
 }
 

@@ -33,8 +33,8 @@
 //! - What the specification leaves open, the OP Stack's own node decides, because the history of
 //!   the public chains is what it made of their data: bytes behind a batch are ignored, integers of
 //!   span batches need not be minimal, and Deflate is malformed where Go's library says so.
-//! - Karst and Interop bring no format of their own: L1 attributes stay Jovian's. The upgrade
-//!   transactions of Interop are those of its draft.
+//! - The forks through Jovian are implemented. A configuration may say when later ones begin, and that
+//!   is where it ends to hold ([`RollupConfig::unsupported_fork`]).
 //!
 //! # Invariants
 //! - No IO, no clock. Decoding never panics, whatever the bytes; decoding what was encoded gives the

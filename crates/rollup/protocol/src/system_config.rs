@@ -99,8 +99,7 @@ pub enum SystemConfigUpdate {
     DaFootprintGasScalar(u16),
 }
 
-/// Why a log is no change of the system configuration. The contract emits none of these, so each
-/// means that the configuration names another contract, or one that this version does not know.
+/// Why a log is no change of the system configuration. Such logs are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SystemConfigError {
     /// The number of topics is wrong.
@@ -126,6 +125,12 @@ pub enum SystemConfigError {
         expected: usize,
         /// The bytes of the log.
         got: usize,
+    },
+    /// The EIP-1559 parameters have an elasticity but no denominator.
+    #[error("elasticity {elasticity} comes with a denominator of zero")]
+    Denominator {
+        /// The elasticity.
+        elasticity: u32,
     },
     /// A value does not fit into its field.
     #[error("a system config update of type {ty} holds {got}, which is out of range")]
@@ -196,29 +201,31 @@ impl SystemConfig {
         }
     }
 
-    /// Makes the changes that the receipts of an L1 block announce, in order, and returns how many
-    /// there were. `ecotone_active` is as in [`Self::apply`].
+    /// Makes the changes that the receipts of an L1 block announce, in order. `ecotone_active` is as
+    /// in [`Self::apply`].
     ///
-    /// # Errors
-    /// The first log of the contract that is no known change. The changes before it are made.
+    /// A log that is no known change is ignored, alone and wholly: stopping at it would stop the
+    /// rollup for good. Returned is why, for each log that was ignored.
     pub fn update_with_receipts(
         &mut self,
         receipts: &[ReceiptEnvelope],
         l1_system_config_address: Address,
         ecotone_active: bool,
-    ) -> Result<usize, SystemConfigError> {
-        let mut updates = 0;
+    ) -> Vec<SystemConfigError> {
+        let mut ignored = Vec::new();
         for receipt in receipts.iter().filter(|receipt| receipt.status()) {
             for log in receipt.logs() {
                 if log.address == l1_system_config_address
                     && log.topics().first() == Some(&CONFIG_UPDATE_TOPIC)
                 {
-                    self.apply(&SystemConfigUpdate::from_log(log)?, ecotone_active);
-                    updates += 1;
+                    match SystemConfigUpdate::from_log(log) {
+                        Ok(update) => self.apply(&update, ecotone_active),
+                        Err(error) => ignored.push(error),
+                    }
                 }
             }
         }
-        Ok(updates)
+        ignored
     }
 
     /// The system configuration in force after a rollup block, as the block itself tells it.
@@ -332,10 +339,15 @@ impl SystemConfigUpdate {
         Ok(match ty {
             0 => Self::Batcher(address(ty, word)?),
             2 => Self::GasLimit(word.try_into().map_err(|_| range)?),
-            4 => Self::Eip1559 {
-                denominator: u32::from_be_bytes([e, f, g, h]),
-                elasticity: u32::from_be_bytes([i, j, k, l]),
-            },
+            4 => {
+                let denominator = u32::from_be_bytes([e, f, g, h]);
+                let elasticity = u32::from_be_bytes([i, j, k, l]);
+                // The engine takes no such parameters.
+                if denominator == 0 && elasticity != 0 {
+                    return Err(SystemConfigError::Denominator { elasticity });
+                }
+                Self::Eip1559 { denominator, elasticity }
+            }
             5 => Self::OperatorFee {
                 scalar: u32::from_be_bytes([a, b, c, d]),
                 constant: u64::from_be_bytes([e, f, g, h, i, j, k, l]),

@@ -218,10 +218,12 @@ const INTEROP: [Upgrade; 4] = [
 ];
 
 /// The transactions that the first block of `fork` carries behind its deposits, as EIP-2718 encodes
-/// them, in order. Most forks need none; Karst specifies none.
+/// them, in order. Most forks need none.
 ///
-/// Interop's are those for a rollup in a set of at least two. The specification has since moved the
-/// inbox to the block in which the set grows to two, and is not final.
+/// Of the forks after Jovian, which are not supported ([`RollupConfig::unsupported_fork`]), Karst's
+/// are not known here, and Interop's are those of a draft.
+///
+/// [`RollupConfig::unsupported_fork`]: crate::RollupConfig::unsupported_fork
 pub fn upgrade_transactions(fork: OpHardfork) -> Vec<Bytes> {
     let upgrades: &[Upgrade] = match fork {
         OpHardfork::Ecotone => &ECOTONE,

@@ -210,13 +210,11 @@ impl L2 {
                 block.info.hash,
             )
             .expect("tests make valid deposits");
-            system_config
-                .update_with_receipts(
-                    &block.receipts,
-                    config.l1_system_config_address,
-                    config.is_active(OpHardfork::Ecotone, block.info.timestamp),
-                )
-                .expect("tests make known changes");
+            let _ignored = system_config.update_with_receipts(
+                &block.receipts,
+                config.l1_system_config_address,
+                config.is_active(OpHardfork::Ecotone, block.info.timestamp),
+            );
         }
         let attributes = L1Attributes::new(
             config,
@@ -227,7 +225,7 @@ impl L2 {
             timestamp,
         )
         .expect("the scalar is well formed");
-        let deposit = attributes.deposit(config.established_fork(timestamp));
+        let deposit = attributes.deposit_at(config, timestamp);
         list.insert(0, deposit.encoded_2718().into());
         for fork in OpHardfork::VARIANTS {
             if config.activates(*fork, timestamp) {

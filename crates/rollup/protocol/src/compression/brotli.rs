@@ -90,7 +90,8 @@ impl BrotliStream {
         self.end = match result {
             BrotliResult::ResultSuccess => Some(Ok(())),
             BrotliResult::ResultFailure => Some(Err(CompressionError::Corrupt("not Brotli"))),
-            BrotliResult::NeedsMoreInput if rest.len() == read => {
+            // Where there is no room left, more may have been decompressed than was written.
+            BrotliResult::NeedsMoreInput if rest.len() == read && written < room.len() => {
                 Some(Err(CompressionError::Truncated))
             }
             BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => None,

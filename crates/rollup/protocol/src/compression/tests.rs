@@ -2,7 +2,7 @@
 
 use super::{Compression, CompressionError, Decompressor, compress_channel};
 use alloc::vec::Vec;
-use alloy_primitives::Bytes;
+use alloy_primitives::{Bytes, hex};
 use proptest::{collection::vec, prelude::*};
 
 /// Decompresses in steps of `step`, keeping as history no more than is required.
@@ -182,6 +182,36 @@ fn malformed_blocks_are_refused() {
 fn stored_blocks_count_up_to_where_they_are_cut() {
     let stored = [0x78, 0x9c, 1, 5, 0, 0xfa, 0xff, b'h', b'a', b'l'];
     assert_eq!(decompress(&stored, 2), (b"hal".to_vec(), Err(CompressionError::Truncated)));
+}
+
+/// 244,937 bytes, compressed to 138 and cut by one byte, of which Google's decoder (version 1.2.0 of
+/// the Python package `brotli`) makes 244,631: far more than one step of ours has room for.
+#[test]
+fn all_that_a_cut_brotli_channel_holds_comes_out() {
+    let unit: Vec<u8> = (0..61).map(|index| (index * 7 + 3) as u8).collect();
+    let data = [
+        &unit.repeat(2_000)[..],
+        b"\x00\x01first",
+        &unit.repeat(2_000),
+        b"\x00\x02second",
+        &unit.repeat(10),
+        b"\x00\x03third",
+        &unit.repeat(5),
+    ]
+    .concat();
+    let compressed = hex!(
+        "5bc8bc03c0488dd434b71b18a7435b03e49b0d647b7bbb1b9c65817a6cd9b66ddbb66d83434e041ea1b62304"
+        "0c81c7b03d9f4b3fc9b7813a000c8162c82ca1426ff346d2a5e6606a714307e777af3fbf7fff8eac9ebd0711"
+        "781a57a2363903f15cb53336bbb2bd737cf5f8210000384bae60d40085e524bd072000d06773cb216df9b001"
+        "e0e94e77d26c"
+    );
+    let channel = [&[1], &compressed[..]].concat();
+    for step in [1_000, 1 << 20] {
+        assert_eq!(decompress(&channel, step), (data.clone(), Ok(())));
+        let (out, result) = decompress(&channel[..channel.len() - 1], step);
+        assert_eq!((out.len(), result), (244_631, Err(CompressionError::Truncated)));
+        assert!(data.starts_with(&out));
+    }
 }
 
 #[test]

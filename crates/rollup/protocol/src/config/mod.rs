@@ -1,15 +1,20 @@
 //! The configuration of a rollup: where on L1 its data is, and which rules hold when.
 
 mod public;
+mod validate;
 
+pub use validate::ConfigError;
+
+use self::validate::is_other_da;
 use crate::SystemConfig;
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use alloy_eips::{BlockNumHash, eip7840::BlobParams};
 use alloy_primitives::{Address, B256, keccak256};
 use lockstep_chain::{
     Chain, Ethereum, EthereumHardfork, FeeParams, ForkCondition, ForkSchedule, OpHardfork, Rollup,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// Decompressed bytes of a channel that are read, before Fjord.
 pub const MAX_RLP_BYTES_PER_CHANNEL_BEDROCK: u64 = 10_000_000;
@@ -50,8 +55,13 @@ pub struct ChainOpConfig {
     #[serde(rename = "eip1559Denominator")]
     pub eip1559_denominator: u64,
     /// Base fee change denominator from Canyon on.
-    #[serde(rename = "eip1559DenominatorCanyon")]
+    #[serde(rename = "eip1559DenominatorCanyon", default = "default_denominator_canyon")]
     pub eip1559_denominator_canyon: u64,
+}
+
+/// Other software leaves it out where Canyon is not scheduled.
+const fn default_denominator_canyon() -> u64 {
+    FeeParams::OP_MAINNET.denominator_canyon
 }
 
 impl Default for ChainOpConfig {
@@ -68,14 +78,19 @@ impl Default for ChainOpConfig {
 /// The configuration of a rollup, in the format of the OP Stack's `rollup.json`.
 ///
 /// Times are timestamps of rollup blocks in seconds, unless they say otherwise. A fork without a
-/// time never activates, unless a later one does.
+/// time never activates, unless a later one does; Regolith then was active from the beginning.
+///
+/// The forks through Jovian are implemented. Of those after it a configuration may say when they
+/// begin: derivation goes on until then, and stops there ([`Self::unsupported_fork`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollupConfig {
     /// Where the rollup begins.
     pub genesis: RollupGenesis,
     /// Seconds from one rollup block to the next.
     pub block_time: u64,
-    /// Seconds by which a rollup block may be ahead of its L1 origin, before Fjord.
+    /// Seconds by which a rollup block may be ahead of its L1 origin, before Fjord; zero in
+    /// configurations that have no use for it.
+    #[serde(default)]
     pub max_sequencer_drift: u64,
     /// L1 blocks after which an epoch without batches is filled with deposits alone.
     pub seq_window_size: u64,
@@ -116,11 +131,12 @@ pub struct RollupConfig {
     /// Activation of Jovian.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jovian_time: Option<u64>,
-    /// Activation of Karst.
+    /// Activation of Karst, which is not supported ([`Self::unsupported_fork`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub karst_time: Option<u64>,
-    /// Activation of Interop.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Activation of Interop, since named Lagoon, which is not supported
+    /// ([`Self::unsupported_fork`]).
+    #[serde(default, alias = "lagoon_time", skip_serializing_if = "Option::is_none")]
     pub interop_time: Option<u64>,
     /// The L1 address to which batches are sent.
     pub batch_inbox_address: Address,
@@ -132,45 +148,41 @@ pub struct RollupConfig {
     #[serde(default)]
     pub protocol_versions_address: Address,
     /// The EIP-1559 parameters before Holocene.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub chain_op_config: ChainOpConfig,
     /// The configuration of data that is kept elsewhere than on L1. Such chains cannot be derived:
     /// [`Self::validate`] refuses them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alt_da: Option<serde_json::Value>,
+    pub alt_da: Option<Value>,
+    /// Fields that this version does not know, and on which the rules may depend: the times of other
+    /// forks (`*_time`), and older ways to say that data is kept elsewhere than on L1. All other
+    /// fields that are not known are ignored when a configuration is read.
+    #[serde(flatten, deserialize_with = "fields_with_meaning")]
+    pub other: BTreeMap<String, Value>,
 }
 
-/// What is wrong with a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// It is not JSON of the expected shape.
-    #[error("the rollup configuration is malformed: {0}")]
-    Malformed(String),
-    /// A value that must not be zero is.
-    #[error("field `{0}` must not be zero")]
-    Zero(&'static str),
-    /// A fork is scheduled, but one that it builds on is not, or later.
-    #[error("fork {later} activates at {at}, but {earlier}, on which it builds, {problem}")]
-    ForkOrder {
-        /// The fork that must not come later.
-        earlier: &'static str,
-        /// The fork that must not come earlier.
-        later: &'static str,
-        /// The time of the later one.
-        at: u64,
-        /// What is wrong with the earlier one.
-        problem: String,
-    },
-    /// L1 and rollup have the same chain id.
-    #[error("L1 and rollup have the same chain id {0}")]
-    ChainId(u64),
-    /// The rollup's data is not on L1.
-    #[error("the rollup keeps its data elsewhere than on L1 (`alt_da`), which is not supported")]
-    AltDa,
+/// Keeps of the fields that are not known those that may change what is derived.
+fn fields_with_meaning<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Value>, D::Error> {
+    let mut fields = BTreeMap::<String, Value>::deserialize(deserializer)?;
+    fields.retain(|field, value| !value.is_null() && (is_time(field) || is_other_da(field)));
+    Ok(fields)
+}
+
+fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+fn is_time(field: &str) -> bool {
+    field.ends_with("_time")
 }
 
 impl RollupConfig {
-    /// Reads a `rollup.json`. Fields that are not known are ignored.
+    /// Reads a `rollup.json`. Fields that are not known are ignored, unless what is derived may
+    /// depend on them ([`Self::other`]).
     ///
     /// # Errors
     /// [`ConfigError::Malformed`] with line and column, or what [`Self::validate`] finds.
@@ -181,82 +193,28 @@ impl RollupConfig {
         Ok(config)
     }
 
-    /// Checks that the rollup can be derived under this configuration.
+    /// The first fork that is scheduled but not supported, as the field that schedules it and its
+    /// time in seconds. From that time on, of rollup blocks and of L1 blocks, nothing is known of how
+    /// the chain goes on, and derivation stops.
     ///
-    /// # Errors
-    /// The first thing that is wrong.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let fees = &self.chain_op_config;
-        for (value, field) in [
-            (self.block_time, "block_time"),
-            (self.seq_window_size, "seq_window_size"),
-            (self.channel_timeout, "channel_timeout"),
-            (self.l1_chain_id, "l1_chain_id"),
-            (self.l2_chain_id, "l2_chain_id"),
-            (self.genesis.l2_time, "genesis.l2_time"),
-            (fees.eip1559_elasticity, "chain_op_config.eip1559Elasticity"),
-            (fees.eip1559_denominator, "chain_op_config.eip1559Denominator"),
-            (fees.eip1559_denominator_canyon, "chain_op_config.eip1559DenominatorCanyon"),
-        ] {
-            if value == 0 {
-                return Err(ConfigError::Zero(field));
-            }
-        }
-        for (address, field) in [
-            (self.batch_inbox_address, "batch_inbox_address"),
-            (self.deposit_contract_address, "deposit_contract_address"),
-            (self.l1_system_config_address, "l1_system_config_address"),
-        ] {
-            if address.is_zero() {
-                return Err(ConfigError::Zero(field));
-            }
-        }
-        if self.l1_chain_id == self.l2_chain_id {
-            return Err(ConfigError::ChainId(self.l1_chain_id));
-        }
-        if self.alt_da.as_ref().is_some_and(|alt_da| !alt_da.is_null()) {
-            return Err(ConfigError::AltDa);
-        }
-        self.validate_fork_order()
-    }
-
-    fn validate_fork_order(&self) -> Result<(), ConfigError> {
-        let forks = self.named_forks();
-        for ((earlier, before), (later, after)) in forks.iter().zip(forks.iter().skip(1)) {
-            let Some(at) = *after else { continue };
-            let problem = match *before {
-                Some(before) if before <= at => continue,
-                Some(before) => alloc::format!("activates at {before}"),
-                // Other software leaves it out where it was active from the beginning.
-                None if *earlier == "Regolith" => continue,
-                None => String::from("is not scheduled"),
-            };
-            return Err(ConfigError::ForkOrder { earlier, later, at, problem });
-        }
-        Ok(())
-    }
-
-    /// All forks in order, with Delta, which changes nothing but the format of batches.
-    const fn named_forks(&self) -> [(&'static str, Option<u64>); 11] {
-        [
-            ("Regolith", self.regolith_time),
-            ("Canyon", self.canyon_time),
-            ("Delta", self.delta_time),
-            ("Ecotone", self.ecotone_time),
-            ("Fjord", self.fjord_time),
-            ("Granite", self.granite_time),
-            ("Holocene", self.holocene_time),
-            ("Isthmus", self.isthmus_time),
-            ("Jovian", self.jovian_time),
-            ("Karst", self.karst_time),
-            ("Interop", self.interop_time),
-        ]
+    /// Karst is among them: the op-revm that is built in knows its name and some of its rules, but
+    /// neither its limits for precompiles nor its upgrade transactions are final in it.
+    pub fn unsupported_fork(&self) -> Option<(&str, u64)> {
+        let known = [("karst_time", self.karst_time), ("interop_time", self.interop_time)];
+        let known = known.into_iter().filter_map(|(field, at)| Some((field, at?)));
+        let other = self.other.iter().filter(|(field, _)| is_time(field));
+        let other = other.filter_map(|(field, value)| Some((field.as_str(), value.as_u64()?)));
+        known.chain(other).min_by_key(|(_, at)| *at)
     }
 
     /// The time at which `fork` was scheduled; Bedrock begins with the rollup.
     pub const fn fork_time(&self, fork: OpHardfork) -> Option<u64> {
         match fork {
             OpHardfork::Bedrock => Some(0),
+            // Without a time it was active from the beginning, if any fork after it is scheduled.
+            OpHardfork::Regolith if self.regolith_time.is_none() && self.canyon_time.is_some() => {
+                Some(0)
+            }
             OpHardfork::Regolith => self.regolith_time,
             OpHardfork::Canyon => self.canyon_time,
             OpHardfork::Ecotone => self.ecotone_time,
@@ -343,8 +301,9 @@ impl RollupConfig {
         }
     }
 
-    /// The blob parameters by which the rollup prices blobs of the L1 block at `timestamp`;
-    /// `None` before Cancun.
+    /// The blob parameters by which the rollup prices blobs of the L1 block with this header, on the
+    /// chain `l1`; `None` before Cancun. They are those of the block itself, unless the rollup
+    /// adopted Prague's later than its L1 (`pectra_blob_schedule_time`).
     pub fn blob_params(
         &self,
         l1: &Ethereum,

@@ -12,7 +12,12 @@ const CHAINS: &str = include_str!("../../data/public_chains.txt");
 impl RollupConfig {
     /// The configuration of a public OP Stack chain, on Ethereum or on Sepolia.
     ///
-    /// A few of them keep their data elsewhere than on L1; [`Self::validate`] refuses those.
+    /// It holds through Jovian. When Karst begins is known of the chains that follow the times of the
+    /// superchain registry (OP, Ink, Metal, Mode, Soneium, Unichain and Zora); derivation stops there
+    /// ([`Self::unsupported_fork`]). Other chains may have scheduled forks after Jovian that are not
+    /// known here: do not derive them beyond Jovian without a configuration of their own.
+    ///
+    /// A few of the chains keep their data elsewhere than on L1; [`Self::validate`] refuses those.
     pub fn of_chain(chain_id: u64) -> Option<Self> {
         lines().map(Columns).find_map(|mut columns| {
             let id: u64 = columns.next()?;
@@ -68,7 +73,7 @@ impl Columns {
             pectra_blob_schedule_time: self.time()?,
             isthmus_time: self.time()?,
             jovian_time: self.time()?,
-            karst_time: None,
+            karst_time: self.time()?,
             interop_time: None,
             batch_inbox_address: self.next()?,
             deposit_contract_address: self.next()?,
@@ -79,6 +84,7 @@ impl Columns {
                 "l1" => None,
                 other => Some(Value::from(other)),
             },
+            other: Default::default(),
         })
     }
 

@@ -114,7 +114,7 @@ fn derive(logs: Vec<Log>, contract: Address) -> DerivedConfig {
     let receipt = Receipt { status: Eip658Value::Eip658(true), cumulative_gas_used: 0, logs };
     let receipts = [ReceiptEnvelope::Eip1559(ReceiptWithBloom::from(receipt))];
     let mut derived = DerivedConfig::default();
-    derived.update_with_receipts(&receipts, contract, true).unwrap();
+    assert_eq!(derived.update_with_receipts(&receipts, contract, true), []);
     derived
 }
 

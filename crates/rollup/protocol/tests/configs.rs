@@ -1,0 +1,138 @@
+//! Configurations: what is refused, what may be missing, and where they end to hold.
+
+#![allow(clippy::indexing_slicing, clippy::panic, reason = "a test may stop at the unexpected")]
+
+mod common;
+
+use alloy_primitives::Address;
+use common::config;
+use lockstep_chain::OpHardfork;
+use lockstep_protocol::{ConfigError, RollupConfig};
+use serde_json::{Value, json};
+
+#[test]
+fn configurations_that_cannot_be_derived_are_refused() {
+    let valid = config();
+    assert_eq!(valid.validate(), Ok(()));
+    let refused = |change: &dyn Fn(&mut RollupConfig)| {
+        let mut config = valid.clone();
+        change(&mut config);
+        config.validate().expect_err("something is wrong")
+    };
+    assert_eq!(refused(&|c| c.block_time = 0), ConfigError::Zero("block_time"));
+    assert_eq!(
+        refused(&|c| c.batch_inbox_address = Address::ZERO),
+        ConfigError::Zero("batch_inbox_address")
+    );
+    assert_eq!(refused(&|c| c.l1_chain_id = 901), ConfigError::ChainId(901));
+    assert_eq!(refused(&|c| c.seq_window_size = 1), ConfigError::SeqWindow(1));
+    assert_eq!(
+        refused(&|c| c.alt_da = Some("celestia".into())),
+        ConfigError::AltDa("alt_da".into())
+    );
+    let missing = refused(&|c| c.granite_time = None);
+    assert!(matches!(
+        missing,
+        ConfigError::ForkOrder { earlier: "Granite", later: "Holocene", .. }
+    ));
+    let late = refused(&|c| c.delta_time = Some(1));
+    assert!(matches!(late, ConfigError::ForkOrder { earlier: "Delta", later: "Ecotone", .. }));
+    assert!(matches!(RollupConfig::from_json(b"{}"), Err(ConfigError::Malformed(_))));
+}
+
+/// A configuration as JSON, with fields added or replaced.
+fn with_fields(fields: &Value) -> Result<RollupConfig, ConfigError> {
+    let mut json = serde_json::to_value(config()).expect("JSON");
+    for (field, value) in fields.as_object().expect("fields") {
+        json[field] = value.clone();
+    }
+    RollupConfig::from_json(json.to_string().as_bytes())
+}
+
+/// Unknown fields are ignored, but for those that may change what is derived.
+#[test]
+fn unknown_fields_are_refused_where_they_change_the_rules() {
+    let harmless = json!({ "superchain_config_address": "0x01", "granite_channel_timeout": 50,
+        "a_time": null, "use_plasma": false, "da_challenge_window": 0, "alt_da": null,
+        "da_challenge_contract_address": "0x0000000000000000000000000000000000000000" });
+    let read = with_fields(&harmless).expect("nothing depends on them");
+    assert_eq!(RollupConfig { other: Default::default(), ..read.clone() }, config());
+    assert_eq!(read.unsupported_fork(), None);
+    for (fields, name) in [
+        (json!({ "use_plasma": true }), "use_plasma"),
+        (json!({ "da_challenge_window": 16 }), "da_challenge_window"),
+        (json!({ "da_challenge_address": "0x01" }), "da_challenge_address"),
+        (json!({ "da_resolve_window": 16 }), "da_resolve_window"),
+    ] {
+        assert_eq!(with_fields(&fields), Err(ConfigError::AltDa(name.into())));
+    }
+    let error = with_fields(&json!({ "meteora_time": "soon" })).expect_err("it is no time");
+    assert_eq!(error.to_string(), "field `meteora_time` must be a time in seconds, not \"soon\"");
+}
+
+/// Forks that are not supported: refused if they were there from the beginning, named if not.
+#[test]
+fn unsupported_forks_are_named() {
+    let genesis = config().genesis.l2_time;
+    for (fields, field) in [
+        (json!({ "karst_time": genesis }), "karst_time"),
+        (json!({ "karst_time": genesis + 9, "meteora_time": 0 }), "meteora_time"),
+        (json!({ "karst_time": 0, "lagoon_time": 7_000 }), "karst_time"),
+    ] {
+        let Err(ConfigError::UnsupportedFork { field: got, at }) = with_fields(&fields) else {
+            panic!("nothing can be derived before {field}");
+        };
+        assert!(got == field && at <= genesis);
+    }
+    for (fields, expected) in [
+        (json!({ "karst_time": 5_000 }), ("karst_time", 5_000)),
+        (json!({ "karst_time": 5_000, "interop_time": 6_000 }), ("karst_time", 5_000)),
+        (json!({ "karst_time": 5_000, "lagoon_time": 6_000 }), ("karst_time", 5_000)),
+        (json!({ "meteora_time": 4_000, "karst_time": 5_000 }), ("meteora_time", 4_000)),
+    ] {
+        let config = with_fields(&fields).expect("it is derived up to there");
+        assert_eq!(config.unsupported_fork(), Some(expected));
+        let json = serde_json::to_vec(&config).expect("JSON");
+        assert_eq!(RollupConfig::from_json(&json), Ok(config), "nothing of it is lost");
+    }
+    // Lagoon is the new name of Interop, and is known to come after Karst.
+    let alone = with_fields(&json!({ "lagoon_time": 6_000 }));
+    assert!(matches!(alone, Err(ConfigError::ForkOrder { earlier: "Karst", .. })));
+    for id in [10, 11155420] {
+        let config = RollupConfig::of_chain(id).expect("a public chain");
+        assert!(config.unsupported_fork().is_some_and(|(field, _)| field == "karst_time"));
+        assert_eq!(config.validate(), Ok(()));
+    }
+}
+
+/// What other software leaves out of its configurations.
+#[test]
+fn fields_with_a_default_may_be_missing() {
+    let mut json = serde_json::to_value(config()).expect("JSON");
+    let fields = json.as_object_mut().expect("an object");
+    fields.remove("max_sequencer_drift");
+    fields.remove("regolith_time");
+    fields["chain_op_config"]
+        .as_object_mut()
+        .expect("it is there")
+        .remove("eip1559DenominatorCanyon");
+    let read = RollupConfig::from_json(json.to_string().as_bytes()).expect("it is complete");
+    assert_eq!(read, RollupConfig { max_sequencer_drift: 0, regolith_time: None, ..config() });
+    let read = with_fields(&json!({ "chain_op_config": null })).expect("it is complete");
+    assert_eq!(read, config());
+}
+
+/// Without a time, Regolith is active from the beginning if any later fork is scheduled.
+#[test]
+fn regolith_may_be_left_out_where_it_was_always_active() {
+    let only = |regolith_time, canyon_time| RollupConfig {
+        regolith_time,
+        canyon_time,
+        block_time: 2,
+        ..RollupConfig::default()
+    };
+    assert_eq!(only(None, Some(5_000)).fork_at(4_999), OpHardfork::Regolith);
+    assert_eq!(only(None, Some(5_000)).fork_at(5_000), OpHardfork::Canyon);
+    assert_eq!(only(None, None).fork_at(5_000), OpHardfork::Bedrock);
+    assert_eq!(only(Some(10), Some(5_000)).fork_at(9), OpHardfork::Bedrock);
+}
