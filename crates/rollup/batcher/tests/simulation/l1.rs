@@ -93,6 +93,8 @@ pub(crate) struct Faults {
     pub(crate) empty_block: u64,
     /// The pool drops what pays less than the base fee, per block, and says nothing.
     pub(crate) eviction: u64,
+    /// What the pool says to what pays less than the base fee, if it does not take that.
+    pub(crate) to_cheap: Option<&'static str>,
     /// The pool has no room.
     pub(crate) pool_full: u64,
     /// The account has too little ether for a moment.
@@ -207,6 +209,9 @@ impl SimL1 {
         }
         if tx.max_fee < self.base_fee / 2 {
             return SendOutcome::Underpriced;
+        }
+        if let Some(message) = self.faults.to_cheap.filter(|_| tx.max_fee < self.base_fee) {
+            return SendOutcome::from_message(message);
         }
         let is_gapped = tx.nonce > self.nonce(NonceAt::Pending);
         if is_gapped && tx.kind == DataKind::Blobs {

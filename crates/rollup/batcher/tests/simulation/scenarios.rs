@@ -15,6 +15,7 @@ const HOSTILE: Faults = Faults {
     lost_tx: 50,
     empty_block: 100,
     eviction: 0,
+    to_cheap: None,
     pool_full: 30,
     no_funds: 20,
     fee_spike: 50,
@@ -376,6 +377,25 @@ fn what_a_pool_evicts_without_a_word_is_offered_at_the_market_price() {
         simulation.set_frozen(false);
         simulation.run(40, true);
         assert!(simulation.next_nonce() > 5, "{kind:?}");
+        simulation.finish();
+    }
+}
+
+#[test]
+fn what_a_pool_does_not_take_for_a_reason_of_its_own_is_offered_at_the_market_price() {
+    for message in ["txpool is full", "not today"] {
+        let faults = Faults { pool_full: 1000, to_cheap: Some(message), ..Faults::default() };
+        let config = config(DataAvailability::Calldata);
+        let mut simulation = Simulation::new(6, config, rollup(), faults);
+        simulation.set_fees(10_000_000_000, 1_000_000);
+        simulation.run(10, true);
+        assert_eq!(simulation.first_offer(), None);
+        assert!(simulation.batcher.backlog().transactions > 0, "one waits outside");
+        simulation.set_floor(35_000_000_000);
+        simulation.set_fees(35_000_000_000, 1_000_000);
+        simulation.set_pool_full(false);
+        simulation.run(40, true);
+        assert!(simulation.next_nonce() > 5, "{message}");
         simulation.finish();
     }
 }

@@ -342,6 +342,11 @@ impl Simulation {
         self.world.0.borrow_mut().is_l1_silent = is_silent;
     }
 
+    /// The pool has no room from now on, or room again.
+    pub(crate) fn set_pool_full(&mut self, is_full: bool) {
+        self.world.0.borrow_mut().l1.faults.pool_full = if is_full { 1000 } else { 0 };
+    }
+
     /// The highest nonce in the pool.
     pub(crate) fn last_pooled(&self) -> Option<u64> {
         self.world.0.borrow().l1.pool.keys().last().copied()
