@@ -85,10 +85,10 @@ where
     }
 }
 
-/// Completes once the rollup has been derived from all that L1 had at first, or the node stops. A node that
-/// lost its newest blocks with the power would otherwise make others of the same numbers, although its
-/// batcher has posted them.
-async fn caught_up(node: &NodeContext<Rollup>, rollup: &FollowedRollup, poll: Duration) {
+/// Waits until the rollup has been derived from all that L1 had at first; `false` if the node stops before. A
+/// node that lost its newest blocks with the power would otherwise make others of the same numbers,
+/// although its batcher has posted them.
+async fn caught_up(node: &NodeContext<Rollup>, rollup: &FollowedRollup, poll: Duration) -> bool {
     let mut target = None;
     loop {
         let status = rollup.status.read();
@@ -96,10 +96,10 @@ async fn caught_up(node: &NodeContext<Rollup>, rollup: &FollowedRollup, poll: Du
         let derived = status.derived_up_to.map_or(rollup.config.genesis.l1.number, |l1| l1.number);
         if status.is_idle && target.is_some_and(|target| derived >= target) {
             tracing::info!(target: "lockstep_devnet", l1_block = derived, "sequencing begins");
-            return;
+            return true;
         }
         tokio::select! {
-            () = node.stopping() => return,
+            () = node.stopping() => return false,
             () = time::sleep(poll) => {}
         }
     }
@@ -113,7 +113,9 @@ pub(crate) async fn sequence(
     clock: Arc<dyn Clock>,
     poll: Duration,
 ) -> Result<(), PartError> {
-    caught_up(&node, &rollup, poll).await;
+    if !caught_up(&node, &rollup, poll).await {
+        return Ok(());
+    }
     let block_time = Duration::from_secs(rollup.config.block_time);
     let step = move |sequencer: &mut Sequencer<L1Client>| {
         let due = |sequencer: &Sequencer<L1Client>| {

@@ -274,7 +274,8 @@ mod tests {
             let mut state = self.state.lock();
             match method {
                 "eth_getCode" => {
-                    let contract = serde_json::from_value(params[0].clone()).expect("an address");
+                    let contract: Address =
+                        serde_json::from_value(params[0].clone()).expect("an address");
                     json!(if state.created.contains(&contract) { "0x60" } else { "0x" })
                 }
                 "eth_getTransactionCount" if params[1] == "pending" => {

@@ -102,7 +102,7 @@ impl<L1: L1Provider> Sequencer<L1> {
     pub fn next_block(&mut self) -> Result<Arc<ExecutedBlock<Rollup>>, SequencerError> {
         let mut chain = RollupChain::new(self.engine.view(), self.config.clone());
         let (parent, attributes) = match self.on_l1(&mut chain) {
-            Err(error) if error.is_silence() => self.without_l1(&mut chain, error)?,
+            Err(error) if error.is_silence() => self.without_l1(&mut chain, &error)?,
             placed => {
                 self.is_l1_silent = false;
                 placed?
@@ -129,7 +129,7 @@ impl<L1: L1Provider> Sequencer<L1> {
     fn without_l1(
         &mut self,
         chain: &mut RollupChain,
-        silence: SequencerError,
+        silence: &SequencerError,
     ) -> Result<(L2BlockInfo, OpPayloadAttributes), SequencerError> {
         counter!("lockstep_devnet_l1_silences_total").increment(1);
         let parent = chain.block_info(self.engine.view().head().number)?;
