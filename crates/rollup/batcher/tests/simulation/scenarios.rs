@@ -367,19 +367,21 @@ fn what_a_pool_evicts_without_a_word_is_offered_at_the_market_price() {
     for kind in [DataAvailability::Calldata, DataAvailability::Blobs] {
         let faults = Faults { eviction: 1000, empty_block: 1000, ..Faults::default() };
         let mut simulation = Simulation::new(6, config(kind), rollup(), faults);
-        simulation.set_fees(10_000_000_000, 1_000_000);
         while simulation.first_offer().is_none() {
-            simulation.run(1, true);
+            simulation.run_at(CHEAP, 1);
         }
-        // Twice the base fee was offered, so half of the new one is enough for the pool to say yes.
-        simulation.set_floor(35_000_000_000);
-        simulation.set_fees(35_000_000_000, 1_000_000);
+        simulation.set_floor(DEAR);
         simulation.set_frozen(false);
-        simulation.run(40, true);
+        simulation.run_at(DEAR, 30);
         assert!(simulation.next_nonce() > 5, "{kind:?}");
         simulation.finish();
     }
 }
+
+/// A first offer at the one base fee is less than the other, but more than half of it, which is enough for
+/// the simulated pool to say yes.
+const CHEAP: u128 = 10_000_000_000;
+const DEAR: u128 = 30_000_000_000;
 
 #[test]
 fn what_a_pool_does_not_take_for_a_reason_of_its_own_is_offered_at_the_market_price() {
@@ -387,14 +389,12 @@ fn what_a_pool_does_not_take_for_a_reason_of_its_own_is_offered_at_the_market_pr
         let faults = Faults { pool_full: 1000, to_cheap: Some(message), ..Faults::default() };
         let config = config(DataAvailability::Calldata);
         let mut simulation = Simulation::new(6, config, rollup(), faults);
-        simulation.set_fees(10_000_000_000, 1_000_000);
-        simulation.run(10, true);
+        simulation.run_at(CHEAP, 10);
         assert_eq!(simulation.first_offer(), None);
         assert!(simulation.batcher.backlog().transactions > 0, "one waits outside");
-        simulation.set_floor(35_000_000_000);
-        simulation.set_fees(35_000_000_000, 1_000_000);
+        simulation.set_floor(DEAR);
         simulation.set_pool_full(false);
-        simulation.run(40, true);
+        simulation.run_at(DEAR, 30);
         assert!(simulation.next_nonce() > 5, "{message}");
         simulation.finish();
     }
@@ -406,21 +406,16 @@ fn offers_rise_only_with_l1_blocks_and_not_beyond_a_multiple_of_the_market() {
     config.submission.max_pending = 1;
     let mut simulation = Simulation::new(4, config, rollup(), Faults::default());
     simulation.set_frozen(true);
-    // The fees stay the same.
-    let calm = |simulation: &mut Simulation| {
-        simulation.set_fees(5_000_000_000, 1_000_000);
-        simulation.run(1, true);
-    };
     while simulation.first_offer().is_none() {
-        calm(&mut simulation);
+        simulation.run_at(CHEAP, 1);
     }
     let offer = simulation.first_offer();
     simulation.wait(20);
     assert_eq!(simulation.first_offer(), offer, "L1 stands still");
-    (0..200).for_each(|_| calm(&mut simulation));
+    simulation.run_at(CHEAP, 200);
     // A block moves the base fee by an eighth at most.
-    let least = 2 * (5_000_000_000 * 7 / 8) + 1_000_000_000;
-    let most = 2 * (5_000_000_000 * 9 / 8) + 1_000_000_000;
+    let least = 2 * (CHEAP * 7 / 8) + 1_000_000_000;
+    let most = 2 * (CHEAP * 9 / 8) + 1_000_000_000;
     let offers = offer.zip(simulation.first_offer()).expect("a transaction waits");
     assert!((least..=most).contains(&offers.0), "{offers:?}");
     assert!((2 * least..=5 * most).contains(&offers.1), "{offers:?}");

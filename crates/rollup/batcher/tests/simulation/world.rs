@@ -220,6 +220,14 @@ impl Simulation {
         assert!(world.l1.pool.keys().all(|pending| *pending >= nonce));
     }
 
+    /// Runs for so many L1 blocks, each of which has this base fee, or an eighth more or less.
+    pub(crate) fn run_at(&mut self, base_fee: u128, l1_blocks: u64) {
+        for _ in 0..l1_blocks {
+            self.set_fees(base_fee, 1_000_000);
+            self.run(1, true);
+        }
+    }
+
     /// Lets time pass without a block.
     pub(crate) fn wait(&mut self, steps: u64) {
         for _ in 0..steps {
