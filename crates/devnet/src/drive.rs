@@ -23,6 +23,9 @@ use tokio::{
 /// How long a part waits after a failure that may pass.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often it is seen whether the rollup has been derived, before it is sequenced.
+const CATCH_UP_POLL: Duration = Duration::from_millis(50);
+
 /// How often it is seen whether the rollup's contracts are still there.
 const SETTLEMENT_INTERVAL: Duration = Duration::from_secs(4);
 
@@ -88,7 +91,7 @@ where
 /// Waits until the rollup has been derived from all that L1 had at first; `false` if the node stops before. A
 /// node that lost its newest blocks with the power would otherwise make others of the same numbers,
 /// although its batcher has posted them.
-async fn caught_up(node: &NodeContext<Rollup>, rollup: &FollowedRollup, poll: Duration) -> bool {
+async fn caught_up(node: &NodeContext<Rollup>, rollup: &FollowedRollup) -> bool {
     let mut target = None;
     loop {
         let status = rollup.status.read();
@@ -100,7 +103,7 @@ async fn caught_up(node: &NodeContext<Rollup>, rollup: &FollowedRollup, poll: Du
         }
         tokio::select! {
             () = node.stopping() => return false,
-            () = time::sleep(poll) => {}
+            () = time::sleep(CATCH_UP_POLL) => {}
         }
     }
 }
@@ -111,9 +114,8 @@ pub(crate) async fn sequence(
     rollup: FollowedRollup,
     sequencer: Sequencer<L1Client>,
     clock: Arc<dyn Clock>,
-    poll: Duration,
 ) -> Result<(), PartError> {
-    if !caught_up(&node, &rollup, poll).await {
+    if !caught_up(&node, &rollup).await {
         return Ok(());
     }
     let block_time = Duration::from_secs(rollup.config.block_time);

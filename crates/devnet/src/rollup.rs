@@ -165,7 +165,7 @@ impl RollupNodes {
                 let poll = l1.poll();
                 tokio::try_join!(
                     told.clone().follow(node.clone(), followed),
-                    drive::sequence(node.clone(), told, sequencer, clock.clone(), poll),
+                    drive::sequence(node.clone(), told, sequencer, clock.clone()),
                     drive::post(node.clone(), posting, clock, poll),
                     drive::keep_settled(node.clone(), l1.settlement),
                     drive::propose(node.clone(), proposer, poll),

@@ -16,7 +16,7 @@ use lockstep_derive::{L1Provider, ProviderError, Severity};
 use lockstep_devnet::{
     Beginning, L1_CHAIN_ID, MNEMONIC, RollupPlan, Sequencer, SequencerError, l1_genesis, operators,
 };
-use lockstep_engine::{Engine, EngineConfig, NoTransactions};
+use lockstep_engine::{Engine, EngineConfig, EngineError, NoTransactions};
 use lockstep_execution::MemoryState;
 use lockstep_protocol::{BlockInfo, L1Attributes};
 use lockstep_storage::{GenesisBlock, MemoryStorage};
@@ -254,6 +254,22 @@ fn blocks_that_are_safe_are_left_to_the_follower() {
     engine.rewind(snapshot.hash(3).expect("it is stored").expect("block 3")).expect("it is there");
     sequencer.next_block().expect("it goes on");
     assert_eq!(engine.view().head().number, 4);
+}
+
+/// What was found out about one chain is not done to another that took its place meanwhile.
+#[test]
+fn a_chain_that_moved_on_is_not_rewound() {
+    let (mut sequencer, engine, _) = sequencer();
+    (0..3).for_each(|_| drop(sequencer.next_block().expect("a block")));
+    let looked_at = engine.view().head().seal();
+    let snapshot = engine.view().snapshot();
+    let to = snapshot.hash(1).expect("it is stored").expect("block 1");
+    sequencer.next_block().expect("a block");
+    let refused = engine.rewind_from(looked_at, to).expect_err("the head is another");
+    assert!(matches!(refused, EngineError::HeadMoved { .. }), "{refused}");
+    assert_eq!(engine.view().head().number, 4);
+    engine.rewind_from(engine.view().head().seal(), to).expect("it is the head");
+    assert_eq!(engine.view().head().number, 1);
 }
 
 /// The rollup cannot live on an L1 that has lost the block with which it began.
