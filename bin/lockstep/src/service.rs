@@ -9,7 +9,12 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::{net::TcpListener, runtime::Runtime, sync::watch};
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// Logs if neither `--log` nor the environment says which.
@@ -51,15 +56,15 @@ pub(crate) fn run<F: Future<Output = Result<()>>>(
         LogFormat::Json => logs.json().init(),
     }
     crate::open_files::raise_limit();
-    Runtime::new().wrap_err("cannot start threads")?.block_on(async {
+    let runtime = Runtime::new().wrap_err("cannot start threads")?;
+    let ended = runtime.block_on(async {
         let (send, receive) = watch::channel(false);
         let stop = Stop { stopping: receive };
+        let mut signals = Signals::listen().wrap_err("cannot listen for signals")?;
         // Ends with the second signal.
         let signals = tokio::spawn(async move {
             for _ in 0..2 {
-                if let Err(error) = signalled().await {
-                    tracing::error!(target: "lockstep", %error, "cannot listen for signals; stopping");
-                }
+                signals.next().await;
                 // The service may have ended by itself.
                 let _ = send.send(true);
             }
@@ -75,7 +80,11 @@ pub(crate) fn run<F: Future<Output = Result<()>>>(
             eprintln!("error: {error:#}");
         }
         Ok(ended.is_ok())
-    })
+    });
+    // Whoever still waits for an answer from elsewhere is cut off, as by a kill. That loses nothing; what
+    // the service had to put in order it has.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Tells a service that it is to stop.
@@ -93,12 +102,25 @@ impl Stop {
     }
 }
 
-async fn signalled() -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
+/// The signals that end a service. None that comes after [`Signals::listen`] is missed.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => (),
+            _ = self.interrupt.recv() => (),
+        }
     }
 }
 

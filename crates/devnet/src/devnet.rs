@@ -8,7 +8,7 @@ use crate::{
     foreign::{self, POLLS_AT_START, Settlement},
     l1_genesis, operators,
     plan::embedded_addresses,
-    rollup::{L1Access, RollupNodes, RollupStart},
+    rollup::{L1Access, RollupNodes, RollupStart, l1_client},
     settings::{Identity, rollup_file},
     signer::DevSigner,
 };
@@ -20,7 +20,7 @@ use lockstep_contracts::{L1Addresses, SettingsError};
 use lockstep_execution::MemoryState;
 use lockstep_node::{Node, NodeError, PartError};
 use lockstep_protocol::RollupConfig;
-use lockstep_providers::{BeaconClient, ClientError, L1Client, Retry, RpcClient, Timeouts};
+use lockstep_providers::ClientError;
 use lockstep_storage::{GenesisBlock, StorageError};
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::{runtime::Handle, task, time};
@@ -286,8 +286,8 @@ impl L1Access {
     fn embedded(l1: &L1, block_time_s: u64, fork: EthereumHardfork) -> Result<Self, DevnetError> {
         let address = l1.node.rpc_address().ok_or(DevnetError::NoServer)?;
         Ok(Self {
-            client: client(&format!("http://{address}"))?,
-            beacon: beacon(&format!("http://{}", l1.beacon_address))?,
+            url: format!("http://{address}"),
+            beacon_url: format!("http://{}", l1.beacon_address),
             chain: Arc::new(l1.node.context().chain().clone()),
             has_osaka: fork >= EthereumHardfork::Osaka,
             block_time_s,
@@ -300,22 +300,14 @@ impl L1Access {
         let mut genesis = l1_genesis(EthereumHardfork::Osaka, 0, &[]);
         genesis.config.chain_id = identity.foreign_chain_id.unwrap_or_default();
         Ok(Self {
-            client: client(url)?,
-            beacon: beacon(beacon_url)?,
+            url: url.to_owned(),
+            beacon_url: beacon_url.to_owned(),
             chain: Arc::new(Ethereum::from_genesis(&genesis)?),
             has_osaka: true,
             block_time_s: FOREIGN_BLOCK_TIME_S,
             settlement: None,
         })
     }
-}
-
-fn client(url: &str) -> Result<L1Client, ClientError> {
-    Ok(L1Client::new(RpcClient::http(url, Timeouts::default())?))
-}
-
-fn beacon(url: &str) -> Result<BeaconClient, ClientError> {
-    BeaconClient::http(&[url.to_owned()], Timeouts::default(), Retry::default())
 }
 
 /// Calls what waits for answers.
@@ -327,7 +319,7 @@ async fn blocking<T: Send + 'static>(
 
 /// The block that the rollup begins with.
 async fn origin(access: &L1Access, number: u64) -> Result<BlockNumHash, DevnetError> {
-    let client = access.client.clone();
+    let client = access.client()?;
     blocking(move || {
         let block = client.block(BlockNumberOrTag::Number(number))?;
         Ok(block.ok_or(DevnetError::NoOrigin(number))?.id())
@@ -344,8 +336,9 @@ async fn settle(
     operators: &Operators,
 ) -> Result<L1Access, DevnetError> {
     let Some(deployer) = accounts.first().cloned() else { return Ok(access) };
+    let client = access.client()?;
     let settlement = Settlement {
-        rpc: access.client.rpc().clone(),
+        rpc: client.rpc().clone(),
         chain_id: identity.foreign_chain_id.unwrap_or_default(),
         plan: plan.clone(),
         deployer,
@@ -356,7 +349,7 @@ async fn settle(
     blocking(move || {
         let pause = |duration| runtime.block_on(time::sleep(duration));
         settlement.settle(POLLS_AT_START, pause)?;
-        let has_osaka = foreign::has_osaka(&access.client)?;
+        let has_osaka = foreign::has_osaka(&client)?;
         Ok(L1Access { has_osaka, settlement: Some(settlement), ..access })
     })
     .await
@@ -400,7 +393,7 @@ fn identity(
         }
         L1Source::Foreign { url, .. } => {
             let deployer = deployer.map(|account| account.address).unwrap_or_default();
-            let found = foreign::look_at(&client(url)?, deployer)?;
+            let found = foreign::look_at(&l1_client(url)?, deployer)?;
             identity.foreign_chain_id = Some(found.chain_id);
             identity.first_origin = found.head.number;
             identity.first_nonce = found.nonce;

@@ -7,17 +7,24 @@ use crate::{
 };
 use alloy_primitives::keccak256;
 use lockstep_batcher::{
-    Batcher, BatcherConfig, BatcherError, ErrorClass, KzgProver, ResetReason, RpcL1,
+    Batcher, BatcherConfig, BatcherError, ErrorClass, KzgProver, ResetReason, RpcL1, Throttle,
 };
 use lockstep_chain::Rollup;
-use lockstep_node::{NodeContext, PartError};
+use lockstep_node::{FollowedRollup, NodeContext, PartError};
 use lockstep_providers::L1Client;
 use metrics::{counter, gauge};
 use std::{sync::Arc, time::Duration};
-use tokio::{runtime::Handle, task, time};
+use tokio::{
+    runtime::Handle,
+    task,
+    time::{self, Instant},
+};
 
 /// How long a part waits after a failure that may pass.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often it is seen whether the rollup has been derived, before it is sequenced.
+const CATCH_UP_POLL: Duration = Duration::from_millis(50);
 
 /// How often it is seen whether the rollup's contracts are still there.
 const SETTLEMENT_INTERVAL: Duration = Duration::from_secs(4);
@@ -65,6 +72,7 @@ where
                 return Err(error);
             }
             Err(Failure::MayPass(error)) => {
+                counter!("lockstep_devnet_failures_total", "part" => name).increment(1);
                 tracing::warn!(
                     target: "lockstep_devnet",
                     part = name, %error,
@@ -80,16 +88,44 @@ where
     }
 }
 
-/// Makes the blocks of a rollup as the clock says.
+/// Waits until the rollup has been derived from all that L1 had at first; `false` if the node stops before. A
+/// node that lost its newest blocks with the power would otherwise make others of the same numbers,
+/// although its batcher has posted them.
+async fn caught_up(node: &NodeContext<Rollup>, rollup: &FollowedRollup) -> bool {
+    let mut target = None;
+    loop {
+        let status = rollup.status.read();
+        target = target.or_else(|| status.l1.map(|l1| l1.head.number));
+        let derived = status.derived_up_to.map_or(rollup.config.genesis.l1.number, |l1| l1.number);
+        if status.is_idle && target.is_some_and(|target| derived >= target) {
+            tracing::info!(target: "lockstep_devnet", l1_block = derived, "sequencing begins");
+            return true;
+        }
+        tokio::select! {
+            () = node.stopping() => return false,
+            () = time::sleep(CATCH_UP_POLL) => {}
+        }
+    }
+}
+
+/// Makes the blocks of a rollup as the clock says, once `rollup` has been derived.
 pub(crate) async fn sequence(
     node: NodeContext<Rollup>,
+    rollup: FollowedRollup,
     sequencer: Sequencer<L1Client>,
     clock: Arc<dyn Clock>,
 ) -> Result<(), PartError> {
+    if !caught_up(&node, &rollup).await {
+        return Ok(());
+    }
+    let block_time = Duration::from_secs(rollup.config.block_time);
     let step = move |sequencer: &mut Sequencer<L1Client>| {
         let due = |sequencer: &Sequencer<L1Client>| {
             until(&*clock, Duration::from_secs(sequencer.next_timestamp()))
         };
+        let head = Duration::from_secs(sequencer.next_timestamp()).saturating_sub(block_time);
+        let lag = clock.unix_time().saturating_sub(head);
+        gauge!("lockstep_devnet_lag_seconds").set(lag.as_secs_f64());
         if due(sequencer).is_zero() {
             sequencer.next_block().map_err(Failure::may_pass)?;
         }
@@ -104,12 +140,14 @@ pub(crate) struct Posting {
     pub(crate) account: DevAccount,
     pub(crate) l1: RpcL1,
     pub(crate) l2: LocalRollup,
+    /// What the sequencer may put into blocks.
+    pub(crate) throttle: Arc<Throttle>,
 }
 
 impl Posting {
     /// A batcher that begins at this time.
     fn begin(self, now: Duration) -> Result<Batcher<RpcL1, LocalRollup>, BatcherError> {
-        let Self { config, account: DevAccount { address, signer }, l1, l2 } = self;
+        let Self { config, account: DevAccount { address, signer }, l1, l2, .. } = self;
         // No two batchers of the account begin in the same nanosecond.
         let seed = keccak256([address.as_slice(), &now.as_nanos().to_be_bytes()].concat());
         let rollup = l2.rollup.config.clone();
@@ -125,12 +163,18 @@ pub(crate) async fn post(
     clock: Arc<dyn Clock>,
     poll: Duration,
 ) -> Result<(), PartError> {
+    let throttle = posting.throttle.clone();
     let batcher = posting.begin(clock.unix_time())?;
-    let mut now = Duration::ZERO;
+    // Not the clock: somebody may set it.
+    let start = Instant::now();
     let step = move |batcher: &mut Batcher<RpcL1, LocalRollup>| {
-        // The clock may go back, the batcher's time must not.
-        now = now.max(clock.unix_time());
-        match batcher.step(now) {
+        let outcome = batcher.step(start.elapsed());
+        throttle.set(batcher.limits());
+        if outcome.is_ok() {
+            let now = clock.unix_time().as_secs_f64();
+            gauge!("lockstep_devnet_last_post_seconds").set(now);
+        }
+        match outcome {
             Ok(progress) if progress.has_more => Ok(Duration::ZERO),
             Ok(progress) => {
                 if let Some(reason) = progress.reset.filter(|reason| *reason != ResetReason::Start)

@@ -42,6 +42,16 @@ pub enum ForeignL1Error {
     /// A transaction could not be sent.
     #[error(transparent)]
     Wallet(#[from] WalletError),
+    /// The L1 took back transactions that came before those that create contracts.
+    #[error("{account} has sent {found} transactions, but {expected} came before a contract")]
+    TakenBack {
+        /// The account that creates the contracts.
+        account: Address,
+        /// The nonce of the transaction that creates the contract.
+        expected: u64,
+        /// The next nonce.
+        found: u64,
+    },
     /// Somebody else used the account meanwhile, so the contracts cannot be where they were to be.
     #[error(
         "{account} has sent transaction {expected}, which was to create {contract}, elsewhere: begin in another folder"
@@ -135,8 +145,7 @@ impl Settlement {
         };
         let deployments = l1_deployments(&self.plan.settings, &self.plan.addresses)?;
         for (expected, deployment) in (self.first_nonce..).zip(deployments) {
-            let code: Bytes = self.rpc.call("eth_getCode", &(deployment.address, "latest"))?;
-            if code.is_empty() {
+            if !self.is_created(deployment.address)? {
                 self.create(&mut sender, expected, deployment)?;
             }
         }
@@ -152,6 +161,12 @@ impl Settlement {
         Ok(())
     }
 
+    fn is_created(&self, contract: Address) -> Result<bool, ForeignL1Error> {
+        let code: Bytes = self.rpc.call("eth_getCode", &(contract, "latest"))?;
+        Ok(!code.is_empty())
+    }
+
+    /// Creates a contract that was not there a moment ago.
     fn create<P: Fn(Duration)>(
         &self,
         sender: &mut Sender<P>,
@@ -160,8 +175,22 @@ impl Settlement {
     ) -> Result<(), ForeignL1Error> {
         let Deployment { address: contract, init_code: input } = deployment;
         let nonce = sender.nonce()?;
-        if nonce != expected {
-            let account = self.deployer.address;
+        let account = self.deployer.address;
+        if nonce < expected {
+            return Err(ForeignL1Error::TakenBack { account, expected, found: nonce });
+        }
+        if nonce > expected {
+            // What was on its way, before this process was killed or since L1 blocks were replaced, may
+            // have arrived. A replacement between two questions shows one chain's nonce and another's
+            // code, so both are asked for twice.
+            for _ in 0..2 {
+                if self.is_created(contract)? {
+                    return Ok(());
+                }
+                if sender.nonce()? <= expected {
+                    return Err(ForeignL1Error::Waiting(account));
+                }
+            }
             return Err(ForeignL1Error::NonceUsed { account, expected, contract });
         }
         let call = Call { to: TxKind::Create, value: U256::ZERO, input, gas_limit: CREATE_GAS };
@@ -201,5 +230,159 @@ impl<P: Fn(Duration)> Sender<P> {
             }
         }
         Err(ForeignL1Error::NotIncluded(hash))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Beginning, MNEMONIC, accounts, operators};
+    use lockstep_contracts::L1Addresses;
+    use lockstep_providers::{Endpoint, Request, Response, Transport, TransportError};
+    use parking_lot::Mutex;
+    use serde_json::json;
+    use std::{collections::HashSet, sync::Arc};
+
+    const FIRST_NONCE: u64 = 7;
+
+    /// What an L1 says of the deployer and its contracts.
+    #[derive(Debug, Default)]
+    struct State {
+        latest: u64,
+        pending: u64,
+        created: HashSet<Address>,
+        sent: usize,
+    }
+
+    #[derive(Debug)]
+    struct FakeL1 {
+        endpoint: Endpoint,
+        contracts: Vec<Address>,
+        state: Mutex<State>,
+    }
+
+    impl FakeL1 {
+        /// The transactions in the pool are included.
+        fn mine(&self) {
+            let mut state = self.state.lock();
+            let (first, last) = (state.latest - FIRST_NONCE, state.pending - FIRST_NONCE);
+            state.created.extend(&self.contracts[first as usize..last as usize]);
+            state.latest = state.pending;
+        }
+
+        fn answer(&self, method: &str, params: &Value) -> Value {
+            let mut state = self.state.lock();
+            match method {
+                "eth_getCode" => {
+                    let contract: Address =
+                        serde_json::from_value(params[0].clone()).expect("an address");
+                    json!(if state.created.contains(&contract) { "0x60" } else { "0x" })
+                }
+                "eth_getTransactionCount" if params[1] == "pending" => {
+                    json!(U64::from(state.pending))
+                }
+                "eth_getTransactionCount" => json!(U64::from(state.latest)),
+                "eth_getBalance" => json!(ALLOWANCE),
+                "eth_getBlockByNumber" => json!({
+                    "number": "0x1", "hash": B256::ZERO, "parentHash": B256::ZERO, "timestamp": "0x1",
+                }),
+                "eth_feeHistory" => {
+                    json!({ "baseFeePerGas": ["0x1"], "baseFeePerBlobGas": ["0x1"] })
+                }
+                "eth_maxPriorityFeePerGas" => json!("0x1"),
+                "eth_sendRawTransaction" => {
+                    state.pending += 1;
+                    state.sent += 1;
+                    json!(B256::ZERO)
+                }
+                "eth_getTransactionReceipt" if state.latest < state.pending => Value::Null,
+                "eth_getTransactionReceipt" => json!({
+                    "blockHash": B256::ZERO, "blockNumber": "0x1", "status": "0x1", "gasUsed": "0x1",
+                }),
+                method => panic!("{method} is not expected"),
+            }
+        }
+    }
+
+    impl Transport for FakeL1 {
+        fn endpoint(&self) -> &Endpoint {
+            &self.endpoint
+        }
+
+        fn exchange(&self, request: &Request<'_>) -> Result<Response, TransportError> {
+            let body = request.body.expect("a call has a body");
+            let call: Value = serde_json::from_slice(body).expect("a call is JSON");
+            let method = call["method"].as_str().expect("a call has a method");
+            let result = self.answer(method, &call["params"]);
+            let answer = json!({ "jsonrpc": "2.0", "id": call["id"], "result": result });
+            Ok(Response { status: 200, body: answer.to_string().into_bytes() })
+        }
+    }
+
+    /// An L1 on which the first `created` contracts are, and what a rollup wants to be there. After the next
+    /// block the deployer's nonce is `latest`, and in the pool are transactions up to `pending`.
+    fn settlement(created: usize, latest: u64, pending: u64) -> (Arc<FakeL1>, Settlement) {
+        let deployer = accounts(MNEMONIC, 1).expect("the mnemonic is valid").remove(0);
+        let operators = operators(MNEMONIC).expect("the mnemonic is valid");
+        let beginning = Beginning { timestamp: 1_700_000_000, l1_origin: 0, block_time_s: 1 };
+        let addresses = L1Addresses::created_by(deployer.address, FIRST_NONCE);
+        let plan = RollupPlan::new(&beginning, addresses, &[deployer.address], &operators);
+        let deployments = l1_deployments(&plan.settings, &plan.addresses).expect("they are valid");
+        let contracts: Vec<Address> = deployments.into_iter().map(|one| one.address).collect();
+        let state = State {
+            latest: FIRST_NONCE + latest,
+            pending: FIRST_NONCE + pending,
+            created: contracts[..created].iter().copied().collect(),
+            sent: 0,
+        };
+        let endpoint = Endpoint::new("http://l1").expect("it is one");
+        let l1 = Arc::new(FakeL1 { endpoint, contracts, state: Mutex::new(state) });
+        let rpc = RpcClient::new(l1.clone());
+        let first_nonce = FIRST_NONCE;
+        (l1, Settlement { rpc, chain_id: 1, plan, deployer, first_nonce, operators })
+    }
+
+    #[test]
+    fn contracts_are_created_in_order() {
+        let (l1, settlement) = settlement(0, 0, 0);
+        settlement.settle(3, |_| l1.mine()).expect("they are created");
+        let state = l1.state.lock();
+        assert_eq!(state.created.len(), l1.contracts.len());
+        assert_eq!(state.sent, l1.contracts.len());
+    }
+
+    /// As after a kill between a transaction and its inclusion, or after a reorganisation of L1 that took
+    /// it back into the pool.
+    #[test]
+    fn a_contract_that_is_on_its_way_is_waited_for() {
+        for on_its_way in 0..2 {
+            let (l1, settlement) = settlement(on_its_way, on_its_way as u64, on_its_way as u64 + 1);
+            settlement.settle(3, |_| l1.mine()).expect("it arrives");
+            let state = l1.state.lock();
+            assert_eq!(state.created.len(), l1.contracts.len());
+            assert_eq!(state.sent, l1.contracts.len() - on_its_way - 1, "it is not sent again");
+        }
+    }
+
+    /// L1 took back what was seen a moment ago, and its pool lost it.
+    #[test]
+    fn a_nonce_that_went_back_is_no_reason_to_end() {
+        let (l1, settlement) = settlement(1, 0, 0);
+        let error = settlement.settle(3, |_| l1.mine()).expect_err("the first one is gone as well");
+        assert!(
+            matches!(error, ForeignL1Error::TakenBack { expected: 8, found: 7, .. }),
+            "{error}"
+        );
+        assert!(error.may_pass());
+        l1.state.lock().created.clear();
+        settlement.settle(3, |_| l1.mine()).expect("they are created again");
+    }
+
+    #[test]
+    fn a_nonce_that_somebody_else_used_ends_it() {
+        let (l1, settlement) = settlement(1, 2, 2);
+        let error = settlement.settle(3, |_| l1.mine()).expect_err("the contract cannot be there");
+        assert!(matches!(error, ForeignL1Error::NonceUsed { expected: 8, .. }), "{error}");
+        assert!(!error.may_pass());
     }
 }

@@ -27,8 +27,17 @@
 //! - The parts have no clock; only [`Devnet`] asks for the time.
 //! - The follower shares no state with the sequencer.
 //!
+//! # Metrics
+//! All begin with `lockstep_devnet_`: gauges `agreed_block`, `lag_seconds` (of the sequencer behind the
+//! clock), `drift_seconds` (of its next block from the L1 origin), `last_post_seconds` (Unix time of the
+//! batcher's last good step); counters `disagreements_total`, `failures_total` (by `part`),
+//! `l1_silences_total` (blocks that the sequencer made without an answer of the L1),
+//! `rewound_blocks_total`.
+//!
 //! # Limits
 //! - One rollup.
+//! - What waits to be posted: the sequencer takes less and less into its blocks
+//!   (`lockstep_batcher::ThrottlePolicy`).
 
 mod accounts;
 mod agreement;
@@ -50,6 +59,7 @@ mod sequencer;
 mod settings;
 mod signer;
 pub mod ssz;
+mod throttle;
 
 pub use accounts::{ACCOUNTS, DevAccount, MNEMONIC, Operators, accounts, operators};
 pub use agreement::{Agreement, AgreementError};
@@ -66,3 +76,4 @@ pub use proposer::{Proposer, ProposerError};
 pub use sequencer::{Sequencer, SequencerError};
 pub use settings::{DevnetConfig, EmbeddedL1, FolderError, L1Source, stored_l1_genesis};
 pub use signer::DevSigner;
+pub use throttle::ThrottledBuilder;

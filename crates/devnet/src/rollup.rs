@@ -2,6 +2,7 @@
 
 use crate::{
     Agreement, Clock, DevnetConfig, DevnetError, LocalRollup, Operators, Proposer, Sequencer,
+    ThrottledBuilder,
     drive::{self, Posting},
     foreign::Settlement,
     parts::{node_builder, rpc_settings},
@@ -10,11 +11,11 @@ use crate::{
 };
 use alloy_genesis::Genesis;
 use alloy_primitives::Address;
-use lockstep_batcher::{BatcherConfig, ChannelPolicy, RpcL1, SubmissionPolicy};
+use lockstep_batcher::{BatcherConfig, ChannelPolicy, RpcL1, SubmissionPolicy, Throttle};
 use lockstep_chain::{Ethereum, Rollup};
 use lockstep_node::{FollowedL1, FollowedRollup, Node, NodeBuilder, NodeContext};
 use lockstep_protocol::RollupConfig;
-use lockstep_providers::{BeaconClient, L1Client};
+use lockstep_providers::{BeaconClient, ClientError, L1Client, Retry, RpcClient, Timeouts};
 use lockstep_rpc::ServerSettings;
 use lockstep_storage::GenesisBlock;
 use std::{sync::Arc, time::Duration};
@@ -26,11 +27,16 @@ const MIN_POLL: Duration = Duration::from_millis(200);
 /// L1 blocks after which what the batcher has is posted, so that nobody waits for long.
 const CHANNEL_DURATION: u64 = 3;
 
+/// How long the sequencer waits for an L1 that says nothing, each of the two times that it asks. A block
+/// is late by twice as much at most, and keeps its origin then.
+const SEQUENCER_TIMEOUTS: Timeouts =
+    Timeouts { connect: Duration::from_secs(1), total: Duration::from_secs(3) };
+
 /// The L1 as the rollup's nodes see it.
 #[derive(Clone)]
 pub(crate) struct L1Access {
-    pub(crate) client: L1Client,
-    pub(crate) beacon: BeaconClient,
+    pub(crate) url: String,
+    pub(crate) beacon_url: String,
     pub(crate) chain: Arc<Ethereum>,
     /// Whether blobs come with cell proofs.
     pub(crate) has_osaka: bool,
@@ -63,14 +69,30 @@ impl L1Access {
         (Duration::from_secs(self.block_time_s) / 4).clamp(MIN_POLL, MAX_POLL)
     }
 
-    fn followed(&self) -> FollowedL1<L1Client, BeaconClient> {
-        FollowedL1 {
-            chain: self.chain.clone(),
-            blocks: self.client.clone(),
-            blobs: self.beacon.clone(),
-            poll: self.poll(),
-        }
+    /// A client of its own for whoever asks: no two share what they were told.
+    pub(crate) fn client(&self) -> Result<L1Client, ClientError> {
+        l1_client(&self.url)
     }
+
+    /// The L1 for one that makes blocks and cannot wait for long.
+    fn sequencer_client(&self) -> Result<L1Client, ClientError> {
+        Ok(L1Client::new(RpcClient::http(&self.url, SEQUENCER_TIMEOUTS)?))
+    }
+
+    fn followed(&self) -> Result<FollowedL1<L1Client, BeaconClient>, ClientError> {
+        let urls = [self.beacon_url.clone()];
+        Ok(FollowedL1 {
+            chain: self.chain.clone(),
+            blocks: self.client()?,
+            blobs: BeaconClient::http(&urls, Timeouts::default(), Retry::default())?,
+            poll: self.poll(),
+        })
+    }
+}
+
+/// The L1 behind this URL.
+pub(crate) fn l1_client(url: &str) -> Result<L1Client, ClientError> {
+    Ok(L1Client::new(RpcClient::http(url, Timeouts::default())?))
 }
 
 impl RollupNodes {
@@ -84,7 +106,7 @@ impl RollupNodes {
         }
         let name = format!("{}-follower", config.rollup_name);
         let rollup = FollowedRollup::new(start.rollup.clone());
-        let (told, followed) = (rollup.clone(), l1.followed());
+        let (told, followed) = (rollup.clone(), l1.followed()?);
         let follower = builder(config, &start, &name, &config.follower_server, &rollup)?
             .consensus(move |node| told.follow(node, followed))
             .launch()
@@ -113,31 +135,37 @@ impl RollupNodes {
         let (told, clock) = (rollup.clone(), start.clock.clone());
         let batcher = start.operators.batcher.clone();
         let settings = batcher_config(config, &l1);
+        let (followed, asked) = (l1.followed()?, l1.sequencer_client()?);
+        let operator = l1.client()?.rpc().clone();
+        let throttle = Arc::new(Throttle::default());
+        let set_by_batcher = throttle.clone();
         let proposer = Proposer::new(
-            l1.client.rpc().clone(),
+            operator.clone(),
             start.operators.proposer.clone(),
             start.output_oracle,
             derived.clone(),
         );
         builder(config, start, name, &config.rollup_server, &rollup)?
+            .payload_builder(move |pool| ThrottledBuilder::new(pool.clone(), throttle))
             .consensus(move |node: NodeContext<Rollup>| async move {
                 let own = LocalRollup { view: node.view(), rollup: told.clone() };
                 let sequencer = Sequencer::new(
                     node.engine().clone(),
                     told.config.clone(),
                     l1.chain.clone(),
-                    l1.client.clone(),
+                    asked,
                 );
                 let posting = Posting {
                     config: settings,
                     account: batcher,
-                    l1: RpcL1::new(l1.client.rpc().clone()),
+                    l1: RpcL1::new(operator),
                     l2: own.clone(),
+                    throttle: set_by_batcher,
                 };
                 let poll = l1.poll();
                 tokio::try_join!(
-                    told.follow(node.clone(), l1.followed()),
-                    drive::sequence(node.clone(), sequencer, clock.clone()),
+                    told.clone().follow(node.clone(), followed),
+                    drive::sequence(node.clone(), told, sequencer, clock.clone()),
                     drive::post(node.clone(), posting, clock, poll),
                     drive::keep_settled(node.clone(), l1.settlement),
                     drive::propose(node.clone(), proposer, poll),

@@ -16,12 +16,12 @@ use lockstep_derive::{L1Provider, ProviderError, Severity};
 use lockstep_devnet::{
     Beginning, L1_CHAIN_ID, MNEMONIC, RollupPlan, Sequencer, SequencerError, l1_genesis, operators,
 };
-use lockstep_engine::{Engine, EngineConfig, NoTransactions};
+use lockstep_engine::{Engine, EngineConfig, EngineError, NoTransactions};
 use lockstep_execution::MemoryState;
 use lockstep_protocol::{BlockInfo, L1Attributes};
 use lockstep_storage::{GenesisBlock, MemoryStorage};
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 const GENESIS_TIME: u64 = 1_700_000_000;
 const L1_SLOT_S: u64 = 2;
@@ -31,6 +31,8 @@ const L1_SLOT_S: u64 = 2;
 struct FakeL1 {
     blocks: Arc<Mutex<Vec<Header>>>,
     silent: Arc<Mutex<bool>>,
+    /// What was asked for by hash is kept, as clients do.
+    kept: Arc<Mutex<HashMap<B256, Header>>>,
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -85,7 +87,12 @@ impl L1Provider for FakeL1 {
     type Error = FakeError;
 
     fn header_by_hash(&mut self, hash: B256) -> Result<Header, FakeError> {
-        self.find(|header| header.hash_slow() == hash)?.ok_or(FakeError::Missing)
+        if let Some(header) = self.kept.lock().get(&hash) {
+            return Ok(header.clone());
+        }
+        let header = self.find(|header| header.hash_slow() == hash)?.ok_or(FakeError::Missing)?;
+        self.kept.lock().insert(hash, header.clone());
+        Ok(header)
     }
 
     fn block_by_number(&mut self, number: u64) -> Result<Option<BlockInfo>, FakeError> {
@@ -169,23 +176,100 @@ fn blocks_whose_origin_was_replaced_are_taken_back() {
     }
 }
 
-/// A node behind a load balancer may lag: that is no reorganisation.
+/// A node behind a load balancer may lag: that is no reorganisation. One that is gone may come back.
 #[test]
-fn an_l1_that_does_not_show_a_block_takes_nothing_back() {
+fn blocks_keep_their_origin_while_l1_says_nothing() {
     let (mut sequencer, engine, l1) = sequencer();
     l1.grow(0, 3, 0);
     (0..8).for_each(|_| drop(sequencer.next_block().expect("a block")));
     let head = engine.view().head().seal();
     let all = l1.blocks.lock().clone();
     l1.blocks.lock().truncate(1);
-    assert!(matches!(sequencer.next_block(), Err(SequencerError::NoOrigin(3))));
+    sequencer.next_block().expect("a block with the same origin");
+    assert_eq!(engine.view().head().parent_hash, head);
     *l1.silent.lock() = true;
-    assert!(matches!(sequencer.next_block(), Err(SequencerError::L1(_))));
-    assert_eq!(engine.view().head().seal(), head);
+    sequencer.next_block().expect("another one");
     *l1.silent.lock() = false;
     *l1.blocks.lock() = all;
+    l1.grow(3, 5, 0);
     sequencer.next_block().expect("it goes on");
-    assert_eq!(engine.view().head().parent_hash, head);
+    let found: Vec<_> = origins(&engine).iter().map(|(number, _, at)| (*number, *at)).collect();
+    assert_eq!(found[7..], [(3, 2), (3, 3), (3, 4), (4, 0)]);
+}
+
+/// An L1 whose answers come and go is not asked for long: what it has taken back may not come again.
+#[test]
+fn an_l1_that_falls_silent_amid_a_reorganisation_is_waited_for() {
+    let (mut sequencer, engine, l1) = sequencer();
+    l1.grow(0, 3, 0);
+    (0..8).for_each(|_| drop(sequencer.next_block().expect("a block")));
+    let head = engine.view().head().seal();
+    // It shows another block 3, and no block 2.
+    l1.grow(1, 3, 1);
+    l1.blocks.lock().remove(2);
+    assert!(matches!(sequencer.next_block(), Err(SequencerError::Changed(3))));
+    assert_eq!(engine.view().head().seal(), head);
+}
+
+/// Derivation drops a block that is too far from its origin and keeps it although the next L1 block
+/// is older than the block.
+#[test]
+fn past_the_drift_a_block_waits_until_the_next_l1_block_is_known() {
+    let (mut sequencer, engine, l1) = sequencer();
+    l1.grow(0, 1, 0);
+    // Block 1 of L1 is at two seconds; from Fjord on the drift is half an hour.
+    (0..1_802).for_each(|_| drop(sequencer.next_block().expect("a block")));
+    let is_waiting = |error: &SequencerError| {
+        matches!(
+            error,
+            SequencerError::Drift { number: 1_803, origin: 1, drift_s: 1_801, limit_s: 1_800 }
+        )
+    };
+    let error = sequencer.next_block().expect_err("L1 has no block 2");
+    assert!(is_waiting(&error), "{error}");
+    *l1.silent.lock() = true;
+    let error = sequencer.next_block().expect_err("L1 says nothing");
+    assert!(is_waiting(&error), "{error}");
+    *l1.silent.lock() = false;
+    assert_eq!(engine.view().head().number, 1_802);
+
+    l1.grow(1, 2, 0);
+    sequencer.next_block().expect("a block of the next epoch");
+    assert_eq!(origins(&engine).last().map(|(number, _, at)| (*number, *at)), Some((2, 0)));
+}
+
+/// An origin that is no longer one, under a block that is safe: the follower derives that one anew.
+#[test]
+fn blocks_that_are_safe_are_left_to_the_follower() {
+    let (mut sequencer, engine, l1) = sequencer();
+    l1.grow(0, 3, 0);
+    (0..8).for_each(|_| drop(sequencer.next_block().expect("a block")));
+    let snapshot = engine.view().snapshot();
+    let safe = snapshot.hash(5).expect("it is stored").expect("block 5");
+    engine.set_checkpoints(safe, B256::ZERO).expect("it is canonical");
+    // Block 5 has origin 2, block 4 has origin 2.
+    l1.grow(1, 4, 1);
+    assert!(matches!(sequencer.next_block(), Err(SequencerError::Changed(2))));
+    assert_eq!(engine.view().head().number, 8);
+    engine.rewind(snapshot.hash(3).expect("it is stored").expect("block 3")).expect("it is there");
+    sequencer.next_block().expect("it goes on");
+    assert_eq!(engine.view().head().number, 4);
+}
+
+/// What was found out about one chain is not done to another that took its place meanwhile.
+#[test]
+fn a_chain_that_moved_on_is_not_rewound() {
+    let (mut sequencer, engine, _) = sequencer();
+    (0..3).for_each(|_| drop(sequencer.next_block().expect("a block")));
+    let looked_at = engine.view().head().seal();
+    let snapshot = engine.view().snapshot();
+    let to = snapshot.hash(1).expect("it is stored").expect("block 1");
+    sequencer.next_block().expect("a block");
+    let refused = engine.rewind_from(looked_at, to).expect_err("the head is another");
+    assert!(matches!(refused, EngineError::HeadMoved { .. }), "{refused}");
+    assert_eq!(engine.view().head().number, 4);
+    engine.rewind_from(engine.view().head().seal(), to).expect("it is the head");
+    assert_eq!(engine.view().head().number, 1);
 }
 
 /// The rollup cannot live on an L1 that has lost the block with which it began.

@@ -19,6 +19,12 @@ use std::{
 /// How long both chains may take to grow by a block; they make one each second.
 const GROWTH_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long it may take until the rollup's blocks are in L1 blocks and derived from them.
+const POSTING_PATIENCE: Duration = Duration::from_secs(180);
+
+/// How often that is asked.
+const POSTING_POLL: Duration = Duration::from_millis(200);
+
 /// Kills of one network; then another one begins.
 const LIVES: u64 = 12;
 
@@ -170,7 +176,36 @@ impl Network {
         assert!(is_empty || checked.status.success(), "{what}: {checked:?}");
     }
 
-    /// The last life: everything is there, and both chains grow.
+    /// What was there at the last kill, and a block more, is posted by a batcher that knows nothing of its
+    /// predecessors, and derived from L1 alone by the other node, which comes to the same blocks.
+    fn assert_posted(&self, ready: &Value) {
+        let [sequencer, follower] = ["/rollups/0/http", "/rollups/0/follower/http"]
+            .map(|url| Client::new(ready.pointer(url).unwrap()));
+        let [_, rollup] = &self.acknowledged;
+        let newest = rollup.blocks.keys().last().copied().unwrap_or_default();
+        let (_timer, never) = mpsc::channel::<()>();
+        let begin = Instant::now();
+        for (name, node) in [("sequencer", &sequencer), ("follower", &follower)] {
+            // A node that has not derived anything yet has no safe block.
+            while node
+                .call("eth_getBlockByNumber", json!(["safe", false]))
+                .is_ok_and(|safe| safe["number"].is_null() || quantity(&safe["number"]) <= newest)
+            {
+                assert!(begin.elapsed() < POSTING_PATIENCE, "{name}: {newest} is not safe");
+                assert_eq!(never.recv_timeout(POSTING_POLL), Err(RecvTimeoutError::Timeout));
+            }
+        }
+        let hashes = |node: &Client| -> Vec<Value> {
+            let numbers = (0..=newest + 1).map(|number| json!([format!("{number:#x}"), false]));
+            let blocks = node.ask_each("eth_getBlockByNumber", numbers);
+            blocks.into_iter().map(|block| block["hash"].clone()).collect()
+        };
+        let found = hashes(&follower);
+        assert!(found.iter().all(Value::is_string), "{found:?}");
+        assert_eq!(hashes(&sequencer), found);
+    }
+
+    /// The last life: everything is there, both chains grow, and the rollup's blocks are posted.
     fn end(&mut self) {
         let program = self.start();
         let ready = program.ready();
@@ -183,6 +218,7 @@ impl Network {
                 assert!(begin.elapsed() < GROWTH_PATIENCE, "{name} does not grow");
             }
         }
+        self.assert_posted(&ready);
         let ended = program.stop();
         assert!(ended.status.success(), "{ended:?}");
         assert_sound(&self.data(), "the end");

@@ -24,3 +24,4 @@ mod ledger;
 mod program;
 mod random;
 mod sender;
+mod signals;

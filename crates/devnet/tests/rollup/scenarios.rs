@@ -2,8 +2,10 @@
 
 use crate::{proof::prove_everything, world::World};
 use alloy_consensus::TxType;
+use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, Bytes, TxKind, U256, bytes, keccak256};
 use alloy_sol_types::SolValue;
+use lockstep_batcher::DataLimits;
 use lockstep_contracts::OutputOracle;
 use lockstep_devnet::{AgreementError, DataAvailability};
 use std::sync::atomic::Ordering;
@@ -119,6 +121,47 @@ fn a_follower_that_waits_for_blobs_sees_that_their_block_is_gone() {
     world.slots(2);
     world.has_lost_blobs.store(false, Ordering::Relaxed);
     assert_settled(&mut world);
+    world.end();
+}
+
+/// What the batcher cannot post in time is not taken; what was derived is.
+#[test]
+fn a_throttled_sequencer_takes_less_and_a_follower_still_everything() {
+    let mut world = World::new(DataAvailability::Calldata);
+    world.slots(2);
+    let bytes_of = |world: &World, from: u64| -> Vec<usize> {
+        let snapshot = world.sequencing.local.view.snapshot();
+        (from + 1..=snapshot.head().number)
+            .map(|number| {
+                let block = snapshot.block(number).unwrap().unwrap();
+                let users = block.transactions().iter().filter(|tx| !tx.is_deposit());
+                users.map(|tx| tx.encode_2718_len()).sum()
+            })
+            .collect()
+    };
+    for value in 1..=10 {
+        world.transfer(BOB, U256::from(value));
+    }
+    let before = world.sequencing.head().number;
+    world.throttle.set(DataLimits::NOTHING);
+    world.slots(2);
+    assert_eq!(bytes_of(&world, before), [0; 4]);
+    // A transfer takes about 170 bytes.
+    world.throttle.set(DataLimits { block_bytes: 400, transaction_bytes: 150 });
+    let before = world.sequencing.head().number;
+    world.slots(1);
+    assert_eq!(bytes_of(&world, before), [0; 2], "each is too large");
+    world.throttle.set(DataLimits { block_bytes: 400, transaction_bytes: 200 });
+    let before = world.sequencing.head().number;
+    world.slots(20);
+    let found = bytes_of(&world, before);
+    assert!(found.iter().all(|bytes| *bytes <= 400), "{found:?}");
+    assert!(found.iter().any(|bytes| *bytes > 200), "{found:?}");
+    assert_eq!(world.sequencing.balance(BOB), U256::from(55));
+    // Derived blocks know no limit.
+    world.throttle.set(DataLimits::NOTHING);
+    assert_settled(&mut world);
+    assert_eq!(world.following.balance(BOB), U256::from(55));
     world.end();
 }
 

@@ -7,14 +7,14 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_sol_types::SolCall;
 use lockstep_batcher::{
     Batcher, BatcherConfig, ChannelPolicy, KzgProver, Progress as BatcherProgress, RpcL1,
-    SubmissionPolicy,
+    SubmissionPolicy, Throttle,
 };
 use lockstep_chain::{Chain, Ethereum, EthereumHardfork, Rollup};
 use lockstep_contracts::{L1Addresses, Portal};
 use lockstep_derive::Severity;
 use lockstep_devnet::{
     Agreement, AgreementError, Beginning, DataAvailability, DevAccount, LocalRollup, MNEMONIC,
-    Operators, Proposer, RollupPlan, Sequencer, accounts,
+    Operators, Proposer, RollupPlan, Sequencer, SequencerError, ThrottledBuilder, accounts,
     beacon::{BeaconConfig, BeaconSpec, DevBeacon, Replacement, serve_beacon_api},
     dev_server, l1_genesis, operators,
 };
@@ -90,6 +90,8 @@ pub(crate) struct World {
     pub(crate) l1_genesis: Bytes,
     settings: BatcherConfig,
     pub(crate) sequencer: Sequencer<L1Client>,
+    /// What the sequencer may put into blocks.
+    pub(crate) throttle: Arc<Throttle>,
     pub(crate) batcher: Batcher<RpcL1, LocalRollup>,
     pub(crate) proposer: Proposer,
     pub(crate) sequencing: RollupNode,
@@ -157,9 +159,12 @@ impl World {
         let rollup_block = BlockNumHash::new(0, rollup_first.block().seal());
         let config = Arc::new(plan.config(1337, origin, rollup_block));
         let has_lost_blobs = Arc::new(AtomicBool::new(false));
+        let throttle = Arc::new(Throttle::default());
         let start = |config: &Arc<RollupConfig>, has_lost_blobs: Arc<AtomicBool>| {
             let settings = RpcSettings { network_id: config.l2_chain_id, ..RpcSettings::default() };
+            let throttle = throttle.clone();
             let node = NodeBuilder::new(rollup_chain.clone(), &rollup_first)
+                .payload_builder(move |pool| ThrottledBuilder::new(pool.clone(), throttle))
                 .rpc(settings, dev_server(0, None))
                 .launch();
             let node = runtime.block_on(node).unwrap();
@@ -221,6 +226,7 @@ impl World {
             l1_genesis: serde_json::to_vec(&genesis).unwrap().into(),
             settings,
             sequencer,
+            throttle,
             batcher,
             proposer,
             sequencing,
@@ -247,7 +253,11 @@ impl World {
     pub(crate) fn try_slot(&mut self, sequences: bool) -> Result<(), AgreementError> {
         self.beacon.next_slot().unwrap();
         while sequences && self.sequencer.next_timestamp() <= self.now() {
-            self.sequencer.next_block().unwrap();
+            match self.sequencer.next_block() {
+                // Safe blocks were taken back; it goes on when the follower knows.
+                Err(SequencerError::Changed(_)) => break,
+                made => drop(made.unwrap()),
+            }
         }
         self.sequencing.catch_up();
         self.post();

@@ -139,12 +139,35 @@ impl<C: Payloads> Engine<C> {
         let core = &self.core;
         core.check_running()?;
         let _lock = core.fork_choice.lock();
-        let at = match core.locate(&to)? {
+        core.rewind_locked(to)
+    }
+
+    /// As [`Engine::rewind`], if `head` is still the head: what was found out about one chain must not
+    /// be done to another.
+    ///
+    /// # Errors
+    /// [`EngineError::HeadMoved`] if it is not; as [`Engine::rewind`].
+    pub fn rewind_from(&self, head: B256, to: B256) -> Result<(), EngineError> {
+        let core = &self.core;
+        core.check_running()?;
+        let _lock = core.fork_choice.lock();
+        let now = core.shared.tree.read().canonical.head_num_hash();
+        if now.hash != head {
+            return Err(EngineError::HeadMoved { parent: head, head: now });
+        }
+        core.rewind_locked(to)
+    }
+}
+
+impl<C: Payloads> Core<C> {
+    /// [`Engine::rewind`], for who holds the lock of the fork choice.
+    fn rewind_locked(&self, to: B256) -> Result<(), EngineError> {
+        let at = match self.locate(&to)? {
             Target::Head => return Ok(()),
             Target::Ancestor(at) => at,
             Target::Branch(_) | Target::Unknown => return Err(EngineError::UnknownBlock(to)),
         };
-        let canonical = core.shared.tree.read().canonical.clone();
+        let canonical = self.shared.tree.read().canonical.clone();
         if let Some(finalized) = canonical.finalized
             && at.number < finalized.number
         {
@@ -152,11 +175,9 @@ impl<C: Payloads> Engine<C> {
             return Err(EngineError::Finalized { number: at.number, finalized });
         }
         let safe = canonical.safe.map(|safe| if safe.number > at.number { at } else { safe });
-        core.make_head(at, Vec::new(), (safe, canonical.finalized), Log::Write)
+        self.make_head(at, Vec::new(), (safe, canonical.finalized), Log::Write)
     }
-}
 
-impl<C: Payloads> Core<C> {
     /// The fork choice of the log, without writing it there again.
     pub(crate) fn choose_again(&self, choice: ForkChoice) -> Result<PayloadStatus, EngineError> {
         let state = ForkchoiceState {

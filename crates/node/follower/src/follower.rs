@@ -145,7 +145,10 @@ where
                 Ok(Progress::Worked)
             }
             Step::Progress => Ok(Progress::Worked),
-            Step::Idle => Ok(Progress::Idle),
+            Step::Idle => {
+                self.status.is_idle();
+                Ok(Progress::Idle)
+            }
         }
     }
 

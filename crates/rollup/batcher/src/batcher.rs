@@ -1,8 +1,10 @@
 //! The state machine.
 
 use crate::{
-    BatcherConfig, BatcherError, BlobProver, Calibration, ChannelBuilder, L1Head, L1Submit,
-    L2Blocks, L2Status,
+    BatcherConfig, BatcherError, BlobProver, Calibration, ChannelBuilder, DataLimits, L1Head,
+    L1Submit, L2Blocks, L2Status,
+    drops::Drops,
+    encode::block_capacity,
     measure::Metrics,
     outbox::{Outbox, Polled},
     pending::PendingChannel,
@@ -10,6 +12,7 @@ use crate::{
     send::Sent,
     transaction::Account,
 };
+use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_signer::SignerSync;
 use lockstep_protocol::{ChannelId, RollupConfig};
@@ -84,10 +87,10 @@ pub struct Progress {
     pub has_more: bool,
 }
 
-/// What is not posted yet.
+/// What is not safe yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Blocks after the safe head that are in memory.
+    /// Blocks after the safe head that are in memory, while the batcher settles as well.
     pub blocks: usize,
     /// Bytes of their transactions.
     pub bytes: usize,
@@ -95,7 +98,7 @@ pub struct Backlog {
     pub channels: usize,
     /// Transactions that wait for inclusion.
     pub transactions: usize,
-    /// No more blocks are loaded until some become safe. A sequencer should slow down.
+    /// No more blocks are loaded until some become safe.
     pub is_full: bool,
 }
 
@@ -119,7 +122,10 @@ pub struct Batcher<L1, L2> {
     pub(crate) reserved: u32,
     /// Those wait for nonces that must be used up.
     pub(crate) is_gap_due: bool,
+    pub(crate) drops: Drops,
     pub(crate) metrics: Metrics,
+    /// The newest L1 block that was seen, and its timestamp.
+    l1_seen: (BlockNumHash, u64),
     account: Address,
     seed: B256,
     channels_opened: u64,
@@ -188,6 +194,8 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
             flush: false,
             reserved: 0,
             is_gap_due: false,
+            drops: Drops::default(),
+            l1_seen: Default::default(),
             account,
             seed,
             channels_opened: 0,
@@ -202,7 +210,19 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
     /// # Errors
     /// [`BatcherError`]; [`BatcherError::class`] says who must act.
     pub fn step(&mut self, now: Duration) -> Result<Progress, BatcherError> {
+        let outcome = self.advance(now);
+        if let Err(error) = &outcome {
+            self.metrics.failed(error.class());
+            if matches!(error, BatcherError::L1(_)) {
+                self.watch_l2(now);
+            }
+        }
+        outcome
+    }
+
+    fn advance(&mut self, now: Duration) -> Result<Progress, BatcherError> {
         let head = self.l1.head().map_err(BatcherError::L1)?;
+        self.see(&head);
         let polled = self.outbox.poll(&mut self.l1, &head, &self.metrics)?;
         let status = self.l2.status().map_err(BatcherError::L2)?;
         let mut progress = Progress {
@@ -225,7 +245,8 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
                 if sent.is_reserved {
                     self.reserved += 1;
                     self.is_gap_due = true;
-                    self.reset(ResetReason::Reserved, now, &mut progress);
+                    self.reset(ResetReason::Reserved, now);
+                    progress.reset = Some(ResetReason::Reserved);
                 } else if sent.accepted > 0 {
                     self.reserved = 0;
                 }
@@ -233,11 +254,33 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
         }
         let channels = &self.channels;
         self.outbox.forget(&head, |part| channels.iter().any(|c| c.channel.id == part.channel));
-        self.report(status.safe_head.number);
+        self.report(&status);
         posted?;
         sent?;
         progress.phase = self.phase();
         Ok(progress)
+    }
+
+    /// Remembers the newest L1 block, and tells with each new one what the account has.
+    fn see(&mut self, head: &L1Head) {
+        if self.l1_seen.0 != head.block
+            && let Ok(balance) = self.l1.balance(self.account)
+        {
+            self.metrics.balance(balance);
+        }
+        self.l1_seen = (head.block, head.timestamp);
+    }
+
+    /// Counts what waits while L1 does not answer, since [`Self::limits`] depends on it.
+    fn watch_l2(&mut self, now: Duration) {
+        // A failure here is told when L1 answers again.
+        let Ok(status) = self.l2.status() else { return };
+        if self.phase() == Phase::Settling {
+            let _ = self.count(&status);
+        } else if let Ok(Loaded::Reset(reason)) = self.load(&status) {
+            self.reset(reason, now);
+        }
+        self.report(&status);
     }
 
     fn send(&mut self, head: &L1Head, now: Duration, latest: u64) -> Result<Sent, BatcherError> {
@@ -253,7 +296,7 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
         }
     }
 
-    /// What is not posted yet.
+    /// What is not safe yet.
     pub fn backlog(&self) -> Backlog {
         Backlog {
             blocks: self.queue.len(),
@@ -262,6 +305,25 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
             transactions: self.outbox.pending(),
             is_full: self.is_queue_full(),
         }
+    }
+
+    /// What the sequencer may put into the next block, as of the last step: by
+    /// [`ThrottlePolicy`](crate::ThrottlePolicy), never more than a channel holds, and nothing when
+    /// only a quarter of the sequencing window is left of the oldest block that is not safe. A rollup
+    /// whose blocks L1 does not take in time loses what users have in them.
+    pub fn limits(&self) -> DataLimits {
+        let window = self.rollup.seq_window_size;
+        let (l1, l1_timestamp) = self.l1_seen;
+        let oldest = self.queue.get(self.queue.base().number.saturating_add(1));
+        let is_closing = oldest.is_some_and(|block| {
+            let end = block.epoch.number.saturating_add(window);
+            l1.number.saturating_add(window / 4) >= end
+        });
+        if is_closing {
+            return DataLimits::NOTHING;
+        }
+        let unsafe_bytes = if self.is_queue_full() { u64::MAX } else { self.queue.bytes() as u64 };
+        self.config.throttle.limits(unsafe_bytes).within(block_capacity(&self.rollup, l1_timestamp))
     }
 
     /// Closes the open channel at the next step, however small it is.
@@ -285,32 +347,58 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
         if self.phase() == Phase::Posting
             && let Some(reason) = self.nonce_doubt(polled)
         {
-            self.reset(reason, now, progress);
+            self.reset(reason, now);
+            progress.reset = Some(reason);
         }
         if self.phase() == Phase::Settling && !self.settle(head, polled, status, now)? {
+            let loaded = self.count(status)?;
+            self.note_loaded(loaded, status, progress);
             return Ok(());
         }
         if let Some(reason) = self.follow(head, status)? {
-            self.reset(reason, now, progress);
+            if reason == ResetReason::ChannelDropped {
+                self.note_drop(status, now);
+            }
+            self.reset(reason, now);
+            progress.reset = Some(reason);
             return Ok(());
         }
         let loaded = self.load(status);
         if let Ok(Loaded::Reset(reason)) = &loaded {
-            self.reset(*reason, now, progress);
+            self.reset(*reason, now);
+            progress.reset = Some(*reason);
             return Ok(());
         }
         // One part that fails does not keep the others from going on.
         let packed = self.pack(head);
         let queued = self.queue_transactions(head);
         if let Ok(Loaded::Blocks(blocks)) = loaded {
-            progress.loaded = blocks;
-            let is_behind = self.queue.tip().number < status.unsafe_head.number;
-            progress.has_more |= is_behind && blocks > 0;
+            self.note_loaded(blocks, status, progress);
         }
         loaded?;
         progress.closed = packed?;
         progress.has_more |= progress.closed > 0 || queued? > 0;
         Ok(())
+    }
+
+    fn note_loaded(&self, blocks: usize, status: &L2Status, progress: &mut Progress) {
+        progress.loaded = blocks;
+        let is_behind = self.queue.tip().number < status.unsafe_head.number;
+        progress.has_more |= is_behind && blocks > 0;
+    }
+
+    /// Counts a channel that derivation dropped.
+    fn note_drop(&mut self, status: &L2Status, now: Duration) {
+        let safe_head = status.safe_head.number;
+        let in_a_row = self.drops.add(safe_head, now, self.config.submission.patience);
+        if in_a_row > 1 {
+            tracing::error!(
+                chain = self.rollup.l2_chain_id,
+                safe_head,
+                in_a_row,
+                "derivation dropped what was posted, again; its nodes log why"
+            );
+        }
     }
 
     /// Whether the nonces on L1 are not those that the batcher counts on.
@@ -321,7 +409,7 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
     }
 
     /// Begins anew from the safe head, once everything that is on its way has settled.
-    pub(crate) fn reset(&mut self, reason: ResetReason, now: Duration, progress: &mut Progress) {
+    pub(crate) fn reset(&mut self, reason: ResetReason, now: Duration) {
         tracing::warn!(
             chain = self.rollup.l2_chain_id,
             reason = reason.name(),
@@ -335,7 +423,6 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
         self.queue = BlockQueue::default();
         self.outbox.drop_unsent();
         self.phase = Settle::Settling { since: Some(now), settled_at: None };
-        progress.reset = Some(reason);
     }
 
     pub(crate) const fn account(&self) -> Address {
@@ -357,10 +444,21 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
             || self.queue.bytes() >= self.config.max_pending_bytes
     }
 
-    fn report(&self, safe_head: u64) {
-        let backlog = self.backlog();
-        self.metrics.backlog(backlog.blocks, backlog.bytes, backlog.channels, safe_head);
-        self.metrics.pending(backlog.transactions);
+    fn report(&self, status: &L2Status) {
+        self.metrics.backlog(&self.backlog());
+        self.metrics.phase(self.phase());
+        self.metrics.heads(status, self.posted_head(status));
+        self.metrics.limits(&self.limits());
+    }
+
+    /// The newest block up to which everything is in L1 blocks.
+    fn posted_head(&self, status: &L2Status) -> u64 {
+        let is_complete = |channel: &PendingChannel| {
+            channel.span(self.outbox.entries()).is_some_and(|span| span.is_complete)
+        };
+        let complete = self.channels.iter().take_while(|channel| is_complete(channel));
+        let posted = complete.last().map_or(0, |channel| channel.channel.last.number);
+        posted.max(status.safe_head.number)
     }
 }
 

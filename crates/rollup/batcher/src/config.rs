@@ -1,6 +1,6 @@
 //! Settings.
 
-use crate::{BatcherError, FeePolicy, fees::DataCost};
+use crate::{BatcherError, FeePolicy, ThrottlePolicy, fees::DataCost};
 use lockstep_protocol::{Compression, FRAME_ENCODING_BYTES, MAX_BLOB_DATA_BYTES, MAX_FRAME_BYTES};
 use std::time::Duration;
 
@@ -141,10 +141,11 @@ pub struct SubmissionPolicy {
     /// Blocks, its own among them, after which an included transaction is no longer watched.
     pub confirmations: u64,
     /// How long a transaction may wait for inclusion until it is sent again, for a higher fee if the
-    /// pool still has it.
+    /// pool still has it and there was an L1 block since the last offer.
     pub resubmit_after: Duration,
     /// How long transactions in the pool that this batcher does not know (of its life before a
-    /// restart) may wait for inclusion until they are cancelled.
+    /// restart) may wait for inclusion until they are cancelled. Also the pause after derivation has
+    /// dropped two channels in a row; each one more doubles it, six times at most.
     pub patience: Duration,
     /// L1 blocks that a contradiction (a nonce that was used, but by no transaction of ours; a
     /// channel that was derived from, but did not become safe) must last until it is believed.
@@ -197,6 +198,8 @@ pub struct BatcherConfig {
     pub fees: FeePolicy,
     /// Transactions.
     pub submission: SubmissionPolicy,
+    /// What the sequencer may still put into blocks.
+    pub throttle: ThrottlePolicy,
     /// Blocks after the safe head that are kept in memory.
     pub max_pending_blocks: usize,
     /// Bytes of transactions in those blocks.
@@ -219,6 +222,7 @@ impl Default for BatcherConfig {
             channel: ChannelPolicy::default(),
             fees: FeePolicy::default(),
             submission: SubmissionPolicy::default(),
+            throttle: ThrottlePolicy::default(),
             max_pending_blocks: 8_192,
             max_pending_bytes: 512 << 20,
             max_blocks_per_step: 256,
@@ -238,6 +242,7 @@ impl BatcherConfig {
         self.channel.validate()?;
         self.fees.validate()?;
         self.submission.validate()?;
+        self.throttle.validate(self.max_pending_bytes)?;
         for (setting, found) in [
             ("max_pending_blocks", self.max_pending_blocks),
             ("max_pending_bytes", self.max_pending_bytes),
@@ -263,7 +268,7 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_work_are_refused() {
-        let refused: [fn(&mut BatcherConfig); 8] = [
+        let refused: [fn(&mut BatcherConfig); 10] = [
             |config| config.channel.target_num_frames = 0,
             |config| config.channel.max_blob_bytes = MAX_BLOB_DATA_BYTES + 1,
             |config| config.channel.max_calldata_bytes = 1 + FRAME_ENCODING_BYTES,
@@ -271,7 +276,9 @@ mod tests {
             |config| config.submission.max_pending = 17,
             |config| config.submission.max_tracked = 7,
             |config| config.fees.blob_bump_percent = 99,
+            |config| config.fees.max_market_multiple = 1,
             |config| config.max_pending_blocks = 0,
+            |config| config.max_pending_bytes = 1 << 20,
         ];
         for (index, change) in refused.into_iter().enumerate() {
             let mut config = BatcherConfig::default();

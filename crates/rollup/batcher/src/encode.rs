@@ -19,6 +19,12 @@ const TX_OVERHEAD_BYTES: usize = 64;
 /// two hashes and three numbers.
 const BLOCK_OVERHEAD_BYTES: usize = 128;
 
+/// Bytes of transactions that a channel holds for certain when it is opened at L1 time `l1_time`, all in
+/// one block. No transaction is smaller than what it may grow by.
+pub(crate) fn block_capacity(rollup: &RollupConfig, l1_time: u64) -> u64 {
+    rollup.max_rlp_bytes_per_channel(l1_time).saturating_sub(BLOCK_OVERHEAD_BYTES as u64) / 2
+}
+
 /// Encodes blocks by the rules of the time when a channel is opened.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoder {

@@ -12,6 +12,16 @@ pub enum ErrorClass {
     Critical,
 }
 
+impl ErrorClass {
+    /// The name, for logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Temporary => "temporary",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// A failure of a node that the batcher asks, or sends to. Always [`ErrorClass::Temporary`].
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}: {source}")]

@@ -35,6 +35,10 @@ pub struct FeePolicy {
     pub bump_percent: u64,
     /// As [`Self::bump_percent`], for a transaction with blobs.
     pub blob_bump_percent: u64,
+    /// An offer that is not below the market is not raised beyond this many times the market's first
+    /// offer: what waits nevertheless waits for something else. Where a pool demands more for a
+    /// replacement it gets more.
+    pub max_market_multiple: u64,
 }
 
 impl Default for FeePolicy {
@@ -48,6 +52,7 @@ impl Default for FeePolicy {
             max_blob_fee: 1_000 * GWEI,
             bump_percent: 10,
             blob_bump_percent: 100,
+            max_market_multiple: 5,
         }
     }
 }
@@ -91,6 +96,31 @@ impl FeePolicy {
         is_payable.then_some(fees)
     }
 
+    /// The offer, with what is below that of a new transaction raised to it. `None` if nothing is.
+    pub(crate) fn at_market(&self, offer: &Fees, head: &L1Head, kind: DataKind) -> Option<Fees> {
+        let market = self.first(head, kind);
+        let raised = Fees {
+            max_fee: offer.max_fee.max(market.max_fee),
+            max_tip: offer.max_tip.max(market.max_tip),
+            max_blob_fee: offer.max_blob_fee.max(market.max_blob_fee),
+        };
+        (raised != *offer).then_some(raised)
+    }
+
+    /// Whether a transaction that only waits should be replaced: not if it offers as much as the
+    /// market, and its replacement would offer too many times that.
+    pub(crate) fn is_worth_more(&self, offer: &Fees, head: &L1Head, kind: DataKind) -> bool {
+        let Some(fees) = self.replacement(offer, head, kind) else { return true };
+        let market = self.first(head, kind);
+        let is_within = |offer: u128, market: u128| {
+            offer <= market.saturating_mul(self.max_market_multiple.into())
+        };
+        let is_reasonable = is_within(fees.max_fee, market.max_fee)
+            && is_within(fees.max_tip, market.max_tip)
+            && is_within(fees.max_blob_fee, market.max_blob_fee);
+        is_reasonable || self.at_market(offer, head, kind).is_some()
+    }
+
     /// # Errors
     /// [`BatcherError::Config`] for the first setting that cannot work.
     pub(crate) fn validate(&self) -> Result<(), BatcherError> {
@@ -110,6 +140,11 @@ impl FeePolicy {
         if self.blob_bump_percent < 100 {
             let found = self.blob_bump_percent.into();
             return refuse("blob_bump_percent", found, "at least 100, as pools demand");
+        }
+        if self.max_market_multiple < 2 {
+            // One replacement of a transaction with blobs doubles its offer.
+            let found = self.max_market_multiple.into();
+            return refuse("max_market_multiple", found, "at least 2");
         }
         if self.min_tip > self.max_tip {
             return refuse("min_tip", self.min_tip, "at most max_tip");
@@ -201,6 +236,29 @@ mod tests {
         let fees = policy.first(&head(10, 7, 3), DataKind::Blobs);
         assert_eq!(fees, Fees { max_fee: 15, max_tip: 3, max_blob_fee: 8 });
         assert_eq!(policy.replacement(&fees, &head(10, 7, 3), DataKind::Blobs), None);
+    }
+
+    #[test]
+    fn what_waits_is_raised_to_a_multiple_of_the_market_and_no_further() {
+        let policy = FeePolicy { min_tip: 1, ..Default::default() };
+        let calm = head(100, 100, 10);
+        let mut offer = policy.first(&calm, DataKind::Blobs);
+        let mut raised = 0;
+        while policy.is_worth_more(&offer, &calm, DataKind::Blobs) {
+            offer = policy.replacement(&offer, &calm, DataKind::Blobs).unwrap();
+            raised += 1;
+        }
+        // Twice the first offer, then four times it; eight times would be too much.
+        assert_eq!(raised, 2);
+        assert_eq!(offer, Fees { max_fee: 840, max_tip: 40, max_blob_fee: 800 });
+        // A pool that demands more for a replacement gets it.
+        assert!(policy.replacement(&offer, &calm, DataKind::Blobs).is_some());
+        // A market that rose above the offer in one of its parts is followed.
+        let dear = head(1, 500, 1);
+        assert!(policy.is_worth_more(&offer, &dear, DataKind::Blobs));
+        let followed = Fees { max_blob_fee: 1_000, ..offer };
+        assert_eq!(policy.at_market(&offer, &dear, DataKind::Blobs), Some(followed));
+        assert_eq!(policy.at_market(&followed, &dear, DataKind::Blobs), None);
     }
 
     #[test]

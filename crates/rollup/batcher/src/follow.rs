@@ -4,6 +4,7 @@ use crate::{
     Batcher, BatcherError, L1Head, L1Submit, L2Blocks, L2Status, ResetReason, batcher::Loaded,
     queue::BlockQueue,
 };
+use alloy_eips::BlockNumHash;
 
 impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
     /// Lets go of what became safe. `Some` if the batcher must begin anew.
@@ -36,6 +37,28 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
         }
         self.drop_safe_channels(head, safe.number);
         Ok(None)
+    }
+
+    /// Lets the blocks begin after the safe head; those that do already stay.
+    pub(crate) fn begin_after(&mut self, safe: BlockNumHash) {
+        if self.queue.id(safe.number).is_some_and(|known| known.hash == safe.hash) {
+            self.queue.advance(safe.number);
+        } else {
+            self.queue = BlockQueue::after(safe);
+        }
+        self.cursor = safe.number + 1;
+    }
+
+    /// Loads what waits after the safe head while nothing may be posted. How many blocks were loaded.
+    pub(crate) fn count(&mut self, status: &L2Status) -> Result<usize, BatcherError> {
+        self.begin_after(status.safe_head);
+        match self.load(status)? {
+            Loaded::Blocks(blocks) => Ok(blocks),
+            Loaded::Reset(_) => {
+                self.queue = BlockQueue::after(status.safe_head);
+                Ok(0)
+            }
+        }
     }
 
     /// Loads blocks up to the unsafe head, as far as there is room.
@@ -77,8 +100,17 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
     /// Drops the blocks that the node does not have (any more), of which none is above `newest`.
     /// `Some` if some of them are posted, at least in part.
     fn leave_fork(&mut self, newest: u64) -> Result<Option<ResetReason>, BatcherError> {
+        let base = self.queue.base();
+        // What was safe may be replaced as well, and blocks that continue it will never come.
+        let found = self.l2.block(base.number).map_err(BatcherError::L2)?;
+        let Some(found) = found else {
+            return Err(BatcherError::MissingBlock { number: base.number, unsafe_head: newest });
+        };
+        if found.hash != base.hash {
+            return Ok(Some(ResetReason::L2Reorg));
+        }
         // All blocks up to some number are still canonical, and none above it.
-        let mut low = self.queue.base().number;
+        let mut low = base.number;
         let mut high = newest.min(self.queue.tip().number);
         while low < high {
             let middle = high - (high - low) / 2;

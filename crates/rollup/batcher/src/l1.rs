@@ -76,7 +76,14 @@ impl SendOutcome {
             Self::NonceTooLow
         } else if has(&["replacement", "replacenotallowed", "not enough to replace"]) {
             Self::ReplacementUnderpriced
-        } else if has(&["already reserved", "already has blob", "existing tx", "conflictingtx"]) {
+        } else if has(&[
+            "already reserved",
+            "already has blob",
+            "existing tx",
+            "conflictingtx",
+            "conflictingtype",
+            "transaction type conflict",
+        ]) {
             Self::AlreadyReserved
         } else if has(&["insufficient funds", "insufficientfunds", "upfront cost exceeds"]) {
             Self::InsufficientFunds(message.to_owned())
@@ -101,6 +108,7 @@ impl SendOutcome {
             "nonce gap",
             "nonce too far",
             "noncegap",
+            "noncetoofar",
         ]) {
             Self::PoolFull(message.to_owned())
         } else {
@@ -126,6 +134,12 @@ pub trait L1Submit {
     /// If the node does not answer.
     fn nonce(&mut self, account: Address, at: NonceAt) -> Result<u64, SourceError>;
 
+    /// What `account` has after the newest block, in wei; more than fits counts as the most.
+    ///
+    /// # Errors
+    /// If the node does not answer.
+    fn balance(&mut self, account: Address) -> Result<u128, SourceError>;
+
     /// Gives a signed transaction, as it travels on the network (EIP-2718; blobs included), to the
     /// node's pool.
     ///
@@ -147,6 +161,10 @@ impl<T: L1Submit + ?Sized> L1Submit for Box<T> {
 
     fn nonce(&mut self, account: Address, at: NonceAt) -> Result<u64, SourceError> {
         (**self).nonce(account, at)
+    }
+
+    fn balance(&mut self, account: Address) -> Result<u128, SourceError> {
+        (**self).balance(account)
     }
 
     fn send(&mut self, raw: &[u8]) -> Result<SendOutcome, SourceError> {
@@ -174,6 +192,8 @@ mod tests {
                 SendOutcome::ReplacementUnderpriced,
             ),
             ("address already reserved", SendOutcome::AlreadyReserved),
+            ("PendingTxsOfConflictingType", SendOutcome::AlreadyReserved),
+            ("pending transaction type conflict", SendOutcome::AlreadyReserved),
             ("transaction underpriced: gas tip cap 0, minimum needed 1", SendOutcome::Underpriced),
             (
                 "max fee per gas less than block base fee: address 0x00, maxFeePerGas: 1, baseFee: 7",
@@ -182,6 +202,11 @@ mod tests {
             ("FeeTooLow, EffectiveGasPrice too low", SendOutcome::Underpriced),
             ("txpool is full", SendOutcome::PoolFull("txpool is full".to_owned())),
             ("account limit exceeded", SendOutcome::PoolFull("account limit exceeded".to_owned())),
+            ("NonceTooFarInFuture", SendOutcome::PoolFull("NonceTooFarInFuture".to_owned())),
+            (
+                "nonce too far in future",
+                SendOutcome::PoolFull("nonce too far in future".to_owned()),
+            ),
             (
                 "insufficient funds for gas * price + value: balance 0, tx cost 1",
                 SendOutcome::InsufficientFunds(

@@ -44,10 +44,20 @@
 //! (Holocene). Deeper reorgs, nonces that other programs use, channels that came too late and blocks
 //! that the sequencer replaced after they were posted end in settling.
 //!
-//! A transaction that waits for longer than [`SubmissionPolicy::resubmit_after`] is sent again. If
-//! the pool says that it had it, it pays too little, and a replacement offers more ([`FeePolicy`]).
-//! Only the first in line is replaced: the others wait for it. A pool takes no transactions with and
+//! A transaction that waits for longer than [`SubmissionPolicy::resubmit_after`] is sent again, at the
+//! market's price if that rose meanwhile, since pools evict what pays too little. If the pool says that
+//! it had it, a replacement offers more, at most once for each L1 block and within a multiple of the
+//! market ([`FeePolicy`]). Only the first in line is replaced: the others wait for it. A pool takes no transactions with and
 //! without blobs from one account at a time, so a change of kind waits until none is pending.
+//!
+//! What derivation drops is posted again from the safe head, once at once, and then after pauses that
+//! double from [`SubmissionPolicy::patience`] on: the same blocks will be dropped for the same reason.
+//!
+//! # How much may wait
+//! Blocks that L1 does not take pile up, and those that it does not take within the sequencing window
+//! are lost. [`Batcher::limits`] says how much the sequencer may still put into a block
+//! ([`ThrottlePolicy`]); who drives the batcher passes it on through a [`Throttle`]. It counts what
+//! waits also while the batcher settles and while L1 does not answer.
 //!
 //! # Assumptions
 //! - The account is the batcher's alone. Another program that uses it costs time, not blocks.
@@ -64,8 +74,9 @@
 //!
 //! # Metrics
 //! All begin with `lockstep_batcher_` and have the label `chain`: gauges `pending_blocks`,
-//! `pending_bytes`, `open_channels`, `pending_transactions`, `safe_head`; counters `input_bytes`,
-//! `compressed_bytes`, `channels` (by `reason`), `transactions`, `output_bytes`, `resubmissions`, `refusals`,
+//! `pending_bytes`, `open_channels`, `pending_transactions`, `safe_head`, `posted_head`, `unsafe_head`,
+//! `posting` (0 while it settles), `block_limit_bytes`, `balance_ether`; counters `errors` (by `class`),
+//! `input_bytes`, `compressed_bytes`, `channels` (by `reason`), `transactions`, `output_bytes`, `resubmissions`, `refusals`,
 //! `inclusions`, `fees_gwei` (by `kind`), `fee_cap_hits`, `resets` (by `reason`), `replaced_blocks`;
 //! histograms `compression_ratio`, `channel_blocks`.
 //!
@@ -84,6 +95,7 @@ mod batcher;
 mod block;
 mod channel;
 mod config;
+mod drops;
 mod encode;
 mod error;
 mod estimate;
@@ -100,6 +112,7 @@ mod queue;
 mod rpc;
 mod send;
 mod settle;
+mod throttle;
 mod transaction;
 
 pub use batcher::{Backlog, Batcher, Phase, Progress, ResetReason};
@@ -113,4 +126,5 @@ pub use frames::{blobs, calldata, cut_frames};
 pub use l1::{Inclusion, L1Head, L1Submit, NonceAt, SendOutcome};
 pub use l2::{L2Blocks, L2Status};
 pub use rpc::{RpcL1, RpcL2};
+pub use throttle::{DataLimits, Throttle, ThrottlePolicy};
 pub use transaction::{BlobProofs, BlobProver, ChannelPart, KzgProver};

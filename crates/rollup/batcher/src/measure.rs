@@ -1,6 +1,6 @@
 //! What the batcher reports to Prometheus.
 
-use crate::{ClosedChannel, DataKind, Inclusion};
+use crate::{Backlog, ClosedChannel, DataKind, DataLimits, ErrorClass, Inclusion, L2Status, Phase};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use std::fmt;
 
@@ -18,6 +18,11 @@ pub(crate) struct Metrics {
     channel_blocks: Histogram,
     capped: Counter,
     safe_head: Gauge,
+    unsafe_head: Gauge,
+    posted_head: Gauge,
+    phase: Gauge,
+    limit: Gauge,
+    balance: Gauge,
     replaced: Counter,
 }
 
@@ -42,20 +47,46 @@ impl Metrics {
             channel_blocks: histogram!("lockstep_batcher_channel_blocks", &label()),
             capped: counter!("lockstep_batcher_fee_cap_hits", &label()),
             safe_head: gauge!("lockstep_batcher_safe_head", &label()),
+            unsafe_head: gauge!("lockstep_batcher_unsafe_head", &label()),
+            posted_head: gauge!("lockstep_batcher_posted_head", &label()),
+            phase: gauge!("lockstep_batcher_posting", &label()),
+            limit: gauge!("lockstep_batcher_block_limit_bytes", &label()),
+            balance: gauge!("lockstep_batcher_balance_ether", &label()),
             replaced: counter!("lockstep_batcher_replaced_blocks", &label()),
             chain,
         }
     }
 
-    pub(crate) fn backlog(&self, blocks: usize, bytes: usize, channels: usize, safe_head: u64) {
-        self.pending_blocks.set(blocks as f64);
-        self.pending_bytes.set(bytes as f64);
-        self.open_channels.set(channels as f64);
-        self.safe_head.set(safe_head as f64);
+    pub(crate) fn backlog(&self, backlog: &Backlog) {
+        self.pending_blocks.set(backlog.blocks as f64);
+        self.pending_bytes.set(backlog.bytes as f64);
+        self.open_channels.set(backlog.channels as f64);
+        self.pending_transactions.set(backlog.transactions as f64);
     }
 
-    pub(crate) fn pending(&self, transactions: usize) {
-        self.pending_transactions.set(transactions as f64);
+    pub(crate) fn heads(&self, status: &L2Status, posted: u64) {
+        self.safe_head.set(status.safe_head.number as f64);
+        self.unsafe_head.set(status.unsafe_head.number as f64);
+        self.posted_head.set(posted as f64);
+    }
+
+    pub(crate) fn phase(&self, phase: Phase) {
+        self.phase.set(f64::from(u8::from(phase == Phase::Posting)));
+    }
+
+    pub(crate) fn limits(&self, limits: &DataLimits) {
+        self.limit.set(limits.block_bytes as f64);
+    }
+
+    /// What the account has, in wei.
+    pub(crate) fn balance(&self, wei: u128) {
+        self.balance.set(wei as f64 / 1e18);
+    }
+
+    /// A step came to nothing.
+    pub(crate) fn failed(&self, class: ErrorClass) {
+        let (chain, class) = (self.chain.clone(), class.name());
+        counter!("lockstep_batcher_errors", "class" => class, "chain" => chain).increment(1);
     }
 
     pub(crate) fn closed(&self, channel: &ClosedChannel) {

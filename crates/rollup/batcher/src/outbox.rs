@@ -42,6 +42,8 @@ pub(crate) struct Entry {
     pub(crate) state: State,
     pub(crate) payload: Payload,
     pub(crate) attempts: Vec<Attempt>,
+    /// The number of the newest L1 block when the newest attempt was priced.
+    pub(crate) priced_at: u64,
     /// When the newest attempt is sent (again).
     pub(crate) send_at: Duration,
     pub(crate) taken: Taken,
@@ -193,7 +195,7 @@ impl Outbox {
         let payload = self.payload(Some(part), content, head)?;
         let fees = self.fees.first(head, payload.kind());
         let attempt = payload.sign(&self.account, self.next_nonce, fees)?;
-        self.entries.push_back(Entry::new(self.next_nonce, payload, attempt));
+        self.entries.push_back(Entry::new(self.next_nonce, payload, attempt, head));
         self.next_nonce += 1;
         Ok(())
     }
@@ -301,7 +303,7 @@ impl Outbox {
         };
         let payload = self.payload(None, content, head)?;
         let attempt = payload.sign(&self.account, nonce, self.fees.first(head, kind))?;
-        Ok(Entry::new(nonce, payload, attempt))
+        Ok(Entry::new(nonce, payload, attempt, head))
     }
 
     fn payload(
@@ -338,12 +340,13 @@ pub(crate) enum Content {
 }
 
 impl Entry {
-    fn new(nonce: u64, payload: Payload, attempt: Attempt) -> Self {
+    fn new(nonce: u64, payload: Payload, attempt: Attempt, head: &L1Head) -> Self {
         Self {
             nonce,
             state: State::Pending,
             payload,
             attempts: vec![attempt],
+            priced_at: head.block.number,
             send_at: Duration::ZERO,
             taken: Taken::No,
             doubted_since: None,

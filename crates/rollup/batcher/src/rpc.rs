@@ -4,7 +4,7 @@ use crate::{
     BatchBlock, Inclusion, L1Head, L1Submit, L2Blocks, L2Status, NonceAt, SendOutcome, SourceError,
 };
 use alloy_eips::BlockNumHash;
-use alloy_primitives::{Address, B256, Bytes, U64, U128};
+use alloy_primitives::{Address, B256, Bytes, U64, U128, U256};
 use lockstep_providers::{ClientError, L2Client, RpcClient};
 use serde::Deserialize;
 
@@ -106,6 +106,14 @@ impl L1Submit for RpcL1 {
             .call("eth_getTransactionCount", &(account, at))
             .map_err(|error| SourceError::new("nonce", error))?;
         Ok(nonce.to())
+    }
+
+    fn balance(&mut self, account: Address) -> Result<u128, SourceError> {
+        let balance: U256 = self
+            .rpc
+            .call("eth_getBalance", &(account, "latest"))
+            .map_err(|error| SourceError::new("balance", error))?;
+        Ok(balance.saturating_to())
     }
 
     fn send(&mut self, raw: &[u8]) -> Result<SendOutcome, SourceError> {

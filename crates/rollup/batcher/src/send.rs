@@ -1,11 +1,11 @@
 //! Sending one transaction, and paying more for it.
 
 use crate::{
-    BatcherError, BlobProofs, BlobProver, DataKind, FeePolicy, L1Head, L1Submit, SendOutcome,
+    BatcherError, BlobProofs, BlobProver, DataKind, FeePolicy, Fees, L1Head, L1Submit, SendOutcome,
     SubmissionPolicy,
     measure::Metrics,
     outbox::{Entry, Taken},
-    transaction::{Account, Attempt, Payload},
+    transaction::{Account, Payload},
 };
 use alloy_primitives::{B256, Bytes};
 use std::time::Duration;
@@ -54,6 +54,7 @@ impl Sender<'_> {
         sent: &mut Sent,
     ) -> Result<bool, BatcherError> {
         entry.payload.set_proofs(self.proofs, self.prover)?;
+        self.follow_market(entry)?;
         for _ in 0..=MAX_REPLACEMENTS_PER_STEP {
             let Some(attempt) = entry.attempts.last() else { return Ok(false) };
             let hash = attempt.hash;
@@ -69,7 +70,7 @@ impl Sender<'_> {
                 SendOutcome::Accepted => return Ok(self.accepted(entry, sent)),
                 SendOutcome::AlreadyKnown => {
                     // The pool has had it for so long, and it is not included: it pays too little.
-                    if entry.taken == Taken::Yes && self.is_first && self.replace(entry)? {
+                    if entry.taken == Taken::Yes && self.is_first && self.raise(entry)? {
                         continue;
                     }
                     return Ok(self.accepted(entry, sent));
@@ -82,7 +83,11 @@ impl Sender<'_> {
                     }
                 }
                 SendOutcome::Underpriced => {
-                    self.reprice(entry)?;
+                    // It offers what the market does, and this pool asks for more.
+                    let is_old = self.head.block.number > entry.priced_at;
+                    if is_old && !self.raise(entry)? {
+                        self.wait(entry, self.policy.resubmit_after);
+                    }
                     return Ok(false);
                 }
                 other => return self.not_taken(entry, hash, other, sent),
@@ -150,11 +155,44 @@ impl Sender<'_> {
             }
         };
         let fees = self.fees.first(self.head, payload.kind());
-        let attempt = payload.sign(self.account, entry.nonce, fees)?;
         entry.payload = payload;
-        push_attempt(entry, attempt);
+        self.offer(entry, fees)?;
         entry.send_at = Duration::ZERO;
         Ok(())
+    }
+
+    /// Offers what the market does, if it rose. A pool that evicts, refuses or forgets what pays too
+    /// little may say so in any words, or say nothing.
+    fn follow_market(&self, entry: &mut Entry) -> Result<(), BatcherError> {
+        // What waits behind others and is in the pool needs no better offer yet.
+        if entry.taken == Taken::Yes && !self.is_first {
+            return Ok(());
+        }
+        let Some(last) = entry.attempts.last() else { return Ok(()) };
+        match self.fees.at_market(&last.fees, self.head, entry.payload.kind()) {
+            Some(fees) => self.offer(entry, fees),
+            None => Ok(()),
+        }
+    }
+
+    /// Offers more for what waited too long: at most once for each L1 block, since only a block shows
+    /// that the last offer was not enough.
+    fn raise(&self, entry: &mut Entry) -> Result<bool, BatcherError> {
+        let Some(last) = entry.attempts.last() else { return Ok(false) };
+        if self.head.block.number <= entry.priced_at {
+            return Ok(false);
+        }
+        if !self.fees.is_worth_more(&last.fees, self.head, entry.payload.kind()) {
+            tracing::warn!(
+                nonce = entry.nonce,
+                max_fee = last.fees.max_fee,
+                max_tip = last.fees.max_tip,
+                max_blob_fee = last.fees.max_blob_fee,
+                "transaction waits although it offers several times what the market does"
+            );
+            return Ok(false);
+        }
+        self.replace(entry)
     }
 
     /// Offers more, if the policy allows it.
@@ -171,37 +209,22 @@ impl Sender<'_> {
             self.metrics.capped();
             return Ok(false);
         };
-        let attempt = entry.payload.sign(self.account, entry.nonce, fees)?;
-        push_attempt(entry, attempt);
+        self.offer(entry, fees)?;
         Ok(true)
     }
 
-    /// The pool does not have the transaction and asks for more: offers what the market does.
-    fn reprice(&self, entry: &mut Entry) -> Result<(), BatcherError> {
-        let Some(last) = entry.attempts.last() else { return Ok(()) };
-        let market = self.fees.first(self.head, entry.payload.kind());
-        let is_more = market.max_fee > last.fees.max_fee
-            || market.max_tip > last.fees.max_tip
-            || market.max_blob_fee > last.fees.max_blob_fee;
-        if is_more {
-            let attempt = entry.payload.sign(self.account, entry.nonce, market)?;
-            push_attempt(entry, attempt);
-            entry.send_at = Duration::ZERO;
-        } else if !self.replace(entry)? {
-            self.wait(entry, self.policy.resubmit_after);
+    /// Signs another attempt, and remembers it and the newest ones before it.
+    fn offer(&self, entry: &mut Entry, fees: Fees) -> Result<(), BatcherError> {
+        let attempt = entry.payload.sign(self.account, entry.nonce, fees)?;
+        if entry.attempts.len() >= MAX_ATTEMPTS {
+            entry.attempts.remove(0);
         }
+        entry.attempts.push(attempt);
+        entry.priced_at = self.head.block.number;
         Ok(())
     }
 
     fn wait(&self, entry: &mut Entry, time: Duration) {
         entry.send_at = self.now.saturating_add(time);
     }
-}
-
-/// Remembers another attempt, and the newest ones before it.
-fn push_attempt(entry: &mut Entry, attempt: Attempt) {
-    if entry.attempts.len() >= MAX_ATTEMPTS {
-        entry.attempts.remove(0);
-    }
-    entry.attempts.push(attempt);
 }

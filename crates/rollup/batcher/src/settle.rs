@@ -2,7 +2,7 @@
 
 use crate::{
     Batcher, BatcherError, DataAvailability, DataKind, L1Head, L1Submit, L2Blocks, L2Status,
-    NonceAt, batcher::Settle, outbox::Polled, queue::BlockQueue,
+    NonceAt, batcher::Settle, outbox::Polled,
 };
 use std::time::Duration;
 
@@ -56,9 +56,11 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
             self.phase = Settle::Settling { since: Some(since), settled_at: Some(settled_at) };
             return Ok(false);
         }
+        if self.drops.is_pausing(now) {
+            return Ok(false);
+        }
         self.outbox.restart_at(latest);
-        self.queue = BlockQueue::after(status.safe_head);
-        self.cursor = status.safe_head.number + 1;
+        self.begin_after(status.safe_head);
         self.phase = Settle::Posting;
         tracing::info!(
             chain = self.rollup.l2_chain_id,

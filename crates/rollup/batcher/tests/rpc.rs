@@ -57,6 +57,7 @@ fn the_head_is_the_newest_block_with_the_fees_of_the_next() {
         },
         "eth_maxPriorityFeePerGas": "0x5",
         "eth_getTransactionCount": "0x9",
+        "eth_getBalance": "0xde0b6b3a7640000",
     })));
     let expected = L1Head {
         block: BlockNumHash { number: 16, hash },
@@ -68,6 +69,7 @@ fn the_head_is_the_newest_block_with_the_fees_of_the_next() {
     };
     assert_eq!(l1.head().unwrap(), expected);
     assert_eq!(l1.nonce(Address::ZERO, NonceAt::Pending).unwrap(), 9);
+    assert_eq!(l1.balance(Address::ZERO).unwrap(), 10_u128.pow(18));
 }
 
 #[test]

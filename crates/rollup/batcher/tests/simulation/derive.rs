@@ -31,13 +31,15 @@ pub(crate) struct Derivation {
     pub(crate) blocks_read: usize,
     /// Channels that were read.
     pub(crate) channels_read: usize,
+    /// Drops all batches, as if a rule forbade them.
+    pub(crate) is_refusing: bool,
 }
 
 impl Derivation {
     pub(crate) fn new(config: Arc<RollupConfig>, genesis: BatchBlock, l1: &SimL1) -> Self {
         let known = Known { l1_hash: l1.tip().id.hash, safe: 1, channel: None };
         let (known, blocks) = (vec![known], vec![genesis]);
-        Self { config, known, blocks, blocks_read: 0, channels_read: 0 }
+        Self { config, known, blocks, blocks_read: 0, channels_read: 0, is_refusing: false }
     }
 
     /// Derives from the canonical chain up to L1 block `to`, and returns the safe chain.
@@ -121,7 +123,7 @@ impl Derivation {
         let parent = number(span.blocks[0].timestamp) as usize - 1;
         let is_linked =
             self.blocks.get(parent).is_some_and(|parent| span.matches_parent(parent.hash));
-        if !is_valid_origin || !is_linked {
+        if !is_valid_origin || !is_linked || self.is_refusing {
             return;
         }
         for block in &span.blocks {

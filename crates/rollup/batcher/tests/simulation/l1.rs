@@ -91,6 +91,10 @@ pub(crate) struct Faults {
     pub(crate) lost_tx: u64,
     /// A block includes none of ours.
     pub(crate) empty_block: u64,
+    /// The pool drops what pays less than the base fee, per block, and says nothing.
+    pub(crate) eviction: u64,
+    /// What the pool says to what pays less than the base fee, if it does not take that.
+    pub(crate) to_cheap: Option<&'static str>,
     /// The pool has no room.
     pub(crate) pool_full: u64,
     /// The account has too little ether for a moment.
@@ -177,6 +181,11 @@ impl SimL1 {
         nonce
     }
 
+    /// What the first transaction in the pool offers for gas.
+    pub(crate) fn first_offer(&self) -> Option<u128> {
+        self.pool.values().next().map(|tx| tx.max_fee)
+    }
+
     pub(crate) fn inclusion(&self, hash: B256) -> Option<Inclusion> {
         let block = self.blocks.iter().find(|b| b.txs.iter().any(|tx| tx.hash == hash))?;
         Some(Inclusion { block: block.id, succeeded: true, fee: block.base_fee })
@@ -200,6 +209,9 @@ impl SimL1 {
         }
         if tx.max_fee < self.base_fee / 2 {
             return SendOutcome::Underpriced;
+        }
+        if let Some(message) = self.faults.to_cheap.filter(|_| tx.max_fee < self.base_fee) {
+            return SendOutcome::from_message(message);
         }
         let is_gapped = tx.nonce > self.nonce(NonceAt::Pending);
         if is_gapped && tx.kind == DataKind::Blobs {
@@ -236,6 +248,10 @@ impl SimL1 {
         }
         self.push_block(txs);
         self.move_fees(rng);
+        // No dice where there is nothing to decide, so that seeds mean what they meant.
+        if self.faults.eviction > 0 && rng.chance(self.faults.eviction) {
+            self.pool.retain(|_, tx| tx.max_fee >= self.base_fee);
+        }
         if rng.chance(self.faults.lost_tx) {
             let lost = self.pool.keys().nth(rng.below(4) as usize).copied();
             lost.and_then(|nonce| self.pool.remove(&nonce));

@@ -4,7 +4,7 @@ use crate::{l1::SimL1, rng::Rng};
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxLegacy};
 use alloy_eips::{BlockNumHash, eip2718::Encodable2718, eip2930::AccessList};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, keccak256};
-use lockstep_batcher::BatchBlock;
+use lockstep_batcher::{BatchBlock, DataLimits};
 use lockstep_protocol::RollupConfig;
 use op_alloy_consensus::OpTxEnvelope;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub(crate) struct SimL2 {
     pub(crate) blocks: Vec<BatchBlock>,
     /// The most bytes of a transaction's input.
     pub(crate) max_input: u64,
+    /// What the batcher allows.
+    pub(crate) limits: DataLimits,
 }
 
 /// What a block's hash commits to in this simulation.
@@ -43,7 +45,12 @@ impl SimL2 {
         config.genesis.l1 = epoch;
         config.genesis.l2 = genesis.id();
         config.genesis.l2_time = timestamp;
-        Self { config: Arc::new(config), blocks: vec![genesis], max_input: 60 }
+        Self {
+            config: Arc::new(config),
+            blocks: vec![genesis],
+            max_input: 60,
+            limits: DataLimits::UNLIMITED,
+        }
     }
 
     pub(crate) fn tip(&self) -> &BatchBlock {
@@ -77,8 +84,15 @@ impl SimL2 {
                 block.id.number + ORIGIN_LAG <= l1.tip().id.number && block.timestamp <= timestamp
             });
             let epoch = next.map_or(parent.epoch, |block| block.id);
-            let transactions =
-                (0..rng.below(4)).map(|_| random_tx(&self.config, self.max_input, rng)).collect();
+            let mut room = self.limits.block_bytes;
+            let mut fits = |tx: &Bytes| {
+                let bytes = tx.len() as u64;
+                let fits = bytes <= room && bytes <= self.limits.transaction_bytes;
+                room -= if fits { bytes } else { 0 };
+                fits
+            };
+            let offered = (0..rng.below(4)).map(|_| random_tx(&self.config, self.max_input, rng));
+            let transactions = offered.filter(|tx| fits(tx)).collect();
             self.blocks.push(seal(BatchBlock {
                 number: parent.number + 1,
                 hash: B256::ZERO,
@@ -89,6 +103,11 @@ impl SimL2 {
                 transactions,
             }));
         }
+    }
+
+    /// Bytes of transactions in the blocks after `safe`.
+    pub(crate) fn bytes_after(&self, safe: u64) -> usize {
+        self.blocks.iter().skip(safe as usize + 1).map(BatchBlock::bytes).sum()
     }
 
     /// Replaces unsafe blocks by others.

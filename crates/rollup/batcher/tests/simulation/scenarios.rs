@@ -3,7 +3,8 @@
 use crate::{l1::Faults, world::Simulation};
 use alloy_primitives::Address;
 use lockstep_batcher::{
-    BatcherConfig, ChannelPolicy, DataAvailability, FeePolicy, ResetReason, SubmissionPolicy,
+    BatcherConfig, ChannelPolicy, DataAvailability, DataLimits, FeePolicy, Phase, ResetReason,
+    SubmissionPolicy, ThrottlePolicy,
 };
 use lockstep_protocol::{Compression, RollupConfig};
 
@@ -13,6 +14,8 @@ const HOSTILE: Faults = Faults {
     lost_answer: 50,
     lost_tx: 50,
     empty_block: 100,
+    eviction: 0,
+    to_cheap: None,
     pool_full: 30,
     no_funds: 20,
     fee_spike: 50,
@@ -265,6 +268,173 @@ fn memory_is_bounded_while_l1_does_not_move() {
     assert!(simulation.batcher.backlog().is_full);
     assert!(simulation.batcher.backlog().blocks <= 50);
     simulation.finish();
+}
+
+/// 20 KB wait without a limit, from 60 KB on a block may have no more than a small transaction.
+const THROTTLE: ThrottlePolicy = ThrottlePolicy {
+    low_bytes: 20_000,
+    high_bytes: 60_000,
+    most: DataLimits { block_bytes: 400, transaction_bytes: 200 },
+    least: DataLimits { block_bytes: 130, transaction_bytes: 130 },
+};
+
+#[test]
+fn what_waits_stays_bounded_while_l1_takes_nothing_and_is_posted_afterwards() {
+    for (seed, kind) in [DataAvailability::Calldata, DataAvailability::Blobs].iter().enumerate() {
+        let mut config = config(*kind);
+        config.throttle = THROTTLE;
+        let rollup = RollupConfig { seq_window_size: 400, ..rollup() };
+        let mut simulation = Simulation::new(seed as u64, config, rollup, Faults::default());
+        simulation.run(20, true);
+        assert_eq!(simulation.batcher.limits().block_bytes, block_capacity(), "no limit at first");
+        simulation.set_frozen(true);
+        let mut waiting = Vec::new();
+        for _ in 0..35 {
+            simulation.run(10, true);
+            waiting.push(simulation.unsafe_bytes());
+        }
+        // Six blocks for each L1 block; the marks, then one small transaction for each block.
+        assert!(waiting.iter().any(|bytes| *bytes > 60_000), "{waiting:?}");
+        assert!(waiting.iter().all(|bytes| *bytes < 60_000 + 6 * 130 * 350), "{waiting:?}");
+        let slow = |window: &[usize]| window[1] - window[0] <= 60 * 130;
+        assert!(waiting.windows(2).skip(20).all(slow), "{waiting:?}");
+        // A quarter of the window before what waits is lost nothing more is taken.
+        assert_eq!(waiting[32..], [waiting[32]; 3]);
+        assert_eq!(simulation.batcher.limits(), DataLimits::NOTHING);
+        assert_eq!(simulation.newest_block_bytes(), 0);
+        simulation.set_frozen(false);
+        simulation.run(150, true);
+        assert_eq!(simulation.batcher.limits().block_bytes, block_capacity(), "no limit any more");
+        assert!(simulation.unsafe_bytes() < 20_000);
+        simulation.finish();
+    }
+}
+
+/// Half of the 100 MB that derivation reads of a channel.
+const fn block_capacity() -> u64 {
+    (100_000_000 - 128) / 2
+}
+
+#[test]
+fn what_waits_is_counted_while_l1_does_not_answer_and_while_the_batcher_settles() {
+    let mut config = config(DataAvailability::Calldata);
+    config.throttle = THROTTLE;
+    let mut simulation = Simulation::new(8, config, rollup(), Faults::default());
+    simulation.run(20, true);
+    simulation.set_frozen(true);
+    simulation.run(60, true);
+    simulation.restart();
+    simulation.run(1, true);
+    assert_eq!(simulation.batcher.phase(), Phase::Settling);
+    let backlog = simulation.batcher.backlog();
+    assert!(backlog.blocks > 300, "{backlog:?}");
+    assert_eq!(backlog.bytes, simulation.unsafe_bytes());
+    assert!(simulation.batcher.limits().block_bytes < 400);
+
+    simulation.set_frozen(false);
+    simulation.run(60, true);
+    assert_eq!(simulation.batcher.phase(), Phase::Posting);
+    assert!(simulation.batcher.limits().block_bytes > 400);
+    simulation.set_l1_silent(true);
+    simulation.run(60, true);
+    assert!(simulation.errors > 0);
+    assert!(simulation.batcher.limits().block_bytes < 400);
+    simulation.set_l1_silent(false);
+    simulation.finish();
+}
+
+#[test]
+fn what_derivation_drops_again_and_again_is_paid_for_less_and_less_often() {
+    let mut simulation =
+        Simulation::new(2, config(DataAvailability::Calldata), rollup(), Faults::default());
+    simulation.run(20, true);
+    let before = simulation.next_nonce();
+    simulation.set_refusing(true);
+    simulation.run(400, true);
+    let dropped = simulation.resets.len();
+    assert!(simulation.resets.iter().all(|reset| *reset == ResetReason::ChannelDropped));
+    // Pauses of 2, 4, 8, 16, 32 and 64 minutes, in 80 minutes.
+    assert!((4..=7).contains(&dropped), "{dropped}");
+    let wasted = simulation.next_nonce() - before;
+    assert!(wasted < 200, "{wasted} transactions");
+    simulation.set_refusing(false);
+    simulation.run(700, false);
+    simulation.finish();
+}
+
+#[test]
+fn what_a_pool_evicts_without_a_word_is_offered_at_the_market_price() {
+    for kind in [DataAvailability::Calldata, DataAvailability::Blobs] {
+        let faults = Faults { eviction: 1000, empty_block: 1000, ..Faults::default() };
+        let mut simulation = Simulation::new(6, config(kind), rollup(), faults);
+        while simulation.first_offer().is_none() {
+            simulation.run_at(CHEAP, 1);
+        }
+        simulation.set_floor(DEAR);
+        simulation.set_frozen(false);
+        simulation.run_at(DEAR, 30);
+        assert!(simulation.next_nonce() > 5, "{kind:?}");
+        simulation.finish();
+    }
+}
+
+/// A first offer at the one base fee is less than the other, but more than half of it, which is enough for
+/// the simulated pool to say yes.
+const CHEAP: u128 = 10_000_000_000;
+const DEAR: u128 = 30_000_000_000;
+
+#[test]
+fn what_a_pool_does_not_take_for_a_reason_of_its_own_is_offered_at_the_market_price() {
+    for message in ["txpool is full", "not today"] {
+        let faults = Faults { pool_full: 1000, to_cheap: Some(message), ..Faults::default() };
+        let config = config(DataAvailability::Calldata);
+        let mut simulation = Simulation::new(6, config, rollup(), faults);
+        simulation.run_at(CHEAP, 10);
+        assert_eq!(simulation.first_offer(), None);
+        assert!(simulation.batcher.backlog().transactions > 0, "one waits outside");
+        simulation.set_floor(DEAR);
+        simulation.set_pool_full(false);
+        simulation.run_at(DEAR, 30);
+        assert!(simulation.next_nonce() > 5, "{message}");
+        simulation.finish();
+    }
+}
+
+#[test]
+fn offers_rise_only_with_l1_blocks_and_not_beyond_a_multiple_of_the_market() {
+    let mut config = config(DataAvailability::Blobs);
+    config.submission.max_pending = 1;
+    let mut simulation = Simulation::new(4, config, rollup(), Faults::default());
+    simulation.set_frozen(true);
+    while simulation.first_offer().is_none() {
+        simulation.run_at(CHEAP, 1);
+    }
+    let offer = simulation.first_offer();
+    simulation.wait(20);
+    assert_eq!(simulation.first_offer(), offer, "L1 stands still");
+    simulation.run_at(CHEAP, 200);
+    // A block moves the base fee by an eighth at most.
+    let least = 2 * (CHEAP * 7 / 8) + 1_000_000_000;
+    let most = 2 * (CHEAP * 9 / 8) + 1_000_000_000;
+    let offers = offer.zip(simulation.first_offer()).expect("a transaction waits");
+    assert!((least..=most).contains(&offers.0), "{offers:?}");
+    assert!((2 * least..=5 * most).contains(&offers.1), "{offers:?}");
+    simulation.set_frozen(false);
+    simulation.finish();
+}
+
+#[test]
+fn blocks_that_continue_a_replaced_safe_head_end_in_settling() {
+    for depth in 6..14 {
+        let mut simulation =
+            Simulation::new(depth, config(DataAvailability::Calldata), rollup(), Faults::default());
+        simulation.run(50, true);
+        simulation.reorg(depth);
+        simulation.run(3, true);
+        assert_eq!(simulation.resets.first(), Some(&ResetReason::L2Reorg), "depth {depth}");
+        simulation.run(20, true);
+        simulation.finish();
+    }
 }
 
 /// Minutes; for a change of the state machine.

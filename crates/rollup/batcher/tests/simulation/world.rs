@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     /// By how many L1 blocks the L2 node is behind.
     pub(crate) lag: u64,
+    /// L1 answers nothing.
+    pub(crate) is_l1_silent: bool,
 }
 
 impl World {
@@ -54,6 +56,9 @@ pub(crate) struct Shared(pub(crate) Rc<RefCell<World>>);
 impl L1Submit for Shared {
     fn head(&mut self) -> Result<L1Head, SourceError> {
         let mut world = self.0.borrow_mut();
+        if world.is_l1_silent {
+            return Err(SourceError::new("head", "timed out"));
+        }
         world.unreachable("head")?;
         Ok(world.l1.head())
     }
@@ -63,6 +68,11 @@ impl L1Submit for Shared {
         world.unreachable("nonce")?;
         assert_eq!(account, world.l1.account);
         Ok(world.l1.nonce(at))
+    }
+
+    fn balance(&mut self, account: Address) -> Result<u128, SourceError> {
+        assert_eq!(account, self.0.borrow().l1.account);
+        Ok(1 << 70)
     }
 
     fn send(&mut self, raw: &[u8]) -> Result<SendOutcome, SourceError> {
@@ -158,7 +168,7 @@ impl Simulation {
         let l2 = SimL2::new(rollup, &l1);
         let derivation = Derivation::new(l2.config.clone(), l2.blocks[0].clone(), &l1);
         l1.faults = faults;
-        let world = World { l1, l2, derivation, rng: Rng::new(seed), lag: 0 };
+        let world = World { l1, l2, derivation, rng: Rng::new(seed), lag: 0, is_l1_silent: false };
         let world = Shared(Rc::new(RefCell::new(world)));
         let batcher = start(&world, config, &signer, 0);
         Self {
@@ -210,6 +220,22 @@ impl Simulation {
         assert!(world.l1.pool.keys().all(|pending| *pending >= nonce));
     }
 
+    /// Runs for so many L1 blocks, each of which has this base fee, or an eighth more or less.
+    pub(crate) fn run_at(&mut self, base_fee: u128, l1_blocks: u64) {
+        for _ in 0..l1_blocks {
+            self.set_fees(base_fee, 1_000_000);
+            self.run(1, true);
+        }
+    }
+
+    /// Lets time pass without a block.
+    pub(crate) fn wait(&mut self, steps: u64) {
+        for _ in 0..steps {
+            self.now += Duration::from_secs(60);
+            self.step();
+        }
+    }
+
     fn is_done(&self) -> bool {
         let mut world = self.world.0.borrow_mut();
         let (safe, _) = world.safe();
@@ -254,6 +280,7 @@ impl Simulation {
                 self.errors += 1;
             }
         }
+        self.world.0.borrow_mut().l2.limits = self.batcher.limits();
     }
 
     fn note(&mut self, progress: &Progress) {
@@ -294,6 +321,38 @@ impl Simulation {
     /// Blocks include nothing from now on, or something again.
     pub(crate) fn set_frozen(&mut self, is_frozen: bool) {
         self.world.0.borrow_mut().l1.faults.empty_block = if is_frozen { 1000 } else { 0 };
+    }
+
+    /// What the first transaction in the pool offers for gas.
+    pub(crate) fn first_offer(&self) -> Option<u128> {
+        self.world.0.borrow().l1.first_offer()
+    }
+
+    /// Bytes of transactions that are not safe yet.
+    pub(crate) fn unsafe_bytes(&self) -> usize {
+        let mut world = self.world.0.borrow_mut();
+        let safe = world.safe().0.last().unwrap().number;
+        world.l2.bytes_after(safe)
+    }
+
+    /// Derivation drops all batches from now on, or none any more.
+    pub(crate) fn set_refusing(&mut self, is_refusing: bool) {
+        self.world.0.borrow_mut().derivation.is_refusing = is_refusing;
+    }
+
+    /// Bytes of transactions in the newest block.
+    pub(crate) fn newest_block_bytes(&self) -> usize {
+        self.world.0.borrow().l2.tip().bytes()
+    }
+
+    /// L1 answers nothing from now on, or everything again.
+    pub(crate) fn set_l1_silent(&mut self, is_silent: bool) {
+        self.world.0.borrow_mut().is_l1_silent = is_silent;
+    }
+
+    /// The pool has no room from now on, or room again.
+    pub(crate) fn set_pool_full(&mut self, is_full: bool) {
+        self.world.0.borrow_mut().l1.faults.pool_full = if is_full { 1000 } else { 0 };
     }
 
     /// The highest nonce in the pool.
