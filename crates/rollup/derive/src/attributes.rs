@@ -31,8 +31,8 @@ pub struct DerivedAttributes {
 
 impl DerivedAttributes {
     /// The same block with nothing but its deposits: what takes the place of a block that turned out
-    /// to be invalid, from Holocene on (OP specification: Holocene § engine queue). The driver sends
-    /// [`Signal::FlushChannel`](crate::Signal::FlushChannel) with it.
+    /// to be invalid, where [`Self::replaces_invalid_payload`] (OP specification: Holocene § engine
+    /// queue). The driver sends [`Signal::FlushChannel`](crate::Signal::FlushChannel) with it.
     #[must_use]
     pub fn deposits_only(mut self) -> Self {
         if let Some(transactions) = &mut self.attributes.transactions {
@@ -40,6 +40,15 @@ impl DerivedAttributes {
         }
         self.is_last_in_span = true;
         self
+    }
+
+    /// Whether the block, if it turns out to be invalid, is replaced by [`Self::deposits_only`]
+    /// (Holocene); if not, it is left out, and the next batch is asked for.
+    ///
+    /// Like all rules of derivation this one holds by the L1 block derived from, not by the block
+    /// itself: a block of before Holocene, in a batch that was posted after it, is replaced.
+    pub fn replaces_invalid_payload(&self, config: &RollupConfig) -> bool {
+        config.is_active(OpHardfork::Holocene, self.derived_from.timestamp)
     }
 
     /// Whether the block has no other transactions than deposits. If such a block is invalid, the

@@ -270,6 +270,30 @@ fn an_invalid_payload_is_replaced() {
     }
 }
 
+/// It is the L1 block of the batch that says whether an invalid block is replaced, not the block's own
+/// time.
+#[test]
+fn an_invalid_payload_of_before_holocene_is_replaced_from_holocene_on() {
+    let mut config = config(OpHardfork::Granite);
+    let activation = GENESIS_TIME + 4 * L1_BLOCK_TIME;
+    config.holocene_time = Some(activation);
+    let mut world = World::new(config);
+    world.mine_many(5);
+    let bad = (3..20).find(|number| !world.l2.block(*number).sequenced.is_empty()).unwrap();
+    assert!(world.l2.block(bad).info.block.timestamp < activation);
+    world.post(&[world.span(1..=bad + 1)]);
+    world.mine();
+    let mut follower = world.follower();
+    let transaction = world.l2.block(bad).sequenced[0].clone();
+    follower.run_with(|derived| {
+        !derived.attributes.transactions.iter().flatten().any(|tx| *tx == transaction)
+    });
+    assert_eq!(follower.head().block.number, bad);
+    let last = follower.derived.last().unwrap();
+    assert!(last.derived_from.timestamp >= activation && last.is_deposits_only());
+    assert_eq!(last.attributes.eip_1559_params, None);
+}
+
 /// A span that begins with the next epoch is not judged before that L1 block is there, and holds up
 /// those behind it so long.
 #[test]

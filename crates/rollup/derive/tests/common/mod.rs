@@ -138,6 +138,7 @@ impl World {
 
 /// A node that follows a rollup by deriving it.
 pub(crate) struct Follower {
+    config: Arc<RollupConfig>,
     pub(crate) pipeline: Pipeline<SharedL1, SharedL1, SharedL2>,
     pub(crate) l2: SharedL2,
     /// All that was derived.
@@ -159,8 +160,9 @@ impl Follower {
         let head = l2.head();
         let l2 = SharedL2::new(l2);
         let (blocks, blobs) = (l1.clone(), l1.clone());
-        let pipeline = Pipeline::new(config, l1_chain(), blocks, blobs, l2.clone(), head);
-        Self { pipeline, l2, derived: Vec::new(), max_steps: 1 << 22, temporary: 0, resets: 0 }
+        let pipeline = Pipeline::new(config.clone(), l1_chain(), blocks, blobs, l2.clone(), head);
+        let derived = Vec::new();
+        Self { config, pipeline, l2, derived, max_steps: 1 << 22, temporary: 0, resets: 0 }
     }
 
     pub(crate) fn head(&self) -> L2BlockInfo {
@@ -205,7 +207,7 @@ impl Follower {
         if is_valid(&attributes) {
             self.l2.borrow_mut().apply(&attributes.attributes);
             self.derived.push(attributes);
-        } else if attributes.attributes.eip_1559_params.is_some() {
+        } else if attributes.replaces_invalid_payload(&self.config) {
             self.pipeline.signal(Signal::FlushChannel);
             let attributes = attributes.deposits_only();
             assert!(attributes.is_deposits_only());
