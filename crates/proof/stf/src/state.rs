@@ -29,10 +29,23 @@ pub struct OracleState<'a, O> {
 }
 
 /// The newest ancestors, as far down as they were asked for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Ancestors {
     hashes: HashMap<u64, B256>,
     lowest: u64,
+}
+
+impl<O> Clone for OracleState<'_, O> {
+    fn clone(&self) -> Self {
+        Self {
+            nodes: StateNodes::new(self.nodes.oracle),
+            trie: self.trie.clone(),
+            codes: self.codes.clone(),
+            head: self.head.clone(),
+            ancestors: self.ancestors.clone(),
+            hashed_addresses: self.hashed_addresses.clone(),
+        }
+    }
 }
 
 impl<'a, O: PreimageOracle> OracleState<'a, O> {
@@ -41,7 +54,7 @@ impl<'a, O: PreimageOracle> OracleState<'a, O> {
         let mut ancestors = Ancestors { hashes: HashMap::default(), lowest: head.number };
         ancestors.hashes.insert(head.number, head.hash());
         Self {
-            nodes: StateNodes { oracle, announced: RefCell::new(Announced::Nothing) },
+            nodes: StateNodes::new(oracle),
             trie: RefCell::new(StateTrie::from_root(head.state_root)),
             codes: B256Map::default(),
             head,
@@ -87,7 +100,12 @@ impl<'a, O: PreimageOracle> OracleState<'a, O> {
     /// # Errors
     /// When the oracle does not have a node.
     pub fn message_passer_root(&self) -> Result<B256, DataError<O::Error>> {
-        let account = self.trie_account(&L2_TO_L1_MESSAGE_PASSER)?;
+        self.storage_root(&L2_TO_L1_MESSAGE_PASSER)
+    }
+
+    /// The root of an account's storage; that of nothing if there is no such account.
+    pub(crate) fn storage_root(&self, address: &Address) -> Result<B256, DataError<O::Error>> {
+        let account = self.trie_account(address)?;
         Ok(account.map_or(EMPTY_ROOT_HASH, |account| account.storage_root))
     }
 
@@ -200,6 +218,12 @@ enum Announced {
     Not(Hint),
     /// The hint for all of it.
     All,
+}
+
+impl<'a, O> StateNodes<'a, O> {
+    const fn new(oracle: &'a O) -> Self {
+        Self { oracle, announced: RefCell::new(Announced::Nothing) }
+    }
 }
 
 impl<O: PreimageOracle> StateNodes<'_, O> {

@@ -174,6 +174,7 @@ impl World {
             ..Default::default()
         };
         attributes.payload_attributes.timestamp = self.head.timestamp + 2;
+        attributes.payload_attributes.withdrawals = Some(Vec::new());
         attributes.payload_attributes.parent_beacon_block_root =
             (fork >= OpHardfork::Ecotone).then_some(B256::ZERO);
         attributes
