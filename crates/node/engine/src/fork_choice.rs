@@ -136,27 +136,55 @@ impl<C: Payloads> Engine<C> {
     /// [`EngineError::UnknownBlock`] if it is not canonical, [`EngineError::Finalized`] if it is
     /// below the finalized block, [`EngineError::TooDeepReorg`] as in [`Engine::fork_choice`].
     pub fn rewind(&self, to: B256) -> Result<(), EngineError> {
-        let core = &self.core;
-        core.check_running()?;
-        let _lock = core.fork_choice.lock();
-        let at = match core.locate(&to)? {
-            Target::Head => return Ok(()),
-            Target::Ancestor(at) => at,
-            Target::Branch(_) | Target::Unknown => return Err(EngineError::UnknownBlock(to)),
-        };
-        let canonical = core.shared.tree.read().canonical.clone();
-        if let Some(finalized) = canonical.finalized
-            && at.number < finalized.number
-        {
-            let finalized = finalized.number;
-            return Err(EngineError::Finalized { number: at.number, finalized });
-        }
-        let safe = canonical.safe.map(|safe| if safe.number > at.number { at } else { safe });
-        core.make_head(at, Vec::new(), (safe, canonical.finalized), Log::Write)
+        self.core.rewind(to, u64::MAX).map(drop)
+    }
+
+    /// As [`Engine::rewind`], but where that would take back too many stored blocks, it takes back as
+    /// many as [`EngineConfig::max_reorg_depth`](crate::EngineConfig::max_reorg_depth) allows.
+    /// Returns the new head; called again until that is `to`, it rewinds by any depth, in bounded
+    /// time and memory for each call.
+    ///
+    /// # Errors
+    /// As [`Engine::rewind`], but [`EngineError::TooDeepReorg`].
+    pub fn rewind_towards(&self, to: B256) -> Result<BlockNumHash, EngineError> {
+        self.core.rewind(to, self.core.config.max_reorg_depth.max(1))
     }
 }
 
 impl<C: Payloads> Core<C> {
+    /// Makes an ancestor of the head the head, or the block `step` below what is in memory if that is
+    /// higher. Returns the new head.
+    fn rewind(&self, to: B256, step: u64) -> Result<BlockNumHash, EngineError> {
+        self.check_running()?;
+        let _lock = self.fork_choice.lock();
+        let canonical = self.shared.tree.read().canonical.clone();
+        let to = match self.locate(&to)? {
+            Target::Head => return Ok(canonical.head_num_hash()),
+            Target::Ancestor(at) => at,
+            Target::Branch(_) | Target::Unknown => return Err(EngineError::UnknownBlock(to)),
+        };
+        if let Some(finalized) = canonical.finalized
+            && to.number < finalized.number
+        {
+            let finalized = finalized.number;
+            return Err(EngineError::Finalized { number: to.number, finalized });
+        }
+        let lowest = canonical.base.number.saturating_sub(step);
+        let at = if to.number >= lowest {
+            to
+        } else {
+            let hash = self.view().snapshot().hash(lowest)?;
+            let missing = || StorageError::Missing(format!("block {lowest}"));
+            BlockNumHash::new(lowest, hash.ok_or_else(missing)?)
+        };
+        let safe = canonical.safe.map(|safe| if safe.number > at.number { at } else { safe });
+        self.make_head(at, Vec::new(), (safe, canonical.finalized), Log::Write)?;
+        // What was taken back lies beside the chain now.
+        let _execution = self.execution.lock();
+        self.shared.tree.write().shrink(self.config.max_side_blocks, &at.hash);
+        Ok(at)
+    }
+
     /// The fork choice of the log, without writing it there again.
     pub(crate) fn choose_again(&self, choice: ForkChoice) -> Result<PayloadStatus, EngineError> {
         let state = ForkchoiceState {
