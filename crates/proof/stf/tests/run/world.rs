@@ -14,8 +14,8 @@ use lockstep_execution::{Bytecode, ExecuteOptions, MemoryState, StateCommitment,
 use lockstep_preimage::{Hint, PreimageKey, PreimageKind, blob_points};
 use lockstep_protocol::{
     Batch, Compression, DepositSource, Frame, L1Attributes, OutputRoot, RollupConfig,
-    RollupGenesis, SingleBatch, SystemConfig, compress_channel, deposit_log, encode_blob,
-    encode_frames, put_batch, upgrade_transactions,
+    RollupGenesis, SingleBatch, SpanBatch, SystemConfig, compress_channel, deposit_log,
+    encode_blob, encode_frames, put_batch, upgrade_transactions,
 };
 use lockstep_stf::{BootInfo, StatelessExecutor};
 use lockstep_trie::{NoSource, StateTrie};
@@ -73,7 +73,7 @@ pub(crate) struct World {
     /// The rollup's headers and output roots, from its first block on.
     pub(crate) l2: Vec<(Sealed<Header>, B256)>,
     sequence_number: u64,
-    batches: Vec<SingleBatch>,
+    batches: Vec<Batch>,
     user_nonce: u64,
     batcher_nonce: u64,
     user: PrivateKeySigner,
@@ -200,7 +200,7 @@ impl World {
         let mut transactions = Vec::new();
         let mut blobs = Vec::new();
         for (index, batch) in mem::take(&mut self.batches).into_iter().enumerate() {
-            let data = channel(&self.config, batch, number, index as u8);
+            let data = channel(&self.config, &batch, number, index as u8);
             transactions.push(self.batcher_transaction(data, &mut blobs));
         }
         let deposits = mem::take(&mut self.l1_deposits);
@@ -324,15 +324,52 @@ impl World {
 
     /// Batches the next rollup block and does not make it.
     pub(crate) fn batch(&mut self, transactions: Vec<Bytes>) {
+        let batch = self.next_batch(transactions);
+        self.batches.push(Batch::Single(batch));
+    }
+
+    fn next_batch(&self, transactions: Vec<Bytes>) -> SingleBatch {
         let (head, _) = self.l2.last().expect("there is a first block");
         let origin = self.l1.last().expect("there is a first block");
-        self.batches.push(SingleBatch {
+        SingleBatch {
             parent_hash: head.hash(),
             epoch_num: origin.number,
             epoch_hash: origin.hash(),
             timestamp: head.timestamp + 2,
             transactions,
-        });
+        }
+    }
+
+    /// Makes the next rollup blocks, and batches them as one span.
+    pub(crate) fn sequence_span(&mut self, blocks: Vec<Vec<Bytes>>) {
+        let mut batches = Vec::new();
+        for transactions in blocks {
+            batches.push(self.next_batch(transactions.clone()));
+            self.make(transactions);
+        }
+        let span = SpanBatch::from_blocks(&batches, false).expect("they follow on each other");
+        self.batches.push(Batch::Span(span));
+    }
+
+    /// Batches a span whose last block has a transaction that cannot stand in it. The blocks before it
+    /// are made, and taken back with the user's transactions; returns their output roots.
+    pub(crate) fn batch_invalid_span(&mut self, blocks: Vec<Vec<Bytes>>) -> Vec<B256> {
+        let (state, trie) = (self.state.clone(), self.trie.clone());
+        let (head, sequence_number) = (self.l2.len(), self.sequence_number);
+        let signed: usize = blocks.iter().map(Vec::len).sum();
+        let mut batches = Vec::new();
+        for transactions in blocks {
+            batches.push(self.next_batch(transactions.clone()));
+            self.make(transactions);
+        }
+        batches.push(self.next_batch(vec![self.invalid_transaction()]));
+        let span = SpanBatch::from_blocks(&batches, false).expect("they follow on each other");
+        self.batches.push(Batch::Span(span));
+        (self.state, self.trie) = (state, trie);
+        self.sequence_number = sequence_number;
+        self.user_nonce -= signed as u64;
+        self.transaction_counts.truncate(head);
+        self.l2.drain(head..).map(|(_, root)| root).collect()
     }
 
     fn make(&mut self, transactions: Vec<Bytes>) {
@@ -479,9 +516,9 @@ fn config(fork: OpHardfork, next: OpHardfork, batcher: Address) -> RollupConfig 
 }
 
 /// The data of an L1 transaction with the whole channel of one batch, in two frames.
-fn channel(config: &RollupConfig, batch: SingleBatch, l1_number: u64, index: u8) -> Vec<u8> {
+fn channel(config: &RollupConfig, batch: &Batch, l1_number: u64, index: u8) -> Vec<u8> {
     let mut batches = Vec::new();
-    put_batch(&Batch::Single(batch).encode(config).expect("it encodes"), &mut batches);
+    put_batch(&batch.encode(config).expect("it encodes"), &mut batches);
     let compressed = compress_channel(Compression::Zlib { level: 6 }, &batches);
     let (start, end) = compressed.split_at(compressed.len() / 2);
     let mut channel = [index; 16];
