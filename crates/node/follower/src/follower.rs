@@ -310,6 +310,11 @@ where
         standing: &Standing,
     ) -> Result<Built, FollowerError> {
         let Some(block) = self.execute_or_replace(derived)? else { return Ok(Built::LeftOut) };
+        // What takes an invalid block's place may be there already, with more on top of it.
+        if matches!(standing, Standing::Differs { hash, .. } if *hash == block.block.hash()) {
+            self.measure.agreed();
+            return Ok(Built::Block(block.block.clone()));
+        }
         let choice = ForkchoiceState {
             head_block_hash: block.block.hash(),
             safe_block_hash: B256::ZERO,

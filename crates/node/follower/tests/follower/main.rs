@@ -125,6 +125,10 @@ fn what_is_no_transaction_is_replaced_by_deposits() {
         let heads = (snapshot.head().number, snapshot.safe().unwrap().number);
         assert_eq!(heads, (first + 1, first + 1));
         assert!(has_only_deposits(&engine, first + 1));
+        // Another follower finds what was replaced, and leaves it where it is.
+        let mut updates = engine.view().subscribe();
+        run(&mut world.follower(&engine));
+        assert!(updates.try_recv().is_err(), "the canonical chain changed");
     }
 }
 
