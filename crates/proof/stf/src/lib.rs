@@ -47,7 +47,8 @@
 //!   too little, leads to an error and to no verdict.
 //! - No clock, no randomness, no IO but through the oracle.
 //! - A block is asked for by the hints of [`lockstep_preimage::Hint`] before anything of it is read; each
-//!   node that no account's or slot's proof holds, by a hint of its own.
+//!   node that no account's or slot's proof holds, by a hint of its own. Proofs are asked for in the state
+//!   that a run begins with: of blocks that it makes, nobody else need know.
 //! - An invalid block stops nothing: it is replaced by its deposits from Holocene on, and left out before,
 //!   with the rest of its span batch. A claimed block counts when its span batch is whole.
 //!

@@ -19,6 +19,9 @@ const ANCESTORS: u64 = 256;
 /// keeps what was revealed.
 pub struct OracleState<'a, O> {
     nodes: StateNodes<'a, O>,
+    /// The block of the first state. What is not revealed of a later one was in the first already, on
+    /// the way to the same key: so whoever answers need know none of the blocks that were made since.
+    first: B256,
     trie: RefCell<StateTrie>,
     /// What was deployed since the first state: no oracle need know it.
     codes: B256Map<Bytecode>,
@@ -39,6 +42,7 @@ impl<O> Clone for OracleState<'_, O> {
     fn clone(&self) -> Self {
         Self {
             nodes: StateNodes::new(self.nodes.oracle),
+            first: self.first,
             trie: self.trie.clone(),
             codes: self.codes.clone(),
             head: self.head.clone(),
@@ -55,6 +59,7 @@ impl<'a, O: PreimageOracle> OracleState<'a, O> {
         ancestors.hashes.insert(head.number, head.hash());
         Self {
             nodes: StateNodes::new(oracle),
+            first: head.hash(),
             trie: RefCell::new(StateTrie::from_root(head.state_root)),
             codes: B256Map::default(),
             head,
@@ -110,7 +115,7 @@ impl<'a, O: PreimageOracle> OracleState<'a, O> {
     }
 
     fn trie_account(&self, address: &Address) -> Result<Option<TrieAccount>, DataError<O::Error>> {
-        let hint = || Hint::L2AccountProof { block: self.head.hash(), address: *address };
+        let hint = || Hint::L2AccountProof { block: self.first, address: *address };
         let hashed = self.hash_address(address);
         self.nodes.announcing(hint, |nodes| Ok(self.trie.borrow_mut().account(hashed, nodes)?))
     }
@@ -161,7 +166,7 @@ impl<O: PreimageOracle> StateReader for OracleState<'_, O> {
 
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, Self::Error> {
         let slot = B256::from(*slot);
-        let hint = || Hint::L2StorageProof { block: self.head.hash(), address: *address, slot };
+        let hint = || Hint::L2StorageProof { block: self.first, address: *address, slot };
         let (hashed_address, hashed_slot) = (self.hash_address(address), keccak256(slot));
         self.nodes.announcing(hint, |nodes| {
             Ok(self.trie.borrow_mut().slot(hashed_address, hashed_slot, nodes)?)

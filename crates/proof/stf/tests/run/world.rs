@@ -1,5 +1,8 @@
 //! An L1, and a rollup whose batches are on it.
 
+#[path = "spans.rs"]
+mod spans;
+
 use crate::host::Host;
 use alloy_consensus::{
     EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, Receipt, ReceiptEnvelope, Sealable,
@@ -14,8 +17,8 @@ use lockstep_execution::{Bytecode, ExecuteOptions, MemoryState, StateCommitment,
 use lockstep_preimage::{Hint, PreimageKey, PreimageKind, blob_points};
 use lockstep_protocol::{
     Batch, Compression, DepositSource, Frame, L1Attributes, OutputRoot, RollupConfig,
-    RollupGenesis, SingleBatch, SpanBatch, SystemConfig, compress_channel, deposit_log,
-    encode_blob, encode_frames, put_batch, upgrade_transactions,
+    RollupGenesis, SingleBatch, SystemConfig, compress_channel, deposit_log, encode_blob,
+    encode_frames, put_batch, upgrade_transactions,
 };
 use lockstep_stf::{BootInfo, StatelessExecutor};
 use lockstep_trie::{NoSource, StateTrie};
@@ -338,38 +341,6 @@ impl World {
             timestamp: head.timestamp + 2,
             transactions,
         }
-    }
-
-    /// Makes the next rollup blocks, and batches them as one span.
-    pub(crate) fn sequence_span(&mut self, blocks: Vec<Vec<Bytes>>) {
-        let mut batches = Vec::new();
-        for transactions in blocks {
-            batches.push(self.next_batch(transactions.clone()));
-            self.make(transactions);
-        }
-        let span = SpanBatch::from_blocks(&batches, false).expect("they follow on each other");
-        self.batches.push(Batch::Span(span));
-    }
-
-    /// Batches a span whose last block has a transaction that cannot stand in it. The blocks before it
-    /// are made, and taken back with the user's transactions; returns their output roots.
-    pub(crate) fn batch_invalid_span(&mut self, blocks: Vec<Vec<Bytes>>) -> Vec<B256> {
-        let (state, trie) = (self.state.clone(), self.trie.clone());
-        let (head, sequence_number) = (self.l2.len(), self.sequence_number);
-        let signed: usize = blocks.iter().map(Vec::len).sum();
-        let mut batches = Vec::new();
-        for transactions in blocks {
-            batches.push(self.next_batch(transactions.clone()));
-            self.make(transactions);
-        }
-        batches.push(self.next_batch(vec![self.invalid_transaction()]));
-        let span = SpanBatch::from_blocks(&batches, false).expect("they follow on each other");
-        self.batches.push(Batch::Span(span));
-        (self.state, self.trie) = (state, trie);
-        self.sequence_number = sequence_number;
-        self.user_nonce -= signed as u64;
-        self.transaction_counts.truncate(head);
-        self.l2.drain(head..).map(|(_, root)| root).collect()
     }
 
     fn make(&mut self, transactions: Vec<Bytes>) {
