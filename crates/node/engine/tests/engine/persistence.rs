@@ -274,11 +274,11 @@ fn a_rewind_in_steps_gets_to_any_depth() {
             assert_linked(&engine);
             heads.push(head.number);
         }
-        // Of 38 stored blocks four go at a time, with those in memory as the first.
-        assert!(
-            heads.windows(2).all(|step| step[1] < step[0] && step[0] - step[1] <= 6),
-            "{heads:?}"
-        );
+        // Stored blocks go four at a time; the first step takes those in memory as well, which may be
+        // a batch that was stored just now.
+        let steps: Vec<u64> = heads.windows(2).map(|step| step[0] - step[1]).collect();
+        assert!(steps[0] <= 4 + 2 + 3, "{heads:?}");
+        assert!(steps[1..].iter().all(|step| (1..=4).contains(step)), "{heads:?}");
         assert_eq!(engine.rewind_towards(to).unwrap().hash, to);
         assert!(matches!(
             engine.rewind_towards(chain[9].seal()),
