@@ -131,6 +131,7 @@ pub struct BlockBuilder<'a, C: Payloads> {
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     bytes: usize,
+    transaction_bytes: usize,
     blobs: u64,
     blob_base_fee: Option<u128>,
 }
@@ -176,6 +177,13 @@ impl<C: Payloads> BlockBuilder<'_, C> {
         self.fees
     }
 
+    /// Takes no more than `more` bytes of transactions from here on, and none that is larger than
+    /// `transaction` bytes, as the block's RLP has them. Limits only ever fall.
+    pub fn limit_bytes(&mut self, more: usize, transaction: usize) {
+        self.limits.bytes = self.limits.bytes.min(self.bytes.saturating_add(more));
+        self.limits.transaction_bytes = self.limits.transaction_bytes.min(transaction);
+    }
+
     /// Whether nobody waits for the block any more.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
@@ -191,7 +199,13 @@ impl<C: Payloads> BlockBuilder<'_, C> {
         sender: Address,
         sidecar: Option<Arc<BlobTransactionSidecarVariant>>,
     ) -> Result<TransactionOutcome, Refusal> {
-        let bytes = self.bytes.saturating_add(transaction.length());
+        let length = transaction.length();
+        if length > self.limits.transaction_bytes {
+            // Not for want of room: others must not be kept out by many that are too large.
+            let limit = self.limits.transaction_bytes;
+            return Err(Refusal::Invalid(format!("{length} bytes, the limit is {limit}")));
+        }
+        let bytes = self.bytes.saturating_add(length);
         if bytes > self.limits.bytes {
             return Err(Refusal::NoRoom(format!(
                 "{bytes} bytes, the limit is {}",
@@ -267,6 +281,7 @@ pub(crate) fn build<C: Payloads>(
         blob_count: 0,
         limits: Limits {
             bytes: plan.max_bytes,
+            transaction_bytes: usize::MAX,
             blobs: plan.max_blobs,
             blob_base_fee: plan.blob_base_fee,
         },

@@ -136,7 +136,26 @@ impl<C: Payloads> Engine<C> {
     /// [`EngineError::UnknownBlock`] if it is not canonical, [`EngineError::Finalized`] if it is
     /// below the finalized block, [`EngineError::TooDeepReorg`] as in [`Engine::fork_choice`].
     pub fn rewind(&self, to: B256) -> Result<(), EngineError> {
-        self.core.rewind(to, u64::MAX).map(drop)
+        let core = &self.core;
+        core.check_running()?;
+        let _lock = core.fork_choice.lock();
+        core.rewind_locked(to, u64::MAX).map(drop)
+    }
+
+    /// As [`Engine::rewind`], if `head` is still the head: what was found out about one chain must not
+    /// be done to another.
+    ///
+    /// # Errors
+    /// [`EngineError::HeadMoved`] if it is not; as [`Engine::rewind`].
+    pub fn rewind_from(&self, head: B256, to: B256) -> Result<(), EngineError> {
+        let core = &self.core;
+        core.check_running()?;
+        let _lock = core.fork_choice.lock();
+        let now = core.shared.tree.read().canonical.head_num_hash();
+        if now.hash != head {
+            return Err(EngineError::HeadMoved { parent: head, head: now });
+        }
+        core.rewind_locked(to, u64::MAX).map(drop)
     }
 
     /// As [`Engine::rewind`], but where that would take back too many stored blocks, it takes back as
@@ -147,16 +166,17 @@ impl<C: Payloads> Engine<C> {
     /// # Errors
     /// As [`Engine::rewind`], but [`EngineError::TooDeepReorg`].
     pub fn rewind_towards(&self, to: B256) -> Result<BlockNumHash, EngineError> {
-        self.core.rewind(to, self.core.config.max_reorg_depth.max(1))
+        let core = &self.core;
+        core.check_running()?;
+        let _lock = core.fork_choice.lock();
+        core.rewind_locked(to, core.config.max_reorg_depth.max(1))
     }
 }
 
 impl<C: Payloads> Core<C> {
     /// Makes an ancestor of the head the head, or the block `step` below what is in memory if that is
-    /// higher. Returns the new head.
-    fn rewind(&self, to: B256, step: u64) -> Result<BlockNumHash, EngineError> {
-        self.check_running()?;
-        let _lock = self.fork_choice.lock();
+    /// higher. Returns the new head. The caller holds the fork-choice lock.
+    fn rewind_locked(&self, to: B256, step: u64) -> Result<BlockNumHash, EngineError> {
         let canonical = self.shared.tree.read().canonical.clone();
         let to = match self.locate(&to)? {
             Target::Head => return Ok(canonical.head_num_hash()),

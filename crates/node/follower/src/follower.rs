@@ -169,7 +169,10 @@ where
                 Ok(Progress::Worked)
             }
             Step::Progress => Ok(Progress::Worked),
-            Step::Idle => Ok(Progress::Idle),
+            Step::Idle => {
+                self.status.is_idle();
+                Ok(Progress::Idle)
+            }
         }
     }
 

@@ -51,6 +51,9 @@ pub struct FollowerStatus {
     pub derived_up_to: Option<BlockInfo>,
     /// Where L1 stands; `None` before it was asked.
     pub l1: Option<L1Heads>,
+    /// Whether L1 had no further block when it was last asked for one, so that the rollup has been
+    /// derived from all of [`Self::derived_up_to`], too.
+    pub is_idle: bool,
 }
 
 /// Reads a follower's status from anywhere. Copies read the same.
@@ -66,11 +69,19 @@ impl StatusReader {
     }
 
     pub(crate) fn derived_up_to(&self, l1: BlockInfo) {
-        self.status.write().derived_up_to = Some(l1);
+        let mut status = self.status.write();
+        status.derived_up_to = Some(l1);
+        status.is_idle = false;
+    }
+
+    pub(crate) fn is_idle(&self) {
+        self.status.write().is_idle = true;
     }
 
     pub(crate) fn begins_anew(&self) {
-        self.status.write().derived_up_to = None;
+        let mut status = self.status.write();
+        status.derived_up_to = None;
+        status.is_idle = false;
     }
 
     pub(crate) fn l1_is_at(&self, heads: L1Heads) {

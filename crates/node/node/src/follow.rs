@@ -195,7 +195,7 @@ impl NodeBuilder<Rollup> {
 
 impl RollupNode for FollowedRollup {
     fn l1_status(&self) -> L1Status {
-        let FollowerStatus { derived_up_to, l1 } = self.status.read();
+        let FollowerStatus { derived_up_to, l1, .. } = self.status.read();
         let reference = |block: Option<BlockInfo>| {
             block.map_or_else(L1BlockRef::default, |block| L1BlockRef {
                 hash: block.hash,
