@@ -12,7 +12,7 @@ use crate::{
 };
 use alloy_consensus::{Header, Sealable};
 use alloy_primitives::{B256, Sealed, hex};
-use lockstep_chain::Rollup;
+use lockstep_chain::{OpHardfork, Rollup};
 use lockstep_preimage::PreimageSet;
 use lockstep_protocol::RollupConfig;
 use op_alloy_rpc_types_engine::OpPayloadAttributes;
@@ -105,10 +105,18 @@ impl WitnessBlock {
             let what = format!("`{}` beside it", with_suffix(&stem, PREIMAGES[0]).display());
             return Err(Error::Missing { place: name, what });
         };
+        let chain = rollup_config.chain();
+        let mut attributes = executing_payload;
+        let common = &mut attributes.payload_attributes;
+        let number = parent_header.number.saturating_add(1);
+        if chain.forks().fork(number, common.timestamp) >= OpHardfork::Canyon {
+            // Kona, who recorded these, leaves out what is always the same.
+            common.withdrawals.get_or_insert_default();
+        }
         Ok(Self {
-            chain: rollup_config.chain(),
+            chain,
             parent: parent_header.seal_slow(),
-            attributes: executing_payload,
+            attributes,
             hash: expected_block_hash,
             preimages: parse_preimages(&preimages, &read(&preimages, limits)?)?,
         })

@@ -3,7 +3,8 @@
 //! A block, the senders of its transactions and a [`StateReader`] of the parent's state go in;
 //! receipts, requests, gas and [`StateChanges`] come out of [`execute_block`]. [`validate_output`]
 //! then holds them against the header. A payload builder, a tracer or a test drives the same
-//! steps one at a time through [`BlockExecutor`].
+//! steps one at a time through [`BlockExecutor`]. A block that is yet to be made begins with
+//! [`begin_rollup_block`] or [`begin_header`] and ends with [`complete_block`].
 //!
 //! ```
 //! use alloy_consensus::Header;
@@ -24,6 +25,8 @@
 //!
 //! # Invariants
 //! - Serial execution is the specification: every other executor must produce these bits.
+//! - A rollup's header is assembled here and nowhere else: the engine and the proof make the same
+//!   block of the same attributes.
 //! - No IO but through the reader, no clock, no randomness.
 //! - The order of changes, receipts and recorded accesses depends on the block alone.
 //!
@@ -36,6 +39,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod assemble;
 mod changes;
 mod commitment;
 mod error;
@@ -52,6 +56,10 @@ mod system_calls;
 mod transaction;
 mod validate;
 
+pub use assemble::{
+    AttributesError, StateRoots, begin_header, begin_rollup_block, complete_block,
+    rollup_storage_commitment,
+};
 pub use changes::{AccountChange, SlotChange, StateChanges};
 pub use commitment::{DiffHash, StateCommitment, genesis_root};
 pub use error::ExecutionError;

@@ -131,8 +131,9 @@ impl Execute for Rollup {
     ) -> Result<u64, ExecutionError<S::Error>> {
         let fork = self.fork(header);
         let is_deposit = transaction.is_deposit();
-        // Before Regolith system deposits used no gas of the block.
-        if fork >= OpHardfork::Regolith || !is_deposit {
+        // Before Regolith system deposits use no gas of the block; all others do.
+        let is_system = transaction.as_deposit().is_some_and(|it| it.is_system_transaction);
+        if fork >= OpHardfork::Regolith || !is_system {
             admit_gas::<Self, _>(header, transaction, progress)?;
         }
         if fork < OpHardfork::Jovian || is_deposit {

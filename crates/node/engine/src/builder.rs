@@ -71,6 +71,9 @@ pub enum BuildError {
         /// What is wrong with it.
         reason: String,
     },
+    /// No block with these attributes is valid, whatever its transactions.
+    #[error("no valid block has these attributes: {0}")]
+    Invalid(String),
     /// The EVM or a system call failed.
     #[error("the block could not be executed: {0}")]
     Execution(String),
@@ -250,6 +253,7 @@ fn refusal(error: ExecutionError<StorageError>) -> Refusal {
 fn failure(error: ExecutionError<StorageError>) -> BuildError {
     match error {
         ExecutionError::State(error) => error.into(),
+        error if error.is_invalid_block() => BuildError::Invalid(error.to_string()),
         error => BuildError::Execution(error.to_string()),
     }
 }

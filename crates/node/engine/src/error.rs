@@ -117,6 +117,15 @@ impl EngineError {
         )
     }
 
+    /// Whether the payload attributes themselves are at fault, so that no repetition helps: derivation
+    /// goes on without such a payload (OP spec: derivation § engine queue).
+    pub const fn is_invalid_payload(&self) -> bool {
+        matches!(
+            self,
+            Self::Attributes(_) | Self::Build(BuildError::Forced { .. } | BuildError::Invalid(_))
+        )
+    }
+
     /// Who must act.
     pub fn class(&self) -> ErrorClass {
         match self {

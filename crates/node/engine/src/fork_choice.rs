@@ -139,7 +139,7 @@ impl<C: Payloads> Engine<C> {
         let core = &self.core;
         core.check_running()?;
         let _lock = core.fork_choice.lock();
-        core.rewind_locked(to)
+        core.rewind_locked(to, u64::MAX).map(drop)
     }
 
     /// As [`Engine::rewind`], if `head` is still the head: what was found out about one chain must not
@@ -155,27 +155,54 @@ impl<C: Payloads> Engine<C> {
         if now.hash != head {
             return Err(EngineError::HeadMoved { parent: head, head: now });
         }
-        core.rewind_locked(to)
+        core.rewind_locked(to, u64::MAX).map(drop)
+    }
+
+    /// As [`Engine::rewind`], but where that would take back too many stored blocks, it takes back as
+    /// many as [`EngineConfig::max_reorg_depth`](crate::EngineConfig::max_reorg_depth) allows.
+    /// Returns the new head; called again until that is `to`, it rewinds by any depth, in bounded
+    /// time and memory for each call.
+    ///
+    /// # Errors
+    /// As [`Engine::rewind`], but [`EngineError::TooDeepReorg`].
+    pub fn rewind_towards(&self, to: B256) -> Result<BlockNumHash, EngineError> {
+        let core = &self.core;
+        core.check_running()?;
+        let _lock = core.fork_choice.lock();
+        core.rewind_locked(to, core.config.max_reorg_depth.max(1))
     }
 }
 
 impl<C: Payloads> Core<C> {
-    /// [`Engine::rewind`], for who holds the lock of the fork choice.
-    fn rewind_locked(&self, to: B256) -> Result<(), EngineError> {
-        let at = match self.locate(&to)? {
-            Target::Head => return Ok(()),
+    /// Makes an ancestor of the head the head, or the block `step` below what is in memory if that is
+    /// higher. Returns the new head. The caller holds the fork-choice lock.
+    fn rewind_locked(&self, to: B256, step: u64) -> Result<BlockNumHash, EngineError> {
+        let canonical = self.shared.tree.read().canonical.clone();
+        let to = match self.locate(&to)? {
+            Target::Head => return Ok(canonical.head_num_hash()),
             Target::Ancestor(at) => at,
             Target::Branch(_) | Target::Unknown => return Err(EngineError::UnknownBlock(to)),
         };
-        let canonical = self.shared.tree.read().canonical.clone();
         if let Some(finalized) = canonical.finalized
-            && at.number < finalized.number
+            && to.number < finalized.number
         {
             let finalized = finalized.number;
-            return Err(EngineError::Finalized { number: at.number, finalized });
+            return Err(EngineError::Finalized { number: to.number, finalized });
         }
+        let lowest = canonical.base.number.saturating_sub(step);
+        let at = if to.number >= lowest {
+            to
+        } else {
+            let hash = self.view().snapshot().hash(lowest)?;
+            let missing = || StorageError::Missing(format!("block {lowest}"));
+            BlockNumHash::new(lowest, hash.ok_or_else(missing)?)
+        };
         let safe = canonical.safe.map(|safe| if safe.number > at.number { at } else { safe });
-        self.make_head(at, Vec::new(), (safe, canonical.finalized), Log::Write)
+        self.make_head(at, Vec::new(), (safe, canonical.finalized), Log::Write)?;
+        // What was taken back lies beside the chain now.
+        let _execution = self.execution.lock();
+        self.shared.tree.write().shrink(self.config.max_side_blocks, &at.hash);
+        Ok(at)
     }
 
     /// The fork choice of the log, without writing it there again.

@@ -84,9 +84,10 @@ pub use chains::{EthereumEnvelope, RollupEnvelope};
 pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
+pub use lockstep_execution::{AttributesError, StateRoots};
 pub use payloads::{
-    AttributesError, BesidePayload, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions,
-    PayloadFault, PayloadPlace, Payloads, StateRoots,
+    BesidePayload, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions, PayloadFault,
+    PayloadPlace, Payloads,
 };
 pub use pool::{PoolBuilder, pool_head};
 pub use update::{ChainUpdate, Segment};

@@ -4,7 +4,7 @@ use alloy_eips::{eip4895::Withdrawals, eip7594::BlobTransactionSidecarVariant, e
 use alloy_primitives::{Address, B256, Bytes, Sealed, U256};
 use alloy_rpc_types_engine::PayloadId;
 use lockstep_chain::{Block, EthereumHardfork};
-use lockstep_execution::{BlockOutput, Execute};
+use lockstep_execution::{AttributesError, BlockOutput, Execute, StateRoots};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, sync::Arc};
 
@@ -40,44 +40,8 @@ pub enum PayloadFault {
     BlobHashes,
 }
 
-/// Why a payload with these attributes cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AttributesError {
-    /// The block would not be later than its parent.
-    #[error("payload attribute `timestamp` is {got}, the parent's is {parent}")]
-    Timestamp {
-        /// The timestamp asked for, in seconds.
-        got: u64,
-        /// The parent's, in seconds.
-        parent: u64,
-    },
-    /// A field that the fork demands is missing.
-    #[error("payload attribute `{field}` is missing in {fork}")]
-    Missing {
-        /// The field's name in JSON-RPC.
-        field: &'static str,
-        /// The fork of the block to build.
-        fork: String,
-    },
-    /// A field that the fork does not know is present.
-    #[error("payload attribute `{field}` does not exist in {fork}")]
-    Unexpected {
-        /// The field's name in JSON-RPC.
-        field: &'static str,
-        /// The fork of the block to build.
-        fork: String,
-    },
-    /// A field holds what it must not.
-    #[error("payload attribute `{field}`: {reason}")]
-    Field {
-        /// The field's name in JSON-RPC.
-        field: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-/// What the attributes leave to the node.
+/// What the attributes may leave to the node. A rollup's leave nothing: what derivation cannot tell
+/// would give its blocks another hash.
 #[derive(Clone, Debug)]
 pub struct BuildDefaults {
     /// The gas limit towards which blocks move.
@@ -103,15 +67,6 @@ pub struct BlockPlan<C: Execute> {
     pub max_blobs: u64,
     /// The price of blob gas in wei, where the fork knows it.
     pub blob_base_fee: Option<u128>,
-}
-
-/// The roots of the state after a block.
-#[derive(Clone, Copy, Debug)]
-pub struct StateRoots {
-    /// The root of the state.
-    pub state: B256,
-    /// The root of the storage of the account that [`Payloads::storage_commitment`] names.
-    pub storage: Option<B256>,
 }
 
 /// What the consensus layer is told beside a built payload.

@@ -2,6 +2,7 @@
 
 use crate::RollupChainError;
 use alloy_eips::BlockNumHash;
+use alloy_primitives::B256;
 use lockstep_derive::{DeriveError, Severity};
 use lockstep_engine::EngineError;
 use lockstep_storage::{ErrorClass, StorageError};
@@ -36,6 +37,14 @@ pub enum FollowerError {
     /// The rollup's chain could not be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// Somebody else has taken back blocks of the rollup from which derivation went on. It begins anew.
+    #[error("block {tip:?} is no longer on the rollup's chain, which has {canonical:?} there")]
+    TipGone {
+        /// The newest block that was derived.
+        tip: BlockNumHash,
+        /// The block at its height, if the chain is that high.
+        canonical: Option<B256>,
+    },
     /// A block without any transaction of users cannot be executed. The configuration is not that of
     /// the rollup, or the node has a bug.
     #[error("the block of deposits alone on {parent:?} cannot be executed: {reason}")]
@@ -59,6 +68,7 @@ impl FollowerError {
             Self::L1 { severity, .. } | Self::Chain { severity, .. } => *severity,
             Self::Engine(error) => of(error.class()),
             Self::Storage(error) => of(error.class()),
+            Self::TipGone { .. } => Severity::Reset,
             Self::Deposits { .. } => Severity::Critical,
         }
     }

@@ -1,6 +1,7 @@
 //! What operators see of a follower.
 
-use lockstep_derive::Counters;
+use lockstep_derive::{Counters, Severity};
+use lockstep_protocol::BlockInfo;
 use metrics::{counter, gauge};
 
 /// Records a follower's metrics, labelled by chain id.
@@ -43,12 +44,36 @@ impl Measure {
         self.block("unexecutable");
     }
 
+    /// A step, or a question to L1, failed.
+    pub(crate) fn error(&self, severity: Severity) {
+        let class = match severity {
+            Severity::Temporary => "temporary",
+            Severity::Reset => "reset",
+            Severity::Critical => "critical",
+        };
+        let labels = [("chain", self.chain.clone()), ("class", class.to_owned())];
+        counter!("lockstep_follower_errors_total", &labels).increment(1);
+    }
+
     pub(crate) fn reset(&self) {
         counter!("lockstep_follower_resets_total", &self.label()).increment(1);
     }
 
     pub(crate) fn origin(&self, number: u64) {
         gauge!("lockstep_follower_l1_origin", &self.label()).set(number as f64);
+    }
+
+    /// Where L1 is, and how far behind it derivation is.
+    pub(crate) fn l1_head(&self, number: u64, derived_up_to: Option<BlockInfo>) {
+        gauge!("lockstep_follower_l1_head", &self.label()).set(number as f64);
+        if let Some(derived) = derived_up_to {
+            let distance = number.saturating_sub(derived.number);
+            gauge!("lockstep_follower_l1_distance", &self.label()).set(distance as f64);
+        }
+    }
+
+    pub(crate) fn unsafe_head(&self, number: u64) {
+        gauge!("lockstep_follower_unsafe_block", &self.label()).set(number as f64);
     }
 
     pub(crate) fn safe(&self, number: u64) {

@@ -46,7 +46,8 @@ impl L1Watch for L1Client {
 /// What a follower knows of L1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FollowerStatus {
-    /// The L1 block up to which the rollup has been derived; `None` before the first.
+    /// The L1 block up to which the rollup has been derived; `None` before the first, and while
+    /// derivation begins anew.
     pub derived_up_to: Option<BlockInfo>,
     /// Where L1 stands; `None` before it was asked.
     pub l1: Option<L1Heads>,
@@ -75,6 +76,12 @@ impl StatusReader {
 
     pub(crate) fn is_idle(&self) {
         self.status.write().is_idle = true;
+    }
+
+    pub(crate) fn begins_anew(&self) {
+        let mut status = self.status.write();
+        status.derived_up_to = None;
+        status.is_idle = false;
     }
 
     pub(crate) fn l1_is_at(&self, heads: L1Heads) {

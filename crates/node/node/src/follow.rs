@@ -1,5 +1,8 @@
 //! Follow a rollup for as long as its node runs.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{NodeBuilder, NodeContext, PartError};
 use lockstep_chain::{Ethereum, Rollup};
 use lockstep_derive::{BlobProvider, Severity};
@@ -29,36 +32,26 @@ where
     B: BlobProvider + Clone + Send + 'static,
 {
     let mut watched: Option<Instant> = None;
-    let mut pause = poll;
+    let mut failures = 0;
     loop {
         let is_due = watched.is_none_or(|at| at.elapsed() >= poll);
         if is_due {
             watched = Some(Instant::now());
         }
-        let outcome;
-        (follower, outcome) = task::spawn_blocking(move || {
-            let outcome = burst(&mut follower, is_due);
-            (follower, outcome)
+        let burst;
+        (follower, burst) = task::spawn_blocking(move || {
+            let burst = Burst::of(&mut follower, is_due);
+            (follower, burst)
         })
         .await?;
-        if outcome.is_ok() {
-            pause = poll;
-        }
-        let wait = match outcome {
-            Ok(Progress::Worked) => Duration::ZERO,
-            Ok(Progress::Idle) => poll,
-            Err(error) if error.severity() == Severity::Critical => return Err(error.into()),
-            Err(error) => {
-                tracing::warn!(
-                    target: "lockstep_node",
-                    %error, again_in_s = pause.as_secs_f64(),
-                    "could not follow the rollup; trying again"
-                );
-                let wait = pause;
-                pause = pause.saturating_mul(2).min(MAX_PAUSE);
-                wait
+        failures = if burst.progress.is_ok() { 0 } else { failures + 1 };
+        let wait = burst.wait(poll, failures);
+        for error in [burst.progress.err(), burst.watched.err()].into_iter().flatten() {
+            if error.severity() == Severity::Critical {
+                return Err(error.into());
             }
-        };
+            warn(&error, failures, wait);
+        }
         tokio::select! {
             () = node.stopping() => return Ok(()),
             () = time::sleep(wait) => {}
@@ -66,20 +59,66 @@ where
     }
 }
 
-fn burst<L1, B>(follower: &mut Follower<L1, B>, watch: bool) -> Result<Progress, FollowerError>
-where
-    L1: L1Watch + Clone,
-    B: BlobProvider + Clone,
-{
-    if watch {
-        follower.watch_l1()?;
+/// Failures in a row from which on a person should know: minutes, with the pauses in between.
+const MANY_FAILURES: u32 = 8;
+
+fn warn(error: &FollowerError, failures: u32, wait: Duration) {
+    let again_in_s = wait.as_secs_f64();
+    if failures < MANY_FAILURES {
+        tracing::warn!(
+            target: "lockstep_node",
+            %error, again_in_s, "could not follow the rollup; trying again"
+        );
+    } else {
+        tracing::error!(
+            target: "lockstep_node",
+            %error, failures, again_in_s,
+            "could not follow the rollup for long; trying again, but look at it"
+        );
     }
-    for _ in 0..BURST {
-        if follower.step()? == Progress::Idle {
-            return Ok(Progress::Idle);
+}
+
+/// What came of some steps.
+#[derive(Debug)]
+struct Burst {
+    progress: Result<Progress, FollowerError>,
+    /// How often in a row the follower has begun anew in vain, if it did so in the last step.
+    restarts: u32,
+    /// Whether L1 said where it is. Derivation asks it for other things, which it may well answer.
+    watched: Result<(), FollowerError>,
+}
+
+impl Burst {
+    fn of<L1, B>(follower: &mut Follower<L1, B>, watch: bool) -> Self
+    where
+        L1: L1Watch + Clone,
+        B: BlobProvider + Clone,
+    {
+        let watched = if watch { follower.watch_l1() } else { Ok(()) };
+        let mut burst = Self { progress: Ok(Progress::Worked), restarts: 0, watched };
+        for _ in 0..BURST {
+            let before = follower.restarts();
+            burst.progress = follower.step();
+            if follower.restarts() > before {
+                burst.restarts = follower.restarts();
+            }
+            if burst.restarts > 0 || !matches!(burst.progress, Ok(Progress::Worked)) {
+                break;
+            }
+        }
+        burst
+    }
+
+    /// How long to wait before the next steps, after so many failures in a row.
+    fn wait(&self, poll: Duration, failures: u32) -> Duration {
+        let after = |times: u32| poll.saturating_mul(1 << times.min(16)).min(MAX_PAUSE.max(poll));
+        match &self.progress {
+            Ok(Progress::Idle) => poll,
+            // What L1 took back once is no reason to wait; to begin anew again and again is.
+            Ok(Progress::Worked) => self.restarts.checked_sub(2).map_or(Duration::ZERO, after),
+            Err(_) => after(failures.saturating_sub(1)),
         }
     }
-    Ok(Progress::Worked)
 }
 
 /// A rollup that a node follows: what the `optimism` namespace tells of it. Copies tell the same.

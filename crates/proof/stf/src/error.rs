@@ -3,9 +3,8 @@
 use alloc::{boxed::Box, string::String};
 use alloy_primitives::B256;
 use core::convert::Infallible;
-use lockstep_chain::{BodyError, HeaderError};
 use lockstep_derive::DeriveError;
-use lockstep_execution::ExecutionError;
+use lockstep_execution::{AttributesError, ExecutionError};
 use lockstep_preimage::PreimageError;
 use lockstep_trie::TrieError;
 
@@ -62,29 +61,9 @@ impl<E> From<PreimageError<Infallible>> for DataError<E> {
 /// Why payload attributes did not become a block. `E` is the oracle's error.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError<E> {
-    /// An attribute that the fork demands is missing, one that it does not know is there, or its value
-    /// is not allowed.
-    #[error("payload attribute `{field}`: {reason}")]
-    Attribute {
-        /// The attribute's name in JSON-RPC.
-        field: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The bytes of a transaction are none.
-    #[error("transaction {index}: {reason}")]
-    Transaction {
-        /// Its position.
-        index: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A transaction cannot stand in a block of this fork.
+    /// An attribute is missing, or is not allowed; or a transaction is none, or none of this fork.
     #[error(transparent)]
-    Body(BodyError),
-    /// The block's header breaks a rule.
-    #[error(transparent)]
-    Header(HeaderError),
+    Attributes(#[from] AttributesError),
     /// The block cannot be executed.
     #[error(transparent)]
     Execution(Box<ExecutionError<DataError<E>>>),
@@ -98,9 +77,9 @@ impl<E> PayloadError<E> {
     /// spec: derivation § engine queue). Otherwise the transition cannot go on.
     pub fn is_invalid_payload(&self) -> bool {
         match self {
+            Self::Attributes(_) => true,
             Self::Execution(error) => error.is_invalid_block(),
             Self::Data(_) => false,
-            _ => true,
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Execute one block after the other with nothing but hashes.
 
-use crate::{DataError, OracleState, PayloadError, payload};
+use crate::{DataError, OracleState, PayloadError};
 use alloc::vec::Vec;
 use alloy_consensus::Header;
 use alloy_primitives::{B256, Sealed};
 use lockstep_chain::{Block, Chain, Rollup};
-use lockstep_execution::{ExecuteOptions, execute_block};
+use lockstep_execution::{
+    AttributesError, ExecuteOptions, StateRoots, begin_rollup_block, complete_block, execute_block,
+    rollup_storage_commitment,
+};
 use lockstep_preimage::{Hint, PreimageOracle};
 use lockstep_protocol::OutputRoot;
 use op_alloy_consensus::OpReceipt;
@@ -27,6 +30,12 @@ pub struct StatelessExecutor<'a, O> {
     chain: &'a Rollup,
     oracle: &'a O,
     state: OracleState<'a, O>,
+}
+
+impl<O> Clone for StatelessExecutor<'_, O> {
+    fn clone(&self) -> Self {
+        Self { chain: self.chain, oracle: self.oracle, state: self.state.clone() }
+    }
 }
 
 impl<'a, O: PreimageOracle> StatelessExecutor<'a, O> {
@@ -55,19 +64,17 @@ impl<'a, O: PreimageOracle> StatelessExecutor<'a, O> {
         attributes: &OpPayloadAttributes,
     ) -> Result<StatelessBlock, PayloadError<O::Error>> {
         let chain = self.chain;
-        let mut block = payload::block_before_execution(chain, self.head(), attributes)?;
-        chain.validate_header(&block.header).map_err(PayloadError::Header)?;
-        chain.validate_transaction_types(&block).map_err(PayloadError::Body)?;
-        let senders = chain.recover_senders(&block).map_err(PayloadError::Body)?;
+        let block = begin_rollup_block(chain, self.head(), attributes)?;
+        let senders = chain.recover_senders(&block).map_err(AttributesError::Body)?;
         let hint = Hint::L2BlockWitness(self.head().hash());
         self.oracle.hint(&hint).map_err(DataError::Oracle)?;
         let output =
             execute_block(chain, &block, &senders, &self.state, ExecuteOptions::default())?;
-        payload::complete_header(chain, &mut block, &output);
-        block.header.state_root = self.state.apply(&output.changes)?;
-        if payload::states_message_passer_root(chain, &block.header) {
-            block.header.withdrawals_root = Some(self.state.message_passer_root()?);
-        }
+        let state = self.state.apply(&output.changes)?;
+        let storage = rollup_storage_commitment(chain, &block.header)
+            .map(|account| self.state.storage_root(&account))
+            .transpose()?;
+        let block = complete_block(chain, block, &output, StateRoots { state, storage });
         let hash = block.header.hash_slow();
         self.state.advance(Sealed::new_unchecked(block.header.clone(), hash));
         Ok(StatelessBlock { block: Sealed::new_unchecked(block, hash), receipts: output.receipts })

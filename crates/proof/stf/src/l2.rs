@@ -42,6 +42,13 @@ impl<'a, O: PreimageOracle> OracleL2<'a, O> {
         self.derived.push(block);
     }
 
+    /// Forgets the derived blocks above this one.
+    pub(crate) fn truncate(&mut self, number: u64) {
+        let agreed = self.ancestors.first().map_or(0, |agreed| agreed.number);
+        let kept = usize::try_from(number.saturating_sub(agreed)).unwrap_or(usize::MAX);
+        self.derived.truncate(kept);
+    }
+
     /// The newest block.
     pub(crate) fn head(&mut self) -> Result<L2BlockInfo, DataError<O::Error>> {
         let agreed = self.ancestors.first().map_or(0, |agreed| agreed.number);

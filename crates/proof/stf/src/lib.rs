@@ -28,6 +28,7 @@
 //! };
 //! let mut attributes = OpPayloadAttributes { gas_limit: Some(30_000_000), ..Default::default() };
 //! attributes.payload_attributes.timestamp = 2;
+//! attributes.payload_attributes.withdrawals = Some(Vec::new());
 //! let witness = PreimageSet::new();
 //! let made = execute_stateless(&chain, parent.seal_slow(), &attributes, &witness)?;
 //! assert_eq!((made.block.number, made.block.state_root), (1, EMPTY_ROOT_HASH));
@@ -46,14 +47,17 @@
 //!   too little, leads to an error and to no verdict.
 //! - No clock, no randomness, no IO but through the oracle.
 //! - A block is asked for by the hints of [`lockstep_preimage::Hint`] before anything of it is read; each
-//!   node that no account's or slot's proof holds, by a hint of its own.
-//! - An invalid block stops nothing: it is replaced by its deposits from Holocene on, and left out before.
+//!   node that no account's or slot's proof holds, by a hint of its own. Proofs are asked for in the state
+//!   that a run begins with: of blocks that it makes, nobody else need know.
+//! - An invalid block stops nothing: it is replaced by its deposits from Holocene on, and left out before,
+//!   with the rest of its span batch. A claimed block counts when its span batch is whole.
 //!
 //! # Limits
 //! - L1 is walked back [`MAX_L1_BLOCKS`] from its head, the rollup [`MAX_L2_ANCESTORS`] from the agreed
 //!   block. Of pre-images [`CACHE_BYTES`] are remembered.
 //! - Memory beyond that grows with what the derived blocks read and hold, which their gas limits bound,
-//!   and with what `derive` keeps: claim shorter ranges to need less.
+//!   and with what `derive` keeps: claim shorter ranges to need less. Before Holocene the state is kept
+//!   twice while a span batch is read.
 #![no_std]
 
 extern crate alloc;
@@ -67,7 +71,6 @@ mod error;
 mod execute;
 mod l1;
 mod l2;
-mod payload;
 mod run;
 mod state;
 

@@ -19,6 +19,9 @@ const ANCESTORS: u64 = 256;
 /// keeps what was revealed.
 pub struct OracleState<'a, O> {
     nodes: StateNodes<'a, O>,
+    /// The block of the first state. What is not revealed of a later one was in the first already, on
+    /// the way to the same key: so whoever answers need know none of the blocks that were made since.
+    first: B256,
     trie: RefCell<StateTrie>,
     /// What was deployed since the first state: no oracle need know it.
     codes: B256Map<Bytecode>,
@@ -29,10 +32,24 @@ pub struct OracleState<'a, O> {
 }
 
 /// The newest ancestors, as far down as they were asked for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Ancestors {
     hashes: HashMap<u64, B256>,
     lowest: u64,
+}
+
+impl<O> Clone for OracleState<'_, O> {
+    fn clone(&self) -> Self {
+        Self {
+            nodes: StateNodes::new(self.nodes.oracle),
+            first: self.first,
+            trie: self.trie.clone(),
+            codes: self.codes.clone(),
+            head: self.head.clone(),
+            ancestors: self.ancestors.clone(),
+            hashed_addresses: self.hashed_addresses.clone(),
+        }
+    }
 }
 
 impl<'a, O: PreimageOracle> OracleState<'a, O> {
@@ -41,7 +58,8 @@ impl<'a, O: PreimageOracle> OracleState<'a, O> {
         let mut ancestors = Ancestors { hashes: HashMap::default(), lowest: head.number };
         ancestors.hashes.insert(head.number, head.hash());
         Self {
-            nodes: StateNodes { oracle, announced: RefCell::new(Announced::Nothing) },
+            nodes: StateNodes::new(oracle),
+            first: head.hash(),
             trie: RefCell::new(StateTrie::from_root(head.state_root)),
             codes: B256Map::default(),
             head,
@@ -87,12 +105,17 @@ impl<'a, O: PreimageOracle> OracleState<'a, O> {
     /// # Errors
     /// When the oracle does not have a node.
     pub fn message_passer_root(&self) -> Result<B256, DataError<O::Error>> {
-        let account = self.trie_account(&L2_TO_L1_MESSAGE_PASSER)?;
+        self.storage_root(&L2_TO_L1_MESSAGE_PASSER)
+    }
+
+    /// The root of an account's storage; that of nothing if there is no such account.
+    pub(crate) fn storage_root(&self, address: &Address) -> Result<B256, DataError<O::Error>> {
+        let account = self.trie_account(address)?;
         Ok(account.map_or(EMPTY_ROOT_HASH, |account| account.storage_root))
     }
 
     fn trie_account(&self, address: &Address) -> Result<Option<TrieAccount>, DataError<O::Error>> {
-        let hint = || Hint::L2AccountProof { block: self.head.hash(), address: *address };
+        let hint = || Hint::L2AccountProof { block: self.first, address: *address };
         let hashed = self.hash_address(address);
         self.nodes.announcing(hint, |nodes| Ok(self.trie.borrow_mut().account(hashed, nodes)?))
     }
@@ -143,7 +166,7 @@ impl<O: PreimageOracle> StateReader for OracleState<'_, O> {
 
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, Self::Error> {
         let slot = B256::from(*slot);
-        let hint = || Hint::L2StorageProof { block: self.head.hash(), address: *address, slot };
+        let hint = || Hint::L2StorageProof { block: self.first, address: *address, slot };
         let (hashed_address, hashed_slot) = (self.hash_address(address), keccak256(slot));
         self.nodes.announcing(hint, |nodes| {
             Ok(self.trie.borrow_mut().slot(hashed_address, hashed_slot, nodes)?)
@@ -200,6 +223,12 @@ enum Announced {
     Not(Hint),
     /// The hint for all of it.
     All,
+}
+
+impl<'a, O> StateNodes<'a, O> {
+    const fn new(oracle: &'a O) -> Self {
+        Self { oracle, announced: RefCell::new(Announced::Nothing) }
+    }
 }
 
 impl<O: PreimageOracle> StateNodes<'_, O> {

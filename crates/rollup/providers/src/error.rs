@@ -153,22 +153,20 @@ impl ClientError {
     /// Who must act.
     ///
     /// An untrue answer is [`Severity::Temporary`]: nothing of it was believed, and the next
-    /// answer, or another node's, may be true. What is not known by its hash any more was
-    /// reorganised away: [`Severity::Reset`]. Only what no repetition can cure is
-    /// [`Severity::Critical`]: a method or key that the node refuses, a configuration that does not
-    /// fit the chain.
+    /// answer, or another node's, may be true. So is any HTTP status: proxies in front of nodes answer
+    /// with all of them, 401 and 404 among them, while they restart or exhaust a quota, and a node that
+    /// runs must outlive that. What is not known by its hash any more was reorganised away:
+    /// [`Severity::Reset`]. Only what no repetition can cure is [`Severity::Critical`]: a method that the
+    /// node does not have, a configuration that does not fit the chain.
     pub const fn severity(&self) -> Severity {
         match self {
             Self::Unreachable { .. }
+            | Self::Status { .. }
             | Self::Malformed { .. }
             | Self::Rpc { .. }
             | Self::NoBlock { .. }
             | Self::Untrue { .. }
             | Self::MissingBlob { .. } => Severity::Temporary,
-            Self::Status { status, .. } => match status {
-                400 | 401 | 403 | 404 | 405 | 410 | 413 | 414 => Severity::Critical,
-                _ => Severity::Temporary,
-            },
             Self::NotFound { .. } => Severity::Reset,
             Self::Url { .. }
             | Self::TooLarge { .. }

@@ -1,9 +1,6 @@
 //! Payloads of Ethereum.
 
-use super::{
-    attributes_version, check_timestamp, complete, expect_presence, next_header, payload_id,
-    seal_delivered,
-};
+use super::{attributes_version, complete, payload_id, seal_delivered};
 use crate::{
     AttributesError, BesidePayload, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions,
     PayloadFault, PayloadPlace, Payloads, StateRoots,
@@ -25,7 +22,7 @@ use lockstep_chain::{
     header::{GAS_LIMIT_BOUND_DIVISOR, MAX_EXTRA_DATA_BYTES, MAX_GAS_LIMIT, MIN_GAS_LIMIT},
     next_excess_blob_gas,
 };
-use lockstep_execution::BlockOutput;
+use lockstep_execution::{BlockOutput, begin_header};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -169,14 +166,14 @@ impl Payloads for Ethereum {
         attributes: &PayloadAttributes,
         defaults: &BuildDefaults,
     ) -> Result<BlockPlan<Self>, AttributesError> {
-        check_timestamp(parent, attributes)?;
-        let mut header = next_header(parent, attributes);
+        let mut header = begin_header(parent, attributes)?;
         let fork = self.fork(&header);
         let shanghai = fork >= EthereumHardfork::Shanghai;
         let cancun = fork >= EthereumHardfork::Cancun;
-        expect_presence("withdrawals", attributes.withdrawals.as_ref(), shanghai, fork)?;
+        let withdrawals = attributes.withdrawals.as_ref();
+        AttributesError::expect_presence("withdrawals", withdrawals, shanghai, fork)?;
         let root = attributes.parent_beacon_block_root;
-        expect_presence("parentBeaconBlockRoot", root.as_ref(), cancun, fork)?;
+        AttributesError::expect_presence("parentBeaconBlockRoot", root.as_ref(), cancun, fork)?;
         header.gas_limit = towards(parent.gas_limit, defaults.gas_limit);
         let extra_data = defaults.extra_data.len().min(MAX_EXTRA_DATA_BYTES);
         header.extra_data = defaults.extra_data.slice(..extra_data);

@@ -1,28 +1,18 @@
 //! Payloads of rollups under the OP Stack's rules.
 
-use super::{
-    attributes_version, check_timestamp, complete, expect_presence, next_header, payload_id,
-    seal_delivered,
-};
+use super::{attributes_version, complete, payload_id, seal_delivered};
 use crate::{
     AttributesError, BesidePayload, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions,
     PayloadFault, PayloadPlace, Payloads, StateRoots,
 };
 use alloy_consensus::Header;
-use alloy_eips::{
-    eip1559::BaseFeeParams, eip2718::Encodable2718, eip4895::Withdrawals,
-    eip7685::EMPTY_REQUESTS_HASH,
-};
-use alloy_primitives::{Address, B256, Bytes, Sealed};
+use alloy_primitives::{Address, B256, Sealed};
 use alloy_rpc_types_engine::{
     BlobsBundleV1, CancunPayloadFields, ExecutionPayloadEnvelopeV2, ExecutionPayloadFieldV2,
     ExecutionPayloadV1, PayloadId, PraguePayloadFields,
 };
-use lockstep_chain::{
-    Block, Chain, EthereumHardfork, OpHardfork, Rollup, genesis::L2_TO_L1_MESSAGE_PASSER,
-    header::MAX_EXTRA_DATA_BYTES,
-};
-use lockstep_execution::BlockOutput;
+use lockstep_chain::{Block, EthereumHardfork, OpHardfork, Rollup};
+use lockstep_execution::{BlockOutput, begin_rollup_block, rollup_storage_commitment};
 use op_alloy_consensus::OpTxEnvelope;
 use op_alloy_rpc_types_engine::{
     OpExecutionPayload, OpExecutionPayloadEnvelopeV3, OpExecutionPayloadEnvelopeV4,
@@ -172,33 +162,13 @@ impl Payloads for Rollup {
         &self,
         parent: &Sealed<Header>,
         attributes: &OpPayloadAttributes,
-        defaults: &BuildDefaults,
+        _: &BuildDefaults,
     ) -> Result<BlockPlan<Self>, AttributesError> {
-        let common = &attributes.payload_attributes;
-        check_timestamp(parent, common)?;
-        let mut header = next_header(parent, common);
-        let fork = self.fork(&header);
-        let canyon = fork >= OpHardfork::Canyon;
-        let ecotone = fork >= OpHardfork::Ecotone;
-        expect_presence("withdrawals", common.withdrawals.as_ref(), canyon, fork)?;
-        if common.withdrawals.as_ref().is_some_and(|list| !list.is_empty()) {
-            let reason = "a rollup has no withdrawals of validators".into();
-            return Err(AttributesError::Field { field: "withdrawals", reason });
-        }
-        let root = common.parent_beacon_block_root;
-        expect_presence("parentBeaconBlockRoot", root.as_ref(), ecotone, fork)?;
-        header.gas_limit = attributes.gas_limit.unwrap_or(parent.gas_limit);
-        header.extra_data = extra_data(self, &header, attributes, defaults)?;
-        header.base_fee_per_gas = self.next_base_fee(parent, header.timestamp);
-        header.parent_beacon_block_root = root;
-        header.withdrawals_root = canyon.then_some(B256::ZERO);
-        header.blob_gas_used = ecotone.then_some(0);
-        header.excess_blob_gas = ecotone.then_some(0);
-        header.requests_hash = (fork >= OpHardfork::Isthmus).then_some(EMPTY_REQUESTS_HASH);
+        let Block::<Self> { header, body } = begin_rollup_block(self, parent, attributes)?;
         Ok(BlockPlan {
             header,
-            forced: forced_transactions(attributes)?,
-            withdrawals: common.withdrawals.clone().map(Withdrawals::new),
+            forced: body.transactions,
+            withdrawals: body.withdrawals,
             takes_transactions: !attributes.no_tx_pool.unwrap_or_default(),
             max_bytes: usize::MAX,
             max_blobs: 0,
@@ -216,63 +186,12 @@ impl Payloads for Rollup {
         complete(self, plan, transactions, output, roots)
     }
 
-    /// OP spec: Isthmus § L2ToL1MessagePasser storage root in header.
     fn storage_commitment(&self, header: &Header) -> Option<(Address, B256)> {
-        (self.fork(header) >= OpHardfork::Isthmus)
-            .then(|| (L2_TO_L1_MESSAGE_PASSER, header.withdrawals_root.unwrap_or_default()))
+        let account = rollup_storage_commitment(self, header)?;
+        Some((account, header.withdrawals_root.unwrap_or_default()))
     }
 
     fn validate_ommers(&self, _: &Block<Self>, _: &[&Sealed<Block<Self>>]) -> Result<(), String> {
         Err("a rollup's block has no ommers".into())
     }
-}
-
-/// The transactions that the attributes put first.
-fn forced_transactions(
-    attributes: &OpPayloadAttributes,
-) -> Result<Vec<OpTxEnvelope>, AttributesError> {
-    let decoded = attributes.decoded_transactions().zip(attributes.transactions.iter().flatten());
-    decoded
-        .enumerate()
-        .map(|(index, (transaction, bytes))| {
-            let field = "transactions";
-            let fault = |reason: String| AttributesError::Field { field, reason };
-            let transaction =
-                transaction.map_err(|error| fault(format!("transaction {index}: {error}")))?;
-            if transaction.encoded_2718() != *bytes {
-                return Err(fault(format!("transaction {index}: not the canonical encoding")));
-            }
-            Ok(transaction)
-        })
-        .collect()
-}
-
-/// The EIP-1559 parameters of the attributes where headers hold them (OP spec: Holocene, Jovian).
-fn extra_data(
-    chain: &Rollup,
-    header: &Header,
-    attributes: &OpPayloadAttributes,
-    defaults: &BuildDefaults,
-) -> Result<Bytes, AttributesError> {
-    let fork = chain.fork(header);
-    let holocene = fork >= OpHardfork::Holocene;
-    let jovian = fork >= OpHardfork::Jovian;
-    let params = attributes.eip_1559_params;
-    expect_presence("eip1559Params", params.as_ref(), holocene, fork)?;
-    expect_presence("minBaseFee", attributes.min_base_fee.as_ref(), jovian, fork)?;
-    if !holocene {
-        let length = defaults.extra_data.len().min(MAX_EXTRA_DATA_BYTES);
-        return Ok(defaults.extra_data.slice(..length));
-    }
-    let fees = chain.fees();
-    let fallback = BaseFeeParams::new(fees.denominator_canyon.into(), fees.elasticity.into());
-    let encoded = if jovian {
-        attributes.get_jovian_extra_data(fallback)
-    } else {
-        attributes.get_holocene_extra_data(fallback)
-    };
-    encoded.map_err(|error| AttributesError::Field {
-        field: "eip1559Params",
-        reason: error.to_string(),
-    })
 }

@@ -16,4 +16,5 @@ mod persistence;
 mod reorgs;
 mod restart;
 mod rules;
+mod transition;
 mod world;

@@ -257,6 +257,42 @@ fn a_reorg_below_what_is_stored_has_a_limit() {
 }
 
 #[test]
+fn a_rewind_in_steps_gets_to_any_depth() {
+    let factory = Factory::new();
+    let chain = factory.chain(factory.genesis(), 1, 40);
+    let config = EngineConfig { max_reorg_depth: 4, max_side_blocks: 8, ..small() };
+    for place in storages(&factory.world.chain, &factory.world.genesis) {
+        let storage = place.open();
+        let engine = engine_on(&factory.world.chain, &storage, config.clone());
+        grow(&engine, &storage, &chain);
+        let to = chain[2].seal();
+        assert!(matches!(engine.rewind(to), Err(EngineError::TooDeepReorg { .. })));
+        let mut heads = vec![engine.view().head().number];
+        while engine.view().head().hash() != to {
+            let head = engine.rewind_towards(to).unwrap();
+            assert_eq!(engine.view().head().hash(), head.hash);
+            assert_linked(&engine);
+            heads.push(head.number);
+        }
+        // Stored blocks go four at a time; the first step takes those in memory as well, which may be
+        // a batch that was stored just now.
+        let steps: Vec<u64> = heads.windows(2).map(|step| step[0] - step[1]).collect();
+        assert!(steps[0] <= 4 + 2 + 3, "{heads:?}");
+        assert!(steps[1..].iter().all(|step| (1..=4).contains(step)), "{heads:?}");
+        assert_eq!(engine.rewind_towards(to).unwrap().hash, to);
+        assert!(matches!(
+            engine.rewind_towards(chain[9].seal()),
+            Err(EngineError::UnknownBlock(_))
+        ));
+        let next = factory.block(to, 2, Vec::new());
+        assert!(engine.insert(next.clone()).unwrap().is_valid());
+        assert!(engine.fork_choice(head(next.seal())).unwrap().is_valid());
+        engine.shutdown().unwrap();
+        assert_eq!(storage.snapshot().unwrap().tip().hash, next.seal());
+    }
+}
+
+#[test]
 fn an_append_that_is_done_and_reports_a_failure_is_noticed() {
     let factory = Factory::new();
     let recorded = Arc::new(RecordedStorage::new(&factory.world.genesis));

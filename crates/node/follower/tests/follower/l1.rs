@@ -133,6 +133,16 @@ impl Chain {
         self.blocks.push(mined);
     }
 
+    /// The block is canonical, and nothing more can be read of it; or it can be again.
+    pub(crate) fn lose(&mut self, number: usize, is_lost: bool) {
+        let mined = self.blocks[number].clone();
+        if is_lost {
+            self.by_hash.remove(&mined.info.hash);
+        } else {
+            self.by_hash.insert(mined.info.hash, mined);
+        }
+    }
+
     /// Takes the last `depth` blocks back, with what was posted in them.
     pub(crate) fn reorg(&mut self, depth: usize) {
         self.blocks.truncate(self.blocks.len() - depth);
@@ -152,8 +162,15 @@ impl Chain {
         opens_epoch: bool,
     ) {
         let span = SpanBatch::from_blocks(blocks, opens_epoch).unwrap();
+        self.post_batches(config, &[Batch::Span(span)]);
+    }
+
+    /// Posts batches in one channel.
+    pub(crate) fn post_batches(&mut self, config: &RollupConfig, batches: &[Batch]) {
         let mut data = Vec::new();
-        put_batch(&Batch::Span(span).encode(config).unwrap(), &mut data);
+        for batch in batches {
+            put_batch(&batch.encode(config).unwrap(), &mut data);
+        }
         self.channels += 1;
         let id = keccak256(self.channels.to_be_bytes());
         let frame = Frame {

@@ -43,19 +43,27 @@ pub(crate) struct World {
     pub(crate) config: Arc<RollupConfig>,
     genesis: GenesisBlock<Rollup>,
     pub(crate) sequencer: Engine<Rollup>,
+    sequencer_storage: Arc<dyn Storage<Rollup>>,
     script: Arc<Scripted>,
     user: PrivateKeySigner,
     /// The first block that was not posted.
-    unposted: u64,
+    pub(crate) unposted: u64,
 }
 
 impl World {
+    /// A rollup at Isthmus.
     pub(crate) fn new() -> Self {
+        Self::at(|fork| (fork <= OpHardfork::Isthmus).then_some(0))
+    }
+
+    /// A rollup whose forks begin at these seconds after genesis.
+    pub(crate) fn at(begins: impl Fn(OpHardfork) -> Option<u64>) -> Self {
         let user = PrivateKeySigner::from_bytes(&B256::repeat_byte(0x42)).unwrap();
         let mut state = MemoryState::default();
         state.set_account(user.address(), 0, U256::from(10).pow(U256::from(24)), Bytecode::new());
         let l1 = MemoryL1::new(GENESIS_TIME);
-        let at = |fork| (fork <= OpHardfork::Isthmus).then_some(0);
+        let at = |fork| begins(fork).map(|after| GENESIS_TIME + after);
+        let since = |fork| begins(fork) == Some(0);
         let mut config = RollupConfig {
             block_time: BLOCK_TIME,
             max_sequencer_drift: 600,
@@ -65,7 +73,7 @@ impl World {
             l2_chain_id: L2_CHAIN_ID,
             regolith_time: at(OpHardfork::Regolith),
             canyon_time: at(OpHardfork::Canyon),
-            delta_time: Some(0),
+            delta_time: at(OpHardfork::Canyon),
             ecotone_time: at(OpHardfork::Ecotone),
             fjord_time: at(OpHardfork::Fjord),
             granite_time: at(OpHardfork::Granite),
@@ -75,14 +83,16 @@ impl World {
             deposit_contract_address: PORTAL,
             ..RollupConfig::default()
         };
-        let chain = Self::chain(&config);
+        let holocene = since(OpHardfork::Holocene);
+        let extra_data: &'static [u8] = if holocene { &[0, 0, 0, 0, 250, 0, 0, 0, 6] } else { &[] };
         let header = Header {
             timestamp: GENESIS_TIME,
             gas_limit: 30_000_000,
             base_fee_per_gas: Some(1_000_000_000),
-            extra_data: Bytes::from_static(&[0, 0, 0, 0, 250, 0, 0, 0, 6]),
+            extra_data: Bytes::from_static(extra_data),
             withdrawals_root: Some(alloy_consensus::EMPTY_ROOT_HASH),
-            requests_hash: Some(alloy_eips::eip7685::EMPTY_REQUESTS_HASH),
+            requests_hash: since(OpHardfork::Isthmus)
+                .then_some(alloy_eips::eip7685::EMPTY_REQUESTS_HASH),
             blob_gas_used: Some(0),
             excess_blob_gas: Some(0),
             parent_beacon_block_root: Some(B256::ZERO),
@@ -106,15 +116,27 @@ impl World {
             },
         };
         let script = Arc::new(Scripted::default());
-        let storage = Arc::new(MemoryStorage::new(&genesis));
+        let storage: Arc<dyn Storage<Rollup>> = Arc::new(MemoryStorage::new(&genesis));
+        let engine_config = EngineConfig::default();
         let sequencer =
-            Engine::open(chain, storage, script.clone(), EngineConfig::default()).unwrap();
-        Self { l1, config: Arc::new(config), genesis, sequencer, script, user, unposted: 1 }
+            Engine::open(config.chain(), storage.clone(), script.clone(), engine_config).unwrap();
+        Self {
+            l1,
+            config: Arc::new(config),
+            genesis,
+            sequencer,
+            sequencer_storage: storage,
+            script,
+            user,
+            unposted: 1,
+        }
     }
 
-    fn chain(config: &RollupConfig) -> Rollup {
-        let forks = ForkSchedule::<OpHardfork>::at(OpHardfork::Isthmus);
-        Rollup::new(config.l2_chain_id, forks, lockstep_chain::FeeParams::OP_MAINNET)
+    /// Ends the sequencer, so that all of its blocks are stored, and starts it with these limits.
+    pub(crate) fn restart_sequencer(&mut self, config: EngineConfig) {
+        self.sequencer.shutdown().unwrap();
+        let (chain, storage) = (self.config.chain(), self.sequencer_storage.clone());
+        self.sequencer = Engine::open(chain, storage, self.script.clone(), config).unwrap();
     }
 
     /// A storage that holds nothing but the first block.
@@ -124,7 +146,7 @@ impl World {
 
     /// An engine over a storage, without transactions of its own.
     pub(crate) fn engine(&self, storage: Arc<dyn Storage<Rollup>>) -> Engine<Rollup> {
-        let chain = Self::chain(&self.config);
+        let chain = self.config.chain();
         Engine::open(chain, storage, Arc::new(NoTransactions), EngineConfig::default()).unwrap()
     }
 

@@ -141,6 +141,74 @@ fn before_holocene_an_invalid_block_is_left_out_and_the_next_batch_for_its_place
 }
 
 #[test]
+fn a_block_of_before_holocene_that_was_posted_after_it_is_replaced() {
+    // The fourth block is Holocene's first; the L1 block that holds them all is later than that.
+    let mut world = World::activating(OpHardfork::Granite, OpHardfork::Holocene, Posting::Calldata);
+    world.sequence(Vec::new());
+    let invalid = world.invalid_transaction();
+    world.sequence_invalid(vec![invalid]);
+    let transaction = world.write(&[(1, 2)]);
+    world.sequence(vec![transaction]);
+    world.mine();
+    let root = world.l2[3].1;
+    let verdict = judge(&mut world, 0, 3, root);
+    assert_eq!((verdict.holds, verdict.head.number), (true, 3));
+}
+
+#[test]
+fn before_holocene_an_invalid_block_takes_its_span_with_it() {
+    let mut world = World::new(OpHardfork::Granite, Posting::Calldata);
+    let transaction = world.write(&[(1, 2)]);
+    world.sequence(vec![transaction]);
+    // Two blocks of this span are valid, and yet they never were.
+    let first = world.write(&[(3, 4), (5, 0)]);
+    let second = world.write(&[(6, 7)]);
+    let taken_back = world.batch_invalid_span(vec![vec![first], vec![second]]);
+    // The batches that come instead are taken.
+    let transaction = world.write(&[(8, 9), (5, 1)]);
+    world.sequence(vec![transaction]);
+    world.sequence(Vec::new());
+    world.mine();
+    for block in [2, 3] {
+        let root = world.l2[block].1;
+        let verdict = judge(&mut world, 0, block as u64, root);
+        assert_eq!((verdict.holds, verdict.head.number), (true, block as u64));
+        assert_ne!(taken_back[block - 2], root);
+        assert!(!judge(&mut world, 0, block as u64, taken_back[block - 2]).holds);
+    }
+}
+
+#[test]
+fn before_holocene_nothing_comes_of_a_span_that_ends_with_an_invalid_block() {
+    let mut world = World::new(OpHardfork::Granite, Posting::Calldata);
+    world.sequence(Vec::new());
+    let transaction = world.write(&[(3, 4)]);
+    let taken_back = world.batch_invalid_span(vec![vec![transaction]]);
+    world.mine();
+    let root = world.l2[1].1;
+    let verdict = judge(&mut world, 0, 2, root);
+    assert_eq!((verdict.holds, verdict.head.number), (true, 1));
+    assert!(!judge(&mut world, 0, 2, taken_back[0]).holds);
+}
+
+#[test]
+fn a_block_in_the_midst_of_a_span_can_be_claimed() {
+    for fork in [OpHardfork::Granite, OpHardfork::Holocene] {
+        let mut world = World::new(fork, Posting::Calldata);
+        let blocks = (0..4).map(|n| vec![world.write(&[(n, n + 7)])]).collect();
+        world.sequence_span(blocks);
+        world.mine();
+        for claimed in 1..=4 {
+            let root = world.l2[claimed].1;
+            let verdict = judge(&mut world, 0, claimed as u64, root);
+            assert_eq!((verdict.holds, verdict.head.number), (true, claimed as u64), "{fork}");
+            let other = world.l2[claimed - 1].1;
+            assert!(!judge(&mut world, 0, claimed as u64, other).holds);
+        }
+    }
+}
+
+#[test]
 fn a_single_wrong_answer_leads_to_no_verdict() {
     let mut world = busy_world(OpHardfork::Isthmus, Posting::Calldata);
     let root = world.l2[6].1;

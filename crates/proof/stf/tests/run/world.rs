@@ -1,5 +1,8 @@
 //! An L1, and a rollup whose batches are on it.
 
+#[path = "spans.rs"]
+mod spans;
+
 use crate::host::Host;
 use alloy_consensus::{
     EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, Receipt, ReceiptEnvelope, Sealable,
@@ -73,7 +76,7 @@ pub(crate) struct World {
     /// The rollup's headers and output roots, from its first block on.
     pub(crate) l2: Vec<(Sealed<Header>, B256)>,
     sequence_number: u64,
-    batches: Vec<SingleBatch>,
+    batches: Vec<Batch>,
     user_nonce: u64,
     batcher_nonce: u64,
     user: PrivateKeySigner,
@@ -200,7 +203,7 @@ impl World {
         let mut transactions = Vec::new();
         let mut blobs = Vec::new();
         for (index, batch) in mem::take(&mut self.batches).into_iter().enumerate() {
-            let data = channel(&self.config, batch, number, index as u8);
+            let data = channel(&self.config, &batch, number, index as u8);
             transactions.push(self.batcher_transaction(data, &mut blobs));
         }
         let deposits = mem::take(&mut self.l1_deposits);
@@ -324,15 +327,20 @@ impl World {
 
     /// Batches the next rollup block and does not make it.
     pub(crate) fn batch(&mut self, transactions: Vec<Bytes>) {
+        let batch = self.next_batch(transactions);
+        self.batches.push(Batch::Single(batch));
+    }
+
+    fn next_batch(&self, transactions: Vec<Bytes>) -> SingleBatch {
         let (head, _) = self.l2.last().expect("there is a first block");
         let origin = self.l1.last().expect("there is a first block");
-        self.batches.push(SingleBatch {
+        SingleBatch {
             parent_hash: head.hash(),
             epoch_num: origin.number,
             epoch_hash: origin.hash(),
             timestamp: head.timestamp + 2,
             transactions,
-        });
+        }
     }
 
     fn make(&mut self, transactions: Vec<Bytes>) {
@@ -479,9 +487,9 @@ fn config(fork: OpHardfork, next: OpHardfork, batcher: Address) -> RollupConfig 
 }
 
 /// The data of an L1 transaction with the whole channel of one batch, in two frames.
-fn channel(config: &RollupConfig, batch: SingleBatch, l1_number: u64, index: u8) -> Vec<u8> {
+fn channel(config: &RollupConfig, batch: &Batch, l1_number: u64, index: u8) -> Vec<u8> {
     let mut batches = Vec::new();
-    put_batch(&Batch::Single(batch).encode(config).expect("it encodes"), &mut batches);
+    put_batch(&batch.encode(config).expect("it encodes"), &mut batches);
     let compressed = compress_channel(Compression::Zlib { level: 6 }, &batches);
     let (start, end) = compressed.split_at(compressed.len() / 2);
     let mut channel = [index; 16];

@@ -105,18 +105,11 @@ fn a_redirect_is_not_followed() {
 }
 
 #[test]
-fn a_refusal_is_for_the_operator_and_an_overload_is_not() {
-    for (status, severity) in [
-        (401, Severity::Critical),
-        (403, Severity::Critical),
-        (404, Severity::Critical),
-        (429, Severity::Temporary),
-        (500, Severity::Temporary),
-        (503, Severity::Temporary),
-    ] {
+fn no_status_of_http_is_forever() {
+    for status in [400, 401, 403, 404, 405, 410, 413, 414, 429, 500, 503] {
         let server = Server::start(move |_| Reply::Status(status, b"no".to_vec()));
         let error = call(&server).unwrap_err();
-        assert_eq!(error.severity(), severity, "{error}");
+        assert_eq!(error.severity(), Severity::Temporary, "{error}");
     }
 }
 

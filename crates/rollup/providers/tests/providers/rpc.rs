@@ -154,7 +154,7 @@ fn only_failures_of_the_way_are_tried_again() {
     assert_eq!((tries.load(Ordering::SeqCst), error.severity()), (3, Severity::Temporary));
 
     let error = counted(vec![status(401), good.clone()]).call::<u64>("x", &[(); 0]).unwrap_err();
-    assert_eq!((tries.load(Ordering::SeqCst), error.severity()), (1, Severity::Critical));
+    assert_eq!((tries.load(Ordering::SeqCst), error.severity()), (1, Severity::Temporary));
 
     let refused = ok(&json!({ "id": 0, "error": { "code": 3, "message": "no" } }));
     let error = counted(vec![refused, good]).call::<u64>("x", &[(); 0]).unwrap_err();
