@@ -408,7 +408,7 @@ mod tests {
         };
         assert!(report(None).is_ok_and(|report| report.verified));
         assert!(report(Some(hash)).is_ok_and(|report| report.verified));
-        let error = report(Some(B256::ZERO)).err().expect("another block").to_string();
+        let error = report(Some(B256::ZERO)).expect_err("another block").to_string();
         assert!(error.contains("L1 was read up to block 7"), "{error}");
     }
 

@@ -221,7 +221,8 @@ mod tests {
     fn a_full_folder_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let store = DirectoryStore::open(folder.path(), 100).unwrap();
-        let error = store.put(&Entry::keccak256(Bytes::from(vec![0; 100]))).unwrap_err();
+        let error = store.put(&Entry::keccak256(Bytes::from(vec![0; 101]))).unwrap_err();
+        store.put(&Entry::keccak256(Bytes::from(vec![0; 100]))).unwrap();
         assert!(matches!(error, HostError::Limit { limit: 100, .. }), "{error}");
     }
 }

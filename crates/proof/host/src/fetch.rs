@@ -62,7 +62,7 @@ impl Sources {
                 {
                     return Ok(witness_entries(witness).into());
                 }
-                self.block_witness(*parent)
+                self.block_witness(*parent, known)
             }
         }
     }
@@ -93,7 +93,7 @@ impl Sources {
             Hint::L2StorageProof { block, address, slot } => {
                 self.account(&self.l2_header(*block, known)?, *address, &[*slot])?
             }
-            Hint::L2BlockWitness(parent) => self.block_witness(*parent)?,
+            Hint::L2BlockWitness(parent) => self.block_witness(*parent, known)?,
             // The host has the output root that is agreed from the start. Precompiled contracts are
             // computed, not fetched.
             Hint::L2Output(_) | Hint::L1Precompile { .. } => Fetched::default(),
@@ -145,8 +145,16 @@ impl Sources {
 
     /// What the child of `parent` reads that the node holds canonical. If the program derives
     /// another child, it asks for what it lacks by other hints.
-    fn block_witness(&self, parent: B256) -> Result<Fetched, HostError> {
-        let number = self.l2.header_by_hash(parent)?.number.saturating_add(1);
+    fn block_witness(
+        &self,
+        parent: B256,
+        known: Option<&Sealed<Header>>,
+    ) -> Result<Fetched, HostError> {
+        let number = match known {
+            Some(known) if known.hash() == parent => known.number,
+            _ => self.l2.header_by_hash(parent)?.number,
+        };
+        let number = number.saturating_add(1);
         let child = self.l2.header(BlockNumberOrTag::Number(number))?;
         if child.is_none_or(|child| child.parent_hash != parent) {
             return Ok(Fetched::default());
