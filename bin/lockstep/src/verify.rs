@@ -1,6 +1,8 @@
 //! `lockstep verify`: execute blocks of a rollup with nothing but hashes.
 
+mod offline;
 mod online;
+mod range;
 
 pub(crate) use online::read_config as read_rollup_config;
 
@@ -32,7 +34,7 @@ pub(crate) struct Args {
     )]
     fixtures: Vec<PathBuf>,
     #[command(flatten)]
-    online: online::RangeArgs,
+    range: range::RangeArgs,
     /// Print the results as JSON.
     #[arg(long)]
     json: bool,
@@ -83,7 +85,7 @@ struct Summary {
 /// Runs the command; whether every block has its hash.
 pub(crate) fn run(args: &Args) -> Result<bool> {
     if args.fixtures.is_empty() {
-        return online::run(&args.online, args.json);
+        return range::run(&args.range, args.json);
     }
     let mut verification = Verification::default();
     let mut paths = BTreeSet::new();
@@ -216,7 +218,7 @@ mod tests {
     fn args(fixtures: &[&Path]) -> Args {
         Args {
             fixtures: fixtures.iter().map(|path| path.to_path_buf()).collect(),
-            online: online::RangeArgs::default(),
+            range: range::RangeArgs::default(),
             json: true,
         }
     }

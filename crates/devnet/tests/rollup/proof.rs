@@ -19,9 +19,7 @@ pub(crate) fn prove_everything(world: &World) {
         let path = folder.path().join(range.claimed.to_string());
         write_witness(&path, &host.witness().unwrap()).unwrap();
 
-        let kept = read_witness(&path).unwrap();
-        let store = MemoryStore::with_entries(kept, MemoryStore::DEFAULT_MAX_BYTES).unwrap();
-        let offline = Host::offline(store).repeat().unwrap();
+        let offline = Host::of_witness(read_witness(&path).unwrap()).unwrap().repeat().unwrap();
 
         for Outcome { boot, agreed, verdict } in [&online, &offline] {
             assert!(verdict.holds, "{range:?}: {verdict:?}");

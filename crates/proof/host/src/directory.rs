@@ -2,8 +2,7 @@
 
 use crate::{Entry, EntryKey, HostError, Store};
 use alloy_primitives::{Bytes, hex};
-use lockstep_preimage::{MAX_PREIMAGE_BYTES, PreimageKind};
-use sha2::{Digest, Sha256};
+use lockstep_preimage::MAX_PREIMAGE_BYTES;
 use std::{
     ffi::OsStr,
     fs::{self, File},
@@ -17,16 +16,13 @@ use std::{
 ///
 /// A pre-image is the file `<first two bytes of the key>/<key>` in hexadecimal, a blob
 /// `blob/<versioned hash>`. A file that is damaged, as by a power cut, is as good as missing: it is told
-/// in a warning, and replaced when the pre-image comes again. Local values end in their SHA-256 hash, since
-/// their key is none.
+/// in a warning, and replaced when the pre-image comes again.
 #[derive(Debug)]
 pub struct DirectoryStore {
     folder: PathBuf,
     bytes: AtomicU64,
     max_bytes: u64,
 }
-
-const HASH_BYTES: usize = 32;
 
 impl DirectoryStore {
     /// Opens a folder, which is made if it is not there, for at most `max_bytes` of files.
@@ -64,22 +60,12 @@ impl DirectoryStore {
     }
 
     fn read(&self, key: &EntryKey, path: &Path) -> io::Result<Result<Bytes, String>> {
-        let file = File::open(path)?;
-        let limit = MAX_PREIMAGE_BYTES + HASH_BYTES as u64;
-        if file.metadata()?.len() > limit {
-            return Ok(Err(format!("larger than {limit} bytes")));
+        let (file, bytes) = open_file(path)?;
+        if bytes > MAX_PREIMAGE_BYTES {
+            return Ok(Err(format!("larger than {MAX_PREIMAGE_BYTES} bytes")));
         }
         let mut bytes = Vec::new();
-        file.take(limit).read_to_end(&mut bytes)?;
-        if is_local(key) {
-            let Some((value, hash)) = bytes.split_last_chunk::<HASH_BYTES>() else {
-                return Ok(Err("too short".to_owned()));
-            };
-            if <[u8; HASH_BYTES]>::from(Sha256::digest(value)) != *hash {
-                return Ok(Err("does not have the hash that it ends in".to_owned()));
-            }
-            bytes.truncate(bytes.len() - HASH_BYTES);
-        }
+        file.take(MAX_PREIMAGE_BYTES).read_to_end(&mut bytes)?;
         Ok(Entry::checked(*key, bytes.into()).map(|entry| entry.value().clone()))
     }
 
@@ -88,15 +74,9 @@ impl DirectoryStore {
         fs::create_dir_all(group)?;
         // A file has its name only when all of it is there.
         let mut file = tempfile::Builder::new().prefix(".new").tempfile_in(group)?;
-        let value = entry.value();
-        file.write_all(value)?;
-        let mut bytes = value.len() as u64;
-        if is_local(&entry.key()) {
-            file.write_all(&Sha256::digest(value))?;
-            bytes += HASH_BYTES as u64;
-        }
+        file.write_all(entry.value())?;
         file.persist(path)?;
-        Ok(bytes)
+        Ok(entry.value().len() as u64)
     }
 }
 
@@ -119,25 +99,27 @@ impl Store for DirectoryStore {
 
     fn put(&self, entry: &Entry) -> Result<(), HostError> {
         let path = self.path(&entry.key());
-        let old = fs::metadata(&path).ok().map(|metadata| metadata.len());
-        if old.is_some() && !is_local(&entry.key()) && self.get(&entry.key())?.is_some() {
+        if self.get(&entry.key())?.is_some() {
             return Ok(());
         }
-        let found = self.bytes().saturating_add(entry.value().len() as u64 + HASH_BYTES as u64);
+        let found = self.bytes().saturating_add(entry.value().len() as u64);
         if found > self.max_bytes {
             let (what, limit) = ("stored pre-images", self.max_bytes);
             return Err(HostError::Limit { what, found, limit });
         }
         let bytes = self.write(&path, entry).map_err(at(&path))?;
-        let old = old.filter(|_| is_local(&entry.key())).unwrap_or_default();
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.subtract(old);
         Ok(())
     }
 }
 
-fn is_local(key: &EntryKey) -> bool {
-    matches!(key, EntryKey::Preimage(key) if key.kind() == PreimageKind::Local)
+/// Opens a file with its length. To open what is no file, as a pipe is, could take forever.
+pub(crate) fn open_file(path: &Path) -> io::Result<(File, u64)> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    Ok((File::open(path)?, metadata.len()))
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> HostError + use<> {
@@ -179,12 +161,8 @@ mod tests {
 
     const MAX_BYTES: u64 = 1 << 20;
 
-    fn entries() -> [Entry; 3] {
-        [
-            Entry::keccak256(Bytes::from_static(b"a node")),
-            Entry::keccak256(Bytes::new()),
-            Entry::local(4, Bytes::from_static(b"a number")),
-        ]
+    fn entries() -> [Entry; 2] {
+        [Entry::keccak256(Bytes::from_static(b"a node")), Entry::keccak256(Bytes::new())]
     }
 
     #[test]
@@ -243,7 +221,8 @@ mod tests {
     fn a_full_folder_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let store = DirectoryStore::open(folder.path(), 100).unwrap();
-        let error = store.put(&Entry::keccak256(Bytes::from(vec![0; 100]))).unwrap_err();
+        let error = store.put(&Entry::keccak256(Bytes::from(vec![0; 101]))).unwrap_err();
+        store.put(&Entry::keccak256(Bytes::from(vec![0; 100]))).unwrap();
         assert!(matches!(error, HostError::Limit { limit: 100, .. }), "{error}");
     }
 }

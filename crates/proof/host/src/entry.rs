@@ -1,5 +1,6 @@
 //! What is kept, and how it is known to be right.
 
+use alloy_eips::eip4844::Bytes48;
 use alloy_primitives::{B256, Bytes, keccak256};
 use lockstep_preimage::{MAX_PREIMAGE_BYTES, PreimageError, PreimageKey, PreimageKind};
 use lockstep_providers::{BlobError, VerifiedBlob};
@@ -11,14 +12,14 @@ const PROOF_BYTES: usize = 48;
 /// By what an entry is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntryKey {
-    /// A pre-image: local, keccak-256 or SHA-256. What a precompiled contract answers is computed
-    /// anew, and field elements are taken from the blob.
+    /// A pre-image by its keccak-256 or SHA-256 hash. What a precompiled contract answers is computed
+    /// anew, field elements are taken from the blob, and what a run is about is kept by its host.
     Preimage(PreimageKey),
     /// A blob with its commitment and proof, by its versioned hash.
     Blob(B256),
 }
 
-/// Something to keep. A value whose key is a hash has that hash.
+/// Something to keep, which has the hash that is its key: it is the same in all runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     key: EntryKey,
@@ -26,11 +27,6 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What this run is about, under a number.
-    pub fn local(number: u64, value: Bytes) -> Self {
-        Self { key: EntryKey::Preimage(PreimageKey::local(number)), value }
-    }
-
     /// Bytes under their keccak-256 hash.
     pub fn keccak256(value: Bytes) -> Self {
         Self::hashed(keccak256(&value), value)
@@ -52,13 +48,10 @@ impl Entry {
     /// # Errors
     /// [`BlobError`] if the proof cannot be computed.
     pub fn blob(blob: &VerifiedBlob) -> Result<Self, BlobError> {
-        let proof = blob.prove()?;
-        let parts = [blob.commitment().as_slice(), proof.as_slice(), blob.blob().as_slice()];
-        Ok(Self { key: EntryKey::Blob(blob.hash()), value: parts.concat().into() })
+        Ok(ProvenBlob::new(blob.clone())?.entry())
     }
 
-    /// What was kept under a key, if it is right. Local values carry no hash and are taken as they
-    /// are.
+    /// What was kept under a key, if it is right.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -93,15 +86,38 @@ impl Entry {
 }
 
 const fn is_kept(kind: PreimageKind) -> bool {
-    matches!(kind, PreimageKind::Local | PreimageKind::Keccak256 | PreimageKind::Sha256)
+    matches!(kind, PreimageKind::Keccak256 | PreimageKind::Sha256)
+}
+
+/// A blob with the proof that its entry holds.
+#[derive(Clone, Debug)]
+pub(crate) struct ProvenBlob {
+    pub(crate) blob: VerifiedBlob,
+    pub(crate) proof: Bytes48,
+}
+
+impl ProvenBlob {
+    /// Computes the proof (tens of milliseconds).
+    pub(crate) fn new(blob: VerifiedBlob) -> Result<Self, BlobError> {
+        let proof = blob.prove()?;
+        Ok(Self { blob, proof })
+    }
+
+    pub(crate) fn entry(&self) -> Entry {
+        let Self { blob, proof } = self;
+        let parts = [blob.commitment().as_slice(), proof.as_slice(), blob.blob().as_slice()];
+        Entry { key: EntryKey::Blob(blob.hash()), value: parts.concat().into() }
+    }
 }
 
 /// Reads the blob of an entry, and checks it.
-pub(crate) fn read_blob(hash: B256, value: &[u8]) -> Result<VerifiedBlob, BlobError> {
+pub(crate) fn read_blob(hash: B256, value: &[u8]) -> Result<ProvenBlob, BlobError> {
     let short = || BlobError::Length(value.len());
     let (commitment, rest) = value.split_first_chunk::<COMMITMENT_BYTES>().ok_or_else(short)?;
     let (proof, blob) = rest.split_first_chunk::<PROOF_BYTES>().ok_or_else(short)?;
-    VerifiedBlob::with_proof(blob, &commitment.into(), &proof.into(), hash)
+    let (commitment, proof) = (Bytes48::from(*commitment), Bytes48::from(*proof));
+    let blob = VerifiedBlob::with_proof(blob, &commitment, &proof, hash)?;
+    Ok(ProvenBlob { blob, proof })
 }
 
 #[cfg(test)]
@@ -114,8 +130,8 @@ mod tests {
         assert_eq!(Entry::checked(entry.key(), entry.value().clone()).as_ref(), Ok(&entry));
         let wrong = Entry::checked(entry.key(), Bytes::from_static(b"another"));
         assert!(wrong.is_err_and(|reason| reason.contains("asked for")));
-        let local = Entry::local(3, Bytes::from_static(b"anything"));
-        assert_eq!(Entry::checked(local.key(), local.value().clone()).as_ref(), Ok(&local));
+        let local = EntryKey::Preimage(PreimageKey::local(3));
+        assert!(Entry::checked(local, Bytes::from_static(b"anything")).is_err());
         let blob_element = EntryKey::Preimage(PreimageKey::blob(&[0; 48], &Default::default()));
         assert!(Entry::checked(blob_element, Bytes::new()).is_err());
         assert!(Entry::checked(EntryKey::Blob(B256::ZERO), Bytes::from_static(b"short")).is_err());

@@ -1,14 +1,16 @@
 //! Whether a range of rollup blocks is what L1 makes of them.
 
-use crate::{Entry, Host, HostError, Sources, Store};
+use crate::{Entry, EntryKey, Host, HostError, Locals, Sources, Store};
+use alloy_consensus::Header;
 use alloy_eips::{BlockNumHash, BlockNumberOrTag};
 use alloy_primitives::{B256, Bytes, Sealed};
-use lockstep_chain::{Chain, Ethereum, genesis};
+use lockstep_chain::{Chain, Ethereum};
 use lockstep_preimage::PreimageKey;
 use lockstep_protocol::OutputRoot;
 use lockstep_providers::{ClientError, L1Client};
-use lockstep_stf::{BootInfo, Verdict};
-use serde_json::{Value, json};
+use lockstep_stf::{BootInfo, MAX_L1_BLOCKS, Outcome, StfError};
+use serde_json::value::RawValue;
+use std::convert::Infallible;
 
 /// How many L1 blocks beyond the origin of the claimed block are looked at first. Batches are mostly
 /// posted within minutes.
@@ -61,32 +63,13 @@ impl BlockRange {
     }
 }
 
-/// What a run was about, and what came of it.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// What was agreed and claimed.
-    pub boot: BootInfo,
-    /// The block that was taken for granted.
-    pub agreed: BlockNumHash,
-    /// What came of the claim.
-    pub verdict: Verdict,
-}
-
-impl Outcome {
-    /// Whether L1 makes the claimed block of it, and the block has the claimed output root. (A claim
-    /// may also hold because L1 does not reach that far; nobody has asked that here.)
-    pub const fn is_verified(&self) -> bool {
-        self.verdict.holds && self.verdict.head.number == self.boot.claimed_l2_block
-    }
-}
-
 impl<S: Store> Host<S> {
     /// Runs the program on what the nodes say about the range: what is claimed is the node's output
     /// root. L1 is taken to a few blocks after the claimed block's origin, and further if the claimed
     /// block is not derived from that: up to the end of the sequencing window or of L1.
     ///
-    /// `l1_genesis` is the genesis file of an L1 that is no public chain; without one, the L1 node
-    /// is asked for its configuration.
+    /// `l1_genesis` is the genesis file of an L1 that is no public chain, or the configuration in it;
+    /// without one, the L1 node is asked for its configuration.
     ///
     /// # Errors
     /// When the host has no nodes, they do not have the range, or the program fails. That the claim
@@ -96,20 +79,14 @@ impl<S: Store> Host<S> {
         range: BlockRange,
         l1_genesis: Option<Bytes>,
     ) -> Result<Outcome, HostError> {
-        let sources = self.sources().ok_or_else(|| {
-            HostError::Range("a host without nodes can only repeat a run".to_owned())
-        })?;
+        let sources = self.nodes()?;
         let claim = Claim::new(sources, range, l1_genesis)?;
-        let newest = sources
-            .l1
-            .block(BlockNumberOrTag::Latest)?
-            .ok_or_else(|| HostError::Range("L1 has no blocks".to_owned()))?;
-        let window_end = claim.origin.saturating_add(claim.boot.rollup_config.seq_window_size);
-        let last = newest.number.min(window_end.saturating_add(1)).max(claim.origin);
+        let last = claim.last_l1_block(sources)?;
         let mut beyond = FIRST_L1_BLOCKS;
         loop {
             let number = claim.origin.saturating_add(beyond).min(last);
-            let outcome = self.run_claim(sources, &claim, number)?;
+            self.prime(&claim, l1_hash(sources, number)?)?;
+            let outcome = self.repeat()?;
             if outcome.verdict.head.number == range.claimed || number >= last {
                 return Ok(outcome);
             }
@@ -122,21 +99,42 @@ impl<S: Store> Host<S> {
         }
     }
 
-    fn run_claim(
+    /// Says what a run about the range is about, as [`Self::verify`] does, without making it: then
+    /// [`Self::repeat`] makes it here, or [`serve`](crate::serve) serves a program that makes it elsewhere.
+    ///
+    /// L1 is taken up to the block `l1_head`; without one, to the end of the sequencing window of the
+    /// claimed block or to the newest block, by which the claimed block must be on L1.
+    ///
+    /// # Errors
+    /// When the host has no nodes, or they do not have the range.
+    pub fn prepare(
         &self,
-        sources: &Sources,
-        claim: &Claim,
-        l1_head: u64,
-    ) -> Result<Outcome, HostError> {
-        let head = sources.l1.block(BlockNumberOrTag::Number(l1_head))?;
-        let endpoint = sources.l1.endpoint().clone();
-        let head = head.ok_or(ClientError::NoBlock { endpoint, number: l1_head })?;
-        let boot = BootInfo { l1_head: head.hash, ..claim.boot.clone() };
+        range: BlockRange,
+        l1_head: Option<B256>,
+        l1_genesis: Option<Bytes>,
+    ) -> Result<BootInfo, HostError> {
+        let sources = self.nodes()?;
+        let claim = Claim::new(sources, range, l1_genesis)?;
+        let l1_head = match l1_head {
+            Some(hash) => hash,
+            None => l1_hash(sources, claim.last_l1_block(sources)?)?,
+        };
+        self.prime(&claim, l1_head)
+    }
+
+    fn nodes(&self) -> Result<&Sources, HostError> {
+        self.sources().ok_or_else(|| {
+            HostError::Range("a host without nodes can only repeat a run".to_owned())
+        })
+    }
+
+    fn prime(&self, claim: &Claim, l1_head: B256) -> Result<BootInfo, HostError> {
+        let boot = BootInfo { l1_head, ..claim.boot.clone() };
         self.store().put(&Entry::keccak256(Bytes::copy_from_slice(&claim.agreed.encode())))?;
-        for (key, value) in boot.preimages(claim.l1_genesis.clone()) {
-            self.store().put(&local(key, value))?;
-        }
-        self.repeat()
+        let preimages = boot.preimages(claim.l1_genesis.clone()).into_iter();
+        let numbered = |(key, value): (PreimageKey, Bytes)| Some((key.local_number()?, value));
+        self.set_locals(preimages.filter_map(numbered).collect::<Locals>());
+        Ok(boot)
     }
 
     /// Runs the program on what the host keeps, and asks nodes for the rest if there are any.
@@ -144,16 +142,65 @@ impl<S: Store> Host<S> {
     /// # Errors
     /// When something is missing, or the program fails. That the claim is wrong is none.
     pub fn repeat(&self) -> Result<Outcome, HostError> {
-        let boot = BootInfo::read(self).map_err(|error| HostError::program(&error))?;
-        let agreed = boot.agreed_header(self).map_err(|error| HostError::program(&error))?;
-        let agreed = BlockNumHash { number: agreed.number, hash: agreed.hash() };
-        let verdict = lockstep_stf::run(self).map_err(|error| HostError::program(&error))?;
-        Ok(Outcome { boot, agreed, verdict })
+        lockstep_stf::run(self).map_err(|error| HostError::program(&error))
+    }
+
+    /// The L1 blocks that the run has read, from `head` down to the first that it has not.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn l1_blocks(&self, head: B256) -> Result<L1Blocks, HostError> {
+        let mut blocks = L1Blocks { head: 0, hashes: Vec::new() };
+        let mut hash = head;
+        while blocks.hashes.len() < MAX_L1_BLOCKS {
+            let key = EntryKey::Preimage(PreimageKey::keccak256(hash));
+            if !self.was_used(&key) {
+                break;
+            }
+            let Some(rlp) = self.store().get(&key)? else { break };
+            let Ok(header) = alloy_rlp::decode_exact::<Header>(&rlp) else { break };
+            if blocks.hashes.is_empty() {
+                blocks.head = header.number;
+            }
+            blocks.hashes.push(hash);
+            hash = header.parent_hash;
+        }
+        Ok(blocks)
     }
 }
 
-fn local(key: PreimageKey, value: Bytes) -> Entry {
-    Entry::known(crate::EntryKey::Preimage(key), value)
+/// Blocks of L1 that end with one block, each the parent of the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct L1Blocks {
+    /// The number of the newest.
+    head: u64,
+    /// From the newest down.
+    hashes: Vec<B256>,
+}
+
+impl L1Blocks {
+    /// The newest block; `None` if there is none.
+    pub fn head(&self) -> Option<BlockNumHash> {
+        self.hashes.first().map(|hash| BlockNumHash { number: self.head, hash: *hash })
+    }
+
+    /// Whether the newest block of one is the same as, or an ancestor of, the newest block of the other, as
+    /// the other knows: whether both are of one chain.
+    pub fn is_one_chain_with(&self, other: &Self) -> bool {
+        let knows = |longer: &Self, shorter: &Self| {
+            let below = longer.head.checked_sub(shorter.head);
+            let below = below.and_then(|below| usize::try_from(below).ok());
+            let hash = below.and_then(|below| longer.hashes.get(below));
+            hash.is_some() && hash == shorter.hashes.first()
+        };
+        knows(self, other) || knows(other, self)
+    }
+}
+
+fn l1_hash(sources: &Sources, number: u64) -> Result<B256, HostError> {
+    let head = sources.l1.block(BlockNumberOrTag::Number(number))?;
+    let endpoint = sources.l1.endpoint().clone();
+    Ok(head.ok_or(ClientError::NoBlock { endpoint, number })?.hash)
 }
 
 /// What the nodes say about a range, but for the L1 head.
@@ -198,7 +245,19 @@ impl Claim {
     }
 }
 
-fn canonical(sources: &Sources, number: u64) -> Result<Sealed<alloy_consensus::Header>, HostError> {
+impl Claim {
+    /// The last L1 block that the claimed block can depend on, if L1 has that yet.
+    fn last_l1_block(&self, sources: &Sources) -> Result<u64, HostError> {
+        let newest = sources
+            .l1
+            .block(BlockNumberOrTag::Latest)?
+            .ok_or_else(|| HostError::Range("L1 has no blocks".to_owned()))?;
+        let window_end = self.origin.saturating_add(self.boot.rollup_config.seq_window_size);
+        Ok(newest.number.min(window_end.saturating_add(1)).max(self.origin))
+    }
+}
+
+fn canonical(sources: &Sources, number: u64) -> Result<Sealed<Header>, HostError> {
     let header = sources.l2.header(BlockNumberOrTag::Number(number))?;
     let endpoint = sources.l2.endpoint().clone();
     Ok(header.ok_or(ClientError::NoBlock { endpoint, number })?)
@@ -229,23 +288,20 @@ pub fn find_l1_chain(
         Some(genesis) => genesis,
         None => fetch_genesis(l1, chain_id)?,
     };
-    let chain = genesis::parse(&genesis)
-        .and_then(|genesis| Ethereum::from_genesis(&genesis))
-        .map_err(|error| HostError::Range(format!("the genesis file of L1: {error}")))?;
-    check_chain("the genesis file of L1", chain_id, chain.chain_id())?;
+    let chain = BootInfo::parse_l1_chain(&genesis, chain_id)
+        .map_err(|error: StfError<Infallible>| HostError::Range(error.to_string()))?;
     Ok((chain, Some(genesis)))
 }
 
-/// A genesis file with the configuration that the L1 node says it has, and nothing else.
+/// The configuration that the L1 node says it has.
 fn fetch_genesis(l1: &L1Client, chain_id: u64) -> Result<Bytes, HostError> {
-    let config: Value = l1.rpc().call("debug_chainConfig", &[(); 0]).map_err(|error| {
+    let config: Box<RawValue> = l1.rpc().call("debug_chainConfig", &[(); 0]).map_err(|error| {
         HostError::Range(format!(
             "L1 has chain id {chain_id}, which is no public chain, and its node does not tell its \
              configuration ({error}): give its genesis file"
         ))
     })?;
-    let genesis = json!({ "config": config, "difficulty": "0x0", "gasLimit": "0x0", "alloc": {} });
-    Ok(genesis.to_string().into_bytes().into())
+    Ok(config.get().as_bytes().to_vec().into())
 }
 
 #[cfg(test)]
@@ -264,6 +320,28 @@ mod tests {
         assert_eq!(parts(0).len(), 25);
         let last = BlockRange::new(u64::MAX - 3, u64::MAX).unwrap();
         assert_eq!(last.split(2).map(|part| part.blocks()).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn l1_blocks_are_of_one_chain_if_one_knows_the_head_of_the_other() {
+        let blocks = |head, hashes: &[u8]| L1Blocks {
+            head,
+            hashes: hashes.iter().map(|byte| B256::repeat_byte(*byte)).collect(),
+        };
+        let longer = blocks(9, &[9, 8, 7]);
+        for (shorter, expected) in [
+            (blocks(9, &[9]), true),
+            (blocks(7, &[7, 6]), true),
+            (blocks(7, &[1]), false),
+            (blocks(9, &[8]), false),
+            (blocks(6, &[6]), false),
+            (blocks(0, &[]), false),
+        ] {
+            assert_eq!(longer.is_one_chain_with(&shorter), expected, "{shorter:?}");
+            assert_eq!(shorter.is_one_chain_with(&longer), expected, "{shorter:?}");
+        }
+        assert_eq!(longer.head().map(|head| head.number), Some(9));
+        assert_eq!(blocks(0, &[]).head(), None);
     }
 
     #[test]

@@ -55,7 +55,9 @@ impl Request {
     /// its number.
     fn decode_foreign(hint: &[u8]) -> Option<Self> {
         let (name, fields) = std::str::from_utf8(hint).ok()?.split_once(' ')?;
-        let fields = hex::decode(fields).ok()?;
+        // op-program writes some fields as words of their own.
+        let fields =
+            fields.split(' ').map(hex::decode).collect::<Result<Vec<_>, _>>().ok()?.concat();
         match name {
             "starting-l2-output" => {
                 Some(Self::Hint(Hint::L2Output(B256::try_from(fields.as_slice()).ok()?)))
@@ -136,6 +138,8 @@ mod tests {
         let fields = [number.as_slice(), address.as_slice()].concat();
         let by_number = Request::AccountProof { block: 7, address };
         assert_eq!(known(decode("l2-account-proof", &fields)), by_number);
+        let words = format!("l2-account-proof 0x{} {address}", hex::encode(number));
+        assert_eq!(known(Request::decode(words.as_bytes())), by_number);
         let fields = [hash.as_slice(), address.as_slice()].concat();
         let by_hash = Request::Hint(Hint::L2AccountProof { block: hash, address });
         assert_eq!(known(decode("l2-account-proof", &fields)), by_hash);

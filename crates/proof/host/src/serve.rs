@@ -46,8 +46,9 @@ impl<R: Read, W: Write> Pipe for IoPipe<R, W> {
 /// then ends it.
 ///
 /// # Errors
-/// The first pre-image that could not be had; when a pipe fails. The program then finds its pipes
-/// closed.
+/// The first pre-image that could not be had; when a pipe fails. That is logged at once. The program then
+/// finds the pipe of pre-images closed; this returns when the program has closed that of hints, as it does
+/// when it ends.
 pub fn serve<S, P, H>(host: &Host<S>, preimages: P, hints: H) -> Result<(), HostError>
 where
     S: Store,
@@ -57,6 +58,9 @@ where
     thread::scope(|scope| {
         let hints = scope.spawn(move || serve_hints(host, hints));
         let result = serve_preimages(host, preimages);
+        if let Err(error) = &result {
+            tracing::error!(%error, "the program gets no more pre-images, its end is waited for");
+        }
         let hinted = hints.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         result.and(hinted)
     })
@@ -72,13 +76,18 @@ fn serve_preimages<S: Store, P: Pipe>(host: &Host<S>, pipe: P) -> Result<(), Hos
 
 fn serve_hints<S: Store, P: Pipe>(host: &Host<S>, pipe: P) -> Result<(), HostError> {
     let mut reader = HintReader::new(pipe);
+    let mut failures = 0_u64;
     while let Some(hint) = reader.next_hint().map_err(broken)? {
         let followed = Request::decode(&hint).and_then(|request| match request {
             Some(request) => host.announce(request),
             None => Ok(()),
         });
         if let Err(error) = followed {
-            tracing::warn!(%error, "a hint was not followed");
+            failures += 1;
+            // A program can give any number of hints: the 1st, 2nd, 4th, … is told.
+            if failures.is_power_of_two() {
+                tracing::warn!(%error, failures, "a hint was not followed");
+            }
         }
         reader.acknowledge().map_err(broken)?;
     }

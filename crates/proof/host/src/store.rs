@@ -3,7 +3,7 @@
 use crate::{Entry, EntryKey, HostError};
 use alloy_primitives::Bytes;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Keeps entries. Calls come from several threads.
 pub trait Store: Send + Sync {
@@ -14,14 +14,14 @@ pub trait Store: Send + Sync {
     /// When the store cannot be read.
     fn get(&self, key: &EntryKey) -> Result<Option<Bytes>, HostError>;
 
-    /// Keeps an entry. One that is kept already stays as it is, unless it is local.
+    /// Keeps an entry. One that is kept already stays as it is: its key says what it is.
     ///
     /// # Errors
     /// [`HostError::Limit`] if the store is full; when it cannot be written.
     fn put(&self, entry: &Entry) -> Result<(), HostError>;
 }
 
-impl<S: Store + ?Sized> Store for Box<S> {
+impl<S: Store + ?Sized> Store for Arc<S> {
     fn get(&self, key: &EntryKey) -> Result<Option<Bytes>, HostError> {
         (**self).get(key)
     }
@@ -95,8 +95,10 @@ impl Store for MemoryStore {
 
     fn put(&self, entry: &Entry) -> Result<(), HostError> {
         let mut kept = self.kept.lock();
-        let old = kept.entries.get(&entry.key()).map(|old| old.len() as u64 + ENTRY_BYTES);
-        let bytes = kept.bytes - old.unwrap_or_default() + entry.value().len() as u64 + ENTRY_BYTES;
+        if kept.entries.contains_key(&entry.key()) {
+            return Ok(());
+        }
+        let bytes = kept.bytes + entry.value().len() as u64 + ENTRY_BYTES;
         if bytes > self.max_bytes {
             let (what, limit) = ("pre-images in memory", self.max_bytes);
             return Err(HostError::Limit { what, found: bytes, limit });
@@ -114,6 +116,7 @@ mod tests {
     #[test]
     fn a_store_that_is_full_says_so_and_keeps_what_it_has() {
         let store = MemoryStore::new(2 * (ENTRY_BYTES + 10));
+        assert!(store.is_empty());
         let entry = |byte: u8| Entry::keccak256(Bytes::from(vec![byte; 10]));
         store.put(&entry(1)).unwrap();
         store.put(&entry(2)).unwrap();
@@ -122,17 +125,5 @@ mod tests {
         assert_eq!(store.len(), 2);
         assert_eq!(store.get(&entry(1).key()).unwrap(), Some(entry(1).value().clone()));
         assert_eq!(store.get(&entry(3).key()).unwrap(), None);
-    }
-
-    #[test]
-    fn a_local_value_can_be_replaced() {
-        let store = MemoryStore::default();
-        assert!(store.is_empty());
-        for value in [Bytes::from_static(b"a"), Bytes::from_static(b"bc")] {
-            let entry = Entry::local(1, value.clone());
-            store.put(&entry).unwrap();
-            assert_eq!(store.get(&entry.key()).unwrap(), Some(value));
-        }
-        assert_eq!(store.len(), 1);
     }
 }

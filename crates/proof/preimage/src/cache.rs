@@ -83,6 +83,10 @@ impl<O: PreimageOracle> PreimageOracle for CachingOracle<O> {
     fn is_trusted(&self) -> bool {
         true
     }
+
+    fn attests_blobs(&self) -> bool {
+        self.beneath.attests_blobs()
+    }
 }
 
 impl<O: fmt::Debug> fmt::Debug for CachingOracle<O> {

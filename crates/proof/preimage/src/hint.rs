@@ -15,7 +15,7 @@ pub enum Hint {
     L1Transactions(B256),
     /// `l1-receipts`: the trie of its receipts.
     L1Receipts(B256),
-    /// `l1-blob`: the commitment and all field elements of a blob.
+    /// `l1-blob`: the commitment, all field elements, and the proof of a blob.
     L1Blob {
         /// Its versioned hash.
         hash: B256,

@@ -17,7 +17,7 @@ pub enum PreimageKind {
     GlobalGeneric = 3,
     /// Bytes by their SHA-256 hash.
     Sha256 = 4,
-    /// A field element of a blob.
+    /// A field element of a blob, or the proof of a blob.
     Blob = 5,
     /// What a precompiled contract answers.
     Precompile = 6,
@@ -77,6 +77,15 @@ impl PreimageKey {
         Self::of_hash(PreimageKind::Blob, hasher.finalize())
     }
 
+    /// The KZG proof that the blob with this commitment has its field elements (48 bytes, the proof that
+    /// EIP-4844's `verify_blob_kzg_proof` takes), for programs whose elements nobody attests.
+    ///
+    /// It is Lockstep's own: the key of an element at 2²⁵⁶ − 1, which is no field element. So no
+    /// fault-proof machine has an element under this key, and none needs the proof.
+    pub fn blob_proof(commitment: &[u8; 48]) -> Self {
+        Self::blob(commitment, &U256::MAX)
+    }
+
     /// What the precompiled contract at `address` answers to `input`: one byte that is 1 for success,
     /// and its output. `required_gas` is what it costs.
     pub fn precompile(address: &Address, required_gas: u64, input: &[u8]) -> Self {
@@ -90,6 +99,12 @@ impl PreimageKey {
     /// Its kind.
     pub const fn kind(&self) -> PreimageKind {
         self.kind
+    }
+
+    /// The number that [`Self::local`] makes this key of; `None` for any other key.
+    pub fn local_number(&self) -> Option<u64> {
+        let number = self.rest.last_chunk().map(|bytes| u64::from_be_bytes(*bytes))?;
+        (Self::local(number) == *self).then_some(number)
     }
 
     /// The key as it goes over a pipe.
@@ -180,6 +195,11 @@ mod tests {
         let sha256 = b256!("04b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         assert_eq!(of_empty(PreimageKind::Sha256), Some(sha256));
         assert_eq!(of_empty(PreimageKind::Local), None);
+        assert_eq!(PreimageKey::local(6).local_number(), Some(6));
+        assert_eq!(PreimageKey::local(u64::MAX).local_number(), Some(u64::MAX));
+        let high = b256!("0100000000000000000000000000000000000000000000010000000000000006");
+        assert_eq!(PreimageKey::try_from(high).map(|key| key.local_number()), Ok(None));
+        assert_eq!(PreimageKey::keccak256(B256::ZERO).local_number(), None);
     }
 
     #[test]
@@ -195,6 +215,16 @@ mod tests {
         let mut expected = keccak256(&parts);
         expected.0[0] = 6;
         assert_eq!(PreimageKey::precompile(&ecrecover, 3000, b"input").to_bytes(), expected);
+    }
+
+    #[test]
+    fn the_proof_of_a_blob_is_under_no_key_of_an_element() {
+        let commitment = [7; 48];
+        let proof = PreimageKey::blob_proof(&commitment);
+        assert_eq!(proof.kind(), PreimageKind::Blob);
+        let mut elements = crate::blob_points().into_iter();
+        assert!(elements.all(|point| PreimageKey::blob(&commitment, &point) != proof));
+        assert_ne!(PreimageKey::blob_proof(&[8; 48]), proof);
     }
 
     #[test]

@@ -25,11 +25,14 @@
 //!
 //! # Assumptions
 //! - keccak-256 and SHA-256 are collision resistant, also without their first byte.
-//! - Whoever answers for local, blob and precompile keys is trusted: these cannot be hashed. In a
-//!   fault-proof machine the L1 contract attests them; a native run takes the host's word.
+//! - Whoever answers for local and precompile keys is trusted: these cannot be hashed, and in a
+//!   fault-proof machine the L1 contract attests them. Elements of blobs cannot be hashed either: an oracle
+//!   says whether they are attested ([`PreimageOracle::attests_blobs`]), and where they are not, whoever
+//!   asks checks a proof.
 //!
 //! # Invariants
-//! - An oracle that says [`PreimageOracle::is_trusted`] has the pre-image of every hash it answers for.
+//! - An oracle that says [`PreimageOracle::is_trusted`] has the pre-image of every hash it answers for;
+//!   one that says [`PreimageOracle::attests_blobs`], a KZG proof for every element.
 //! - After an error on a pipe nothing more is read from it: the two ends may be out of step.
 //!
 //! # Limits

@@ -33,6 +33,16 @@ pub trait PreimageOracle {
     fn is_trusted(&self) -> bool {
         false
     }
+
+    /// Whether every field element of a blob is known to be that of its commitment: because a KZG proof
+    /// was checked for it, by this oracle or by the machine in which the program runs. Otherwise whoever
+    /// asks also asks for a proof ([`PreimageKey::blob_proof`]) and checks it.
+    ///
+    /// An oracle that hashes what it passes on has checked nothing of blobs: its word is that of the one
+    /// beneath.
+    fn attests_blobs(&self) -> bool {
+        false
+    }
 }
 
 impl<O: PreimageOracle + ?Sized> PreimageOracle for &O {
@@ -48,6 +58,10 @@ impl<O: PreimageOracle + ?Sized> PreimageOracle for &O {
 
     fn is_trusted(&self) -> bool {
         (**self).is_trusted()
+    }
+
+    fn attests_blobs(&self) -> bool {
+        (**self).attests_blobs()
     }
 }
 
@@ -65,11 +79,16 @@ impl<O: PreimageOracle + ?Sized> PreimageOracle for Rc<O> {
     fn is_trusted(&self) -> bool {
         (**self).is_trusted()
     }
+
+    fn attests_blobs(&self) -> bool {
+        (**self).attests_blobs()
+    }
 }
 
 /// Pre-images in memory: a witness.
 ///
-/// It hashes what enters, so it is trusted.
+/// It hashes what enters, so it is trusted. Of blobs it knows nothing but what it was told: these are for
+/// whoever asks to check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PreimageSet {
     preimages: BTreeMap<PreimageKey, Bytes>,

@@ -184,7 +184,7 @@ impl<P: Pipe> HintWriter<P> {
 pub struct PipeOracle<P> {
     preimages: RefCell<OracleClient<P>>,
     hints: RefCell<HintWriter<P>>,
-    is_trusted: bool,
+    is_attested: bool,
 }
 
 impl<P: Pipe> PipeOracle<P> {
@@ -193,15 +193,16 @@ impl<P: Pipe> PipeOracle<P> {
         Self::with_trust(preimages, hints, false)
     }
 
-    /// Asks a machine that answers with nothing but pre-images, as the fault-proof machine does.
+    /// Asks a machine that answers with nothing but pre-images, as the fault-proof machine does: its L1
+    /// contract takes hashes only with their pre-images, and elements of blobs with a KZG proof.
     pub const fn attested(preimages: P, hints: P) -> Self {
         Self::with_trust(preimages, hints, true)
     }
 
-    const fn with_trust(preimages: P, hints: P, is_trusted: bool) -> Self {
+    const fn with_trust(preimages: P, hints: P, is_attested: bool) -> Self {
         let preimages = RefCell::new(OracleClient::new(preimages));
         let hints = RefCell::new(HintWriter::new(hints));
-        Self { preimages, hints, is_trusted }
+        Self { preimages, hints, is_attested }
     }
 }
 
@@ -217,6 +218,10 @@ impl<P: Pipe> PreimageOracle for PipeOracle<P> {
     }
 
     fn is_trusted(&self) -> bool {
-        self.is_trusted
+        self.is_attested
+    }
+
+    fn attests_blobs(&self) -> bool {
+        self.is_attested
     }
 }

@@ -143,11 +143,14 @@ fn a_host_that_lies_is_found_out_unless_its_answers_are_attested() {
     let mut hints = Script::new(&[]);
     let mut said = Script::new(lie);
     let oracle = CachingOracle::new(PipeOracle::new(&mut said, &mut hints), 1 << 20);
+    // Hashing makes it trusted with hashes, and with nothing else.
+    assert!(oracle.is_trusted() && !oracle.attests_blobs());
     let error = oracle.get(key).expect_err("another hash");
     assert!(matches!(error, PreimageError::Mismatch { .. }), "{error}");
 
     let mut said = Script::new(lie);
     let oracle = CachingOracle::new(PipeOracle::attested(&mut said, &mut hints), 1 << 20);
+    assert!(oracle.is_trusted() && oracle.attests_blobs());
     assert_eq!(oracle.get(key).expect("not hashed"), b"abk"[..]);
 }
 

@@ -1,6 +1,6 @@
 //! L1, as far as it can be reached from its head.
 
-use crate::{DataError, data};
+use crate::{DataError, blob::verify_blob, data};
 use alloc::{boxed::Box, string::ToString, vec, vec::Vec};
 use alloy_consensus::{Header, ReceiptEnvelope, TxEnvelope};
 use alloy_eips::{
@@ -92,9 +92,9 @@ impl<O: PreimageOracle> L1Provider for OracleL1<'_, O> {
 
 /// Blobs, put together from their field elements.
 ///
-/// That the elements are those of the commitment cannot be checked by hashing: the oracle's word is
-/// taken, which the fault-proof machine's L1 contract holds against a proof (EIP-4844 § point
-/// evaluation).
+/// That the elements are those of the commitment cannot be checked by hashing. Unless the oracle attests
+/// them, as the fault-proof machine does, whose L1 contract holds each against a proof, a proof for the
+/// whole blob is asked for and checked here.
 #[derive(Debug)]
 pub(crate) struct OracleBlobs<'a, O> {
     oracle: &'a O,
@@ -132,6 +132,13 @@ impl<'a, O: PreimageOracle> OracleBlobs<'a, O> {
             let element: &[u8; 32] =
                 element.as_ref().try_into().map_err(|_| malformed("no 32 bytes of element"))?;
             place.copy_from_slice(element);
+        }
+        if !self.oracle.attests_blobs() {
+            let proof = data::preimage(self.oracle, PreimageKey::blob_proof(commitment))?;
+            let proof: &[u8; 48] =
+                proof.as_ref().try_into().map_err(|_| malformed("no 48 bytes of proof"))?;
+            verify_blob(commitment, &bytes, &self.points, proof)
+                .map_err(|fault| malformed(&fault.to_string()))?;
         }
         Ok(Box::new(Blob::from_slice(&bytes)))
     }

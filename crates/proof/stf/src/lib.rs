@@ -2,7 +2,7 @@
 //!
 //! [`run`] is the program. It is told what is agreed and what is claimed ([`BootInfo`]), derives the
 //! rollup's blocks from L1, executes each on a state of which only the root is known, and compares the
-//! output root that comes of it with the claim ([`Verdict`]). Everything it reads comes through a
+//! output root that comes of it with the claim ([`Outcome`]). Everything it reads comes through a
 //! [`PreimageOracle`](lockstep_preimage::PreimageOracle): headers, transactions, receipts and state by
 //! their hashes, blobs by their commitments. A native run, the fault-proof machine and a zkVM differ in
 //! that oracle alone.
@@ -38,8 +38,9 @@
 //! # Assumptions
 //! - keccak-256 and SHA-256 are collision resistant, also without their first byte.
 //! - The boot information is what the caller means: the oracle is believed what it says under local
-//!   keys. So it is about the field elements of blobs, which a hash cannot tell (see
-//!   [`lockstep_preimage`]).
+//!   keys. So [`run`] returns what it read there with the verdict ([`Outcome`]), for the caller to compare.
+//! - An oracle that says it attests blobs has checked a KZG proof for their elements. Any other is asked for
+//!   the proof, which is checked here: the KZG setup of Ethereum's mainnet is sound.
 //! - The agreed output root and the L1 head belong to chains that exist.
 //!
 //! # Invariants
@@ -64,6 +65,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod blob;
 mod boot;
 mod chain;
 mod data;
@@ -79,5 +81,5 @@ pub use error::{DataError, PayloadError, StfError};
 pub use execute::{StatelessBlock, StatelessExecutor, execute_stateless};
 pub use l1::MAX_L1_BLOCKS;
 pub use l2::MAX_L2_ANCESTORS;
-pub use run::{CACHE_BYTES, Verdict, run};
+pub use run::{CACHE_BYTES, Outcome, Verdict, run};
 pub use state::OracleState;

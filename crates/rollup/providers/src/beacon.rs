@@ -3,6 +3,7 @@
 use crate::{
     BlobError, ClientError, Endpoint, HttpTransport, Request, Retry, Timeouts, Transport,
     VerifiedBlob,
+    bounded::Bounded,
     lru::Lru,
     rpc::{exchange, shortened},
 };
@@ -24,8 +25,9 @@ const MAX_SMALL_BYTES: u64 = 1024 * 1024;
 /// What one blob takes in an answer: hexadecimal, and for a sidecar its header and proofs.
 const BYTES_PER_ANSWERED_BLOB: u64 = 2 * BYTES_PER_BLOB as u64 + 16 * 1024;
 
-/// A sidecar request without indices answers with all blobs of the block.
-const MAX_SIDECARS: u64 = 128;
+/// The largest answer that holds blobs. Whatever is asked for, there must be room for all blobs of the block:
+/// sidecars cannot be asked for by hash, and nodes that do not know the parameter give all blobs.
+const MAX_BLOBS_BYTES: u64 = MAX_BLOBS as u64 * BYTES_PER_ANSWERED_BLOB + MAX_SMALL_BYTES;
 
 /// What the cache of blobs may take, in bytes.
 const CACHE_BYTES: usize = 64 * (BYTES_PER_BLOB + 512);
@@ -67,10 +69,15 @@ pub struct BeaconClient {
 }
 
 struct Shared {
-    nodes: Vec<Arc<dyn Transport>>,
+    nodes: Vec<Node>,
     retry: Retry,
-    clock: Mutex<Option<SlotClock>>,
     cache: Mutex<Lru<VerifiedBlob>>,
+}
+
+struct Node {
+    transport: Arc<dyn Transport>,
+    /// As this node says: one that is wrong about it is of no use, and harms no other.
+    clock: Mutex<Option<SlotClock>>,
 }
 
 #[derive(Deserialize)]
@@ -107,8 +114,10 @@ impl BeaconClient {
         if nodes.is_empty() {
             return Err(ClientError::Url { reason: "of a beacon node is missing" });
         }
-        let (clock, cache) = (Mutex::new(None), Mutex::new(Lru::new(CACHE_BYTES)));
-        Ok(Self { shared: Arc::new(Shared { nodes, retry, clock, cache }) })
+        let node = |transport| Node { transport, clock: Mutex::new(None) };
+        let nodes = nodes.into_iter().map(node).collect();
+        let cache = Mutex::new(Lru::new(CACHE_BYTES));
+        Ok(Self { shared: Arc::new(Shared { nodes, retry, cache }) })
     }
 
     /// The nodes at these URLs.
@@ -122,25 +131,29 @@ impl BeaconClient {
         Self::new(urls.iter().map(node).collect::<Result<_, _>>()?, retry)
     }
 
-    /// When slots are, as the first node says; asked once.
+    /// When slots are, as the first node that answers says.
     ///
     /// # Errors
-    /// When it does not answer, or not with numbers.
+    /// When none answers, or not with numbers.
     pub fn clock(&self) -> Result<SlotClock, ClientError> {
-        if let Some(clock) = *self.shared.clock.lock() {
-            return Ok(clock);
-        }
-        let mut last = None;
+        let mut last = ClientError::Url { reason: "of a beacon node is missing" };
         for node in &self.shared.nodes {
-            match self.fetch_clock(node.as_ref()) {
-                Ok(clock) => {
-                    *self.shared.clock.lock() = Some(clock);
-                    return Ok(clock);
-                }
-                Err(error) => last = Some(error),
+            match self.clock_of(node) {
+                Ok(clock) => return Ok(clock),
+                Err(error) => last = error,
             }
         }
-        Err(last.unwrap_or(ClientError::Url { reason: "of a beacon node is missing" }))
+        Err(last)
+    }
+
+    /// When slots are, as a node says; asked until it answers.
+    fn clock_of(&self, node: &Node) -> Result<SlotClock, ClientError> {
+        if let Some(clock) = *node.clock.lock() {
+            return Ok(clock);
+        }
+        let clock = self.fetch_clock(node.transport.as_ref())?;
+        *node.clock.lock() = Some(clock);
+        Ok(clock)
     }
 
     /// The blobs with these versioned hashes, in this order, of the L1 block at `timestamp` (in
@@ -164,8 +177,7 @@ impl BeaconClient {
             }
         }
         if !missing.is_empty() {
-            let slot = self.clock()?.slot(timestamp)?;
-            self.fetch(slot, &mut missing, &mut found)?;
+            self.fetch(timestamp, &mut missing, &mut found)?;
         }
         Ok(hashes.iter().filter_map(|hash| found.get(hash).cloned()).collect())
     }
@@ -173,16 +185,24 @@ impl BeaconClient {
     /// Fetches what is missing from the first node that has it.
     fn fetch(
         &self,
-        slot: u64,
+        timestamp: u64,
         missing: &mut Vec<B256>,
         found: &mut HashMap<B256, VerifiedBlob>,
     ) -> Result<(), ClientError> {
-        let mut last = None;
+        let (mut last, mut last_slot) = (None, None);
         for node in &self.shared.nodes {
+            let slot = match self.clock_of(node).and_then(|clock| clock.slot(timestamp)) {
+                Ok(slot) => slot,
+                Err(error) => {
+                    last = Some(error);
+                    continue;
+                }
+            };
+            last_slot = Some(slot);
             for source in [Source::Blobs, Source::Sidecars] {
                 let wanted = missing.clone();
                 for part in wanted.chunks(MAX_BATCH) {
-                    match self.fetch_from(node.as_ref(), source, slot, part) {
+                    match self.fetch_from(node.transport.as_ref(), source, slot, part) {
                         Ok(blobs) => self.keep(blobs, missing, found),
                         Err(error) => last = Some(error),
                     }
@@ -191,12 +211,17 @@ impl BeaconClient {
                     return Ok(());
                 }
             }
+            // It may have been wrong about its slots.
+            *node.clock.lock() = None;
         }
-        match (last, missing.first()) {
-            (_, None) => Ok(()),
+        match (last, missing.first(), last_slot) {
+            (_, None, _) => Ok(()),
             // Nothing can be said about blobs by a node that does not answer.
-            (Some(error @ ClientError::Unreachable { .. }), _) => Err(error),
-            (last, Some(hash)) => {
+            (Some(error @ ClientError::Unreachable { .. }), ..) | (Some(error), _, None) => {
+                Err(error)
+            }
+            (last, Some(hash), slot) => {
+                let slot = slot.unwrap_or_default();
                 let reason = last.map_or_else(
                     || "the block has no such blob".to_owned(),
                     |error| error.to_string(),
@@ -235,15 +260,15 @@ impl BeaconClient {
                     // Writing to a string does not fail.
                     let _ = write!(path, "{comma}{hash}");
                 }
-                let limit = hashes.len() as u64 * BYTES_PER_ANSWERED_BLOB + MAX_SMALL_BYTES;
-                let blobs: Vec<Bytes> = self.get(node, BLOBS, &path, limit)?;
-                Ok(verified(node.endpoint(), &blobs, hashes))
+                let blobs: Bounded<Bytes, MAX_BLOBS> =
+                    self.get(node, BLOBS, &path, MAX_BLOBS_BYTES)?;
+                Ok(verified(node.endpoint(), &blobs.0, hashes))
             }
             Source::Sidecars => {
                 let path = format!("{SIDECARS}/{slot}");
-                let limit = MAX_SIDECARS * BYTES_PER_ANSWERED_BLOB + MAX_SMALL_BYTES;
-                let sidecars: Vec<Sidecar> = self.get(node, SIDECARS, &path, limit)?;
-                Ok(verified_sidecars(node.endpoint(), &sidecars, hashes))
+                let sidecars: Bounded<Sidecar, MAX_BLOBS> =
+                    self.get(node, SIDECARS, &path, MAX_BLOBS_BYTES)?;
+                Ok(verified_sidecars(node.endpoint(), &sidecars.0, hashes))
             }
         }
     }
@@ -293,16 +318,18 @@ enum Source {
 /// with all blobs of the block, so another blob is no lie; its commitment is computed once.
 fn verified(endpoint: &Endpoint, blobs: &[Bytes], hashes: &[B256]) -> Vec<VerifiedBlob> {
     let mut verified = Vec::new();
-    for bytes in blobs.iter().take(MAX_BLOBS) {
+    let mut wrong = Vec::new();
+    for bytes in blobs {
         match VerifiedBlob::of(bytes) {
             Ok(blob) if hashes.contains(&blob.hash()) => verified.push(blob),
             Ok(blob) => tracing::debug!(%endpoint, hash = %blob.hash(), "another blob was given"),
-            Err(error) => warn(endpoint, BLOBS, &error),
+            Err(error) => wrong.push(error),
         }
         if verified.len() == hashes.len() {
             break;
         }
     }
+    warn(endpoint, BLOBS, &wrong);
     verified
 }
 
@@ -313,6 +340,7 @@ fn verified_sidecars(
     hashes: &[B256],
 ) -> Vec<VerifiedBlob> {
     let mut verified = Vec::new();
+    let mut wrong = Vec::new();
     for Sidecar { blob, kzg_commitment, kzg_proof } in sidecars {
         let hash = kzg_to_versioned_hash(kzg_commitment.as_slice());
         if !hashes.contains(&hash) {
@@ -320,14 +348,19 @@ fn verified_sidecars(
         }
         match VerifiedBlob::with_proof(blob, kzg_commitment, kzg_proof, hash) {
             Ok(blob) => verified.push(blob),
-            Err(error) => warn(endpoint, SIDECARS, &error),
+            Err(error) => wrong.push(error),
         }
     }
+    warn(endpoint, SIDECARS, &wrong);
     verified
 }
 
-fn warn(endpoint: &Endpoint, method: &'static str, error: &BlobError) {
-    tracing::warn!(%endpoint, method, %error, "a beacon node gave a wrong blob");
+/// Tells of all that is wrong in one answer at once.
+fn warn(endpoint: &Endpoint, method: &'static str, wrong: &[BlobError]) {
+    if let Some(error) = wrong.first() {
+        let blobs = wrong.len();
+        tracing::warn!(%endpoint, method, blobs, %error, "a beacon node gave wrong blobs");
+    }
 }
 
 fn malformed(node: &dyn Transport, method: &'static str, reason: String) -> ClientError {
@@ -336,7 +369,8 @@ fn malformed(node: &dyn Transport, method: &'static str, reason: String) -> Clie
 
 impl fmt::Debug for BeaconClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nodes: Vec<&Endpoint> = self.shared.nodes.iter().map(|node| node.endpoint()).collect();
+        let nodes: Vec<&Endpoint> =
+            self.shared.nodes.iter().map(|node| node.transport.endpoint()).collect();
         f.debug_struct("BeaconClient").field("nodes", &nodes).finish_non_exhaustive()
     }
 }

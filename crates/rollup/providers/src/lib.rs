@@ -39,8 +39,8 @@
 //! - No clock: pauses between tries come in as a function ([`Retry`]).
 //!
 //! # Limits
-//! - An answer is read up to a limit ([`RpcLimits`]; for blobs, what the blobs asked for take), within
-//!   a time ([`Timeouts`]). Redirects are not followed.
+//! - An answer is read up to a limit ([`RpcLimits`]; for blobs, what [`MAX_BLOBS`] take), within a time
+//!   ([`Timeouts`]). Redirects are not followed. Lists of small things in it have a limit of their own.
 //! - A JSON-RPC batch has at most [`RpcLimits::max_batch`] calls; longer ones go out in parts.
 //! - Caches are bounded in bytes ([`L1CacheLimits`]; 64 MiB of L2 blocks, 64 blobs).
 //! - [`MAX_HEADERS_BACK`], [`MAX_BLOCKS_BACK`], [`MAX_PREFETCH`], [`MAX_BLOBS`], [`MAX_PROVEN_SLOTS`] bound single calls.
@@ -48,6 +48,7 @@
 
 mod beacon;
 mod blob;
+mod bounded;
 mod derive;
 mod endpoint;
 mod error;

@@ -1,5 +1,6 @@
 //! `eth_getProof` (EIP-1186), and whether it holds.
 
+use crate::{bounded::Bounded, l2::MAX_PROVEN_SLOTS};
 use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
 use lockstep_trie::{EMPTY_ROOT_HASH, KECCAK_EMPTY, Nibbles, TrieAccount, verify_proof};
 use serde::Deserialize;
@@ -16,13 +17,13 @@ pub(crate) struct RpcProof {
     code_hash: B256,
     nonce: U64,
     storage_hash: B256,
-    account_proof: Vec<Bytes>,
-    storage_proof: Vec<RpcSlotProof>,
+    account_proof: Bounded<Bytes, MAX_PATH_NODES>,
+    storage_proof: Bounded<RpcSlotProof, MAX_PROVEN_SLOTS>,
 }
 
 #[derive(Debug, Deserialize)]
 struct RpcSlotProof {
-    proof: Vec<Bytes>,
+    proof: Bounded<Bytes, MAX_PATH_NODES>,
 }
 
 /// The trie nodes on the paths to an account and to some of its slots.
@@ -47,12 +48,8 @@ impl RpcProof {
         if self.address != address {
             return Err(format!("one of {}", self.address));
         }
-        if self.storage_proof.len() != slots {
-            return Err(format!("{} proofs of slots", self.storage_proof.len()));
-        }
-        let paths = self.storage_proof.iter().map(|slot| slot.proof.len());
-        if paths.chain([self.account_proof.len()]).any(|nodes| nodes > MAX_PATH_NODES) {
-            return Err("a path of more than 65 nodes".to_owned());
+        if self.storage_proof.0.len() != slots {
+            return Err(format!("{} proofs of slots", self.storage_proof.0.len()));
         }
         let account = TrieAccount {
             nonce: self.nonce.to(),
@@ -62,18 +59,18 @@ impl RpcProof {
         };
         let key = Nibbles::unpack(keccak256(address));
         let value = alloy_rlp::encode(account);
-        let exists = verify_proof(state_root, &key, Some(&value), &self.account_proof);
+        let exists = verify_proof(state_root, &key, Some(&value), &self.account_proof.0);
         let storage_root = match exists {
             Ok(()) => self.storage_hash,
             Err(reason) if self.is_empty() => {
-                verify_proof(state_root, &key, None, &self.account_proof)
+                verify_proof(state_root, &key, None, &self.account_proof.0)
                     .map_err(|_| reason.to_string())?;
                 EMPTY_ROOT_HASH
             }
             Err(reason) => return Err(reason.to_string()),
         };
         let slot_nodes: Vec<Vec<Bytes>> =
-            self.storage_proof.into_iter().map(|slot| slot.proof).collect();
+            self.storage_proof.0.into_iter().map(|slot| slot.proof.0).collect();
         for nodes in &slot_nodes {
             if let Some(first) = nodes.first()
                 && keccak256(first) != storage_root
@@ -81,7 +78,7 @@ impl RpcProof {
                 return Err("nodes of another storage".to_owned());
             }
         }
-        Ok(AccountProof { storage_root, account_nodes: self.account_proof, slot_nodes })
+        Ok(AccountProof { storage_root, account_nodes: self.account_proof.0, slot_nodes })
     }
 
     /// Whether the answer may be about an account that does not exist. Nodes differ in what hashes

@@ -4,7 +4,10 @@ use crate::{
     ClientError, Endpoint, HttpTransport, Request, Retry, Timeouts, Transport, TransportError,
     transport::is_final,
 };
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use std::{fmt, sync::Arc};
 
@@ -62,6 +65,27 @@ struct RpcFailure {
     code: i64,
     #[serde(default)]
     message: String,
+}
+
+/// Takes the answers to a batch in, each at the place of its call. Of any number of answers, no more are in
+/// memory than there are calls.
+struct Places<'p, 'a>(&'p mut [Option<Answer<'a>>]);
+
+impl<'de: 'a, 'a> Visitor<'de> for Places<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of answers")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(answer) = list.next_element::<Answer<'a>>()? {
+            if let Some(place) = answer.id.and_then(|id| self.0.get_mut(id)) {
+                *place = Some(answer);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(
@@ -187,11 +211,10 @@ impl RpcClient {
         }
         let mut answers: Vec<Option<Answer<'_>>> = Vec::new();
         answers.resize_with(params.len(), || None);
-        for answer in self.read::<Vec<Answer<'_>>>(method, &body)? {
-            if let Some(place) = answer.id.and_then(|id| answers.get_mut(id)) {
-                *place = Some(answer);
-            }
-        }
+        let mut read = serde_json::Deserializer::from_slice(&body);
+        read.deserialize_seq(Places(&mut answers))
+            .and_then(|()| read.end())
+            .map_err(|error| self.malformed(method, error.to_string()))?;
         for (id, answer) in answers.into_iter().enumerate() {
             results.push(match answer {
                 Some(answer) => self.result(method, answer),

@@ -1,17 +1,17 @@
 //! Nodes that know the world of the program's own tests.
 
 use crate::{
-    fake::{FakeNode, FakeTransport, UNKNOWN_METHOD, ok},
+    fake::{FakeNode, FakeTransport, Outcome, UNKNOWN_METHOD, ok},
     fake_l1::{FakeBlock, FakeL1},
     world::{Posting, World, writes},
 };
 use alloy_consensus::{Header, ReceiptEnvelope, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718;
-use alloy_primitives::{Address, B256, Bytes, Sealed, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Sealable, Sealed, keccak256};
 use lockstep_chain::OpHardfork;
 use lockstep_host::Sources;
 use lockstep_preimage::{Hint, PreimageKey, PreimageOracle};
-use lockstep_providers::{BeaconClient, L1Client, L2Client, Retry, Transport};
+use lockstep_providers::{BeaconClient, L1Client, L2Client, Retry, Transport, VerifiedBlob};
 use lockstep_trie::{KECCAK_EMPTY, Nibbles, NodePath, NodeSet, NodeSource, SparseTrie, StateTrie};
 use op_alloy_consensus::OpTxEnvelope;
 use parking_lot::Mutex;
@@ -44,7 +44,11 @@ struct L2 {
 
 /// Three epochs with deposits, transactions and deletions, all batched; and a block that is not.
 pub(crate) fn busy_world(fork: OpHardfork) -> World {
-    let mut world = World::new(fork, Posting::Calldata);
+    busy_world_in(fork, Posting::Calldata)
+}
+
+pub(crate) fn busy_world_in(fork: OpHardfork, posting: Posting) -> World {
+    let mut world = World::new(fork, posting);
     for epoch in 0..3_u64 {
         for block in 0..if epoch == 0 { 5 } else { 6 } {
             let transactions = (0..block % 3)
@@ -98,8 +102,19 @@ fn l1_chain(world: &World) -> Vec<FakeBlock> {
 
 /// The nodes of a world. `change` may change what the rollup's node answers.
 pub(crate) fn nodes(
+    world: World,
+    serves: Serves,
+    change: impl Fn(&str, &Value, &mut Value) + Send + Sync + 'static,
+) -> Nodes {
+    nodes_on_fork(world, serves, usize::MAX, change)
+}
+
+/// As [`nodes`], but from block `fork` on the rollup's node has other blocks, and does not know those that L1
+/// makes.
+pub(crate) fn nodes_on_fork(
     mut world: World,
     serves: Serves,
+    fork: usize,
     change: impl Fn(&str, &Value, &mut Value) + Send + Sync + 'static,
 ) -> Nodes {
     world.claim(0, 1, B256::ZERO);
@@ -114,7 +129,15 @@ pub(crate) fn nodes(
         let hint = Hint::L2Transactions(header.hash());
         (header.clone(), list(&world, &hint, header.transactions_root))
     });
-    let blocks = blocks.collect();
+    let mut blocks: Vec<(Sealed<Header>, Vec<OpTxEnvelope>)> = blocks.collect();
+    for at in fork..blocks.len() {
+        let header = Header {
+            parent_hash: blocks[at - 1].0.hash(),
+            state_root: B256::repeat_byte(0xe0 + at as u8),
+            ..blocks[at].0.inner().clone()
+        };
+        blocks[at].0 = header.seal_slow();
+    }
     let (nodes, codes) = (world.host.nodes.clone(), world.host.codes.clone());
     let l2 = L2 { blocks, nodes, codes, serves };
     let l2 = FakeNode::new(move |method, params| {
@@ -122,7 +145,7 @@ pub(crate) fn nodes(
         change(method, params, &mut answer);
         Ok(answer)
     });
-    let beacon: Arc<dyn Transport> = FakeTransport::serving(|_| ok(&json!({ "data": [] })));
+    let beacon = beacon(&world);
     let sources = Sources {
         l1: L1Client::new(l1.rpc()),
         beacon: BeaconClient::new(vec![beacon], Retry::at_once(1)).expect("a node"),
@@ -131,8 +154,23 @@ pub(crate) fn nodes(
     Nodes { sources, l1_genesis, l2 }
 }
 
+/// A beacon node with the blobs of a world, whose L1 begins at 1,000 with slots of 12 s.
+fn beacon(world: &World) -> Arc<dyn Transport> {
+    let blobs = world.blobs.iter().map(|blob| VerifiedBlob::of(blob.as_slice()).expect("a blob"));
+    let blobs: Vec<VerifiedBlob> = blobs.collect();
+    FakeTransport::serving(move |request| match request.path {
+        "/eth/v1/beacon/genesis" => ok(&json!({ "data": { "genesis_time": "1000" } })),
+        "/eth/v1/config/spec" => ok(&json!({ "data": { "SECONDS_PER_SLOT": "12" } })),
+        path => {
+            let wanted = blobs.iter().filter(|blob| path.contains(&blob.hash().to_string()));
+            let wanted = wanted.map(|blob| Bytes::copy_from_slice(blob.blob().as_slice()));
+            ok(&json!({ "data": wanted.collect::<Vec<Bytes>>() }))
+        }
+    })
+}
+
 impl L2 {
-    fn answer(&self, method: &str, params: &Value) -> crate::fake::Outcome {
+    fn answer(&self, method: &str, params: &Value) -> Outcome {
         let by_number = |at: &Value| {
             let number =
                 at.as_str().and_then(|at| usize::from_str_radix(at.strip_prefix("0x")?, 16).ok());
@@ -147,10 +185,10 @@ impl L2 {
                 json!(by_number(&params[0]).map(|block| block_json(block, full)))
             }
             "eth_getBlockByHash" => json!(by_hash(&params[0]).map(|block| block_json(block, full))),
-            "eth_getProof" => {
-                let (header, _) = by_hash(&params[2]).expect("a block of ours");
-                self.proof(header.state_root, params)
-            }
+            "eth_getProof" => match by_hash(&params[2]) {
+                Some((header, _)) => return self.proof(header.state_root, params),
+                None => return Err((-32_000, "header not found")),
+            },
             "debug_executionWitness" if self.serves == Serves::Witnesses => {
                 let state: Vec<&Bytes> = self.nodes.iter().map(|(_, node)| node).collect();
                 let codes: Vec<&Bytes> = self.codes.values().collect();
@@ -169,12 +207,14 @@ impl L2 {
         })
     }
 
-    fn proof(&self, root: B256, params: &Value) -> Value {
+    fn proof(&self, root: B256, params: &Value) -> Outcome {
         let address: Address = serde_json::from_value(params[0].clone()).expect("an address");
         let slots: Vec<B256> = serde_json::from_value(params[1].clone()).expect("slots");
         let hashed: Vec<B256> = slots.iter().map(keccak256).collect();
         let mut trie = StateTrie::from_root(root);
-        let proof = trie.prove(keccak256(address), &hashed, &self.nodes).expect("all nodes");
+        let Ok(proof) = trie.prove(keccak256(address), &hashed, &self.nodes) else {
+            return Err((-32_000, "missing trie node"));
+        };
         let account = proof.account.unwrap_or(lockstep_trie::TrieAccount {
             code_hash: KECCAK_EMPTY,
             storage_root: lockstep_trie::EMPTY_ROOT_HASH,
@@ -186,7 +226,7 @@ impl L2 {
             .zip(slots)
             .map(|(slot, key)| json!({ "key": key, "value": slot.value, "proof": slot.proof }))
             .collect();
-        json!({
+        Ok(json!({
             "address": address,
             "balance": account.balance,
             "nonce": format!("{:#x}", account.nonce),
@@ -194,7 +234,7 @@ impl L2 {
             "storageHash": account.storage_root,
             "accountProof": proof.proof,
             "storageProof": slots,
-        })
+        }))
     }
 }
 

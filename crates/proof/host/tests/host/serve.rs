@@ -2,12 +2,15 @@
 
 use crate::{
     fake::{FakeTransport, ok},
-    nodes::{Serves, busy_world, nodes},
+    nodes::{Serves, busy_world, busy_world_in, nodes},
+    world::Posting,
 };
 use alloy_eips::eip4844::BYTES_PER_BLOB;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use lockstep_chain::OpHardfork;
-use lockstep_host::{BlockRange, Entry, Host, HostError, IoPipe, MemoryStore, Sources, serve};
+use lockstep_host::{
+    BlockRange, Entry, Host, HostError, IoPipe, MemoryStore, Outcome, Sources, Witness, serve,
+};
 use lockstep_preimage::{Hint, PipeOracle, PreimageKey, PreimageOracle, blob_points};
 use lockstep_providers::{BeaconClient, Retry, VerifiedBlob};
 use serde_json::json;
@@ -24,22 +27,43 @@ fn pipes() -> Ends {
     (IoPipe::new(here, to_there), IoPipe::new(there, to_here))
 }
 
-#[test]
-fn the_verdict_over_pipes_is_the_same() {
-    let nodes = nodes(busy_world(OpHardfork::Isthmus), Serves::Database, |_, _, _| {});
-    let host = Host::online(MemoryStore::default(), nodes.sources);
-    let range = BlockRange::new(2, 12).expect("there are blocks");
-    let expected = host.verify(range, Some(nodes.l1_genesis)).unwrap();
-    assert!(expected.is_verified());
+/// Runs the program in a thread of its own, at the other ends of pipes.
+fn run_over_pipes(host: &Host<MemoryStore>) -> Outcome {
     let (preimages, preimages_here) = pipes();
     let (hints, hints_here) = pipes();
-    let verdict = thread::scope(|scope| {
-        let server = scope.spawn(|| serve(&host, preimages_here, hints_here));
-        let verdict = lockstep_stf::run(PipeOracle::new(preimages, hints)).unwrap();
-        server.join().expect("no panic").unwrap();
-        verdict
-    });
-    assert_eq!(verdict, expected.verdict);
+    thread::scope(|scope| {
+        let program = scope.spawn(|| lockstep_stf::run(PipeOracle::new(preimages, hints)).unwrap());
+        serve(host, preimages_here, hints_here).unwrap();
+        program.join().expect("no panic")
+    })
+}
+
+#[test]
+fn a_program_over_pipes_comes_to_a_verdict_with_a_host_that_made_no_run_itself() {
+    for (posting, serves) in
+        [(Posting::Calldata, Serves::Database), (Posting::Blobs, Serves::Witnesses)]
+    {
+        let world = busy_world_in(OpHardfork::Isthmus, posting);
+        let (root, nodes) = (world.l2[7].1, nodes(world, serves, |_, _, _| {}));
+        let host = Host::online(MemoryStore::default(), nodes.sources.clone());
+        let range = BlockRange::new(2, 7).expect("there are blocks");
+        let boot = host.prepare(range, None, Some(nodes.l1_genesis.clone())).unwrap();
+        assert!(host.witness().unwrap().entries.is_empty(), "nothing was run");
+
+        let outcome = run_over_pipes(&host);
+        assert!(outcome.is_verified());
+        assert_eq!(outcome.verdict.output_root, root);
+        assert_eq!(outcome.boot.l1_head, boot.l1_head);
+        assert_eq!(outcome.boot.claimed_l2_output_root, boot.claimed_l2_output_root);
+
+        // The same again without nodes, and here.
+        let witness = host.witness().unwrap();
+        let again = run_over_pipes(&Host::of_witness(witness).unwrap());
+        assert_eq!(again.verdict, outcome.verdict);
+        let here = Host::online(MemoryStore::default(), nodes.sources);
+        here.prepare(range, Some(boot.l1_head), Some(nodes.l1_genesis)).unwrap();
+        assert_eq!(here.repeat().unwrap().verdict, outcome.verdict);
+    }
 }
 
 #[test]
@@ -79,6 +103,9 @@ fn check_blob(host: &Host<MemoryStore>, blob: &VerifiedBlob) {
         let element = host.get(key).unwrap();
         assert_eq!(element.as_ref(), &blob.blob()[32 * index..32 * index + 32]);
     }
+    let proof = host.get(PreimageKey::blob_proof(&blob.commitment().0)).unwrap();
+    assert_eq!(proof.as_ref(), blob.prove().unwrap().as_slice());
+    assert!(host.attests_blobs());
 }
 
 #[test]
@@ -100,9 +127,9 @@ fn a_blob_is_served_by_its_elements_and_kept_whole() {
     check_blob(&host, &blob);
 
     let witness = host.witness().unwrap();
-    assert_eq!(witness, [Entry::blob(&blob).unwrap()]);
-    let kept = MemoryStore::with_entries(witness, 1 << 20).expect("it fits");
-    check_blob(&Host::offline(kept), &blob);
+    let entries = vec![Entry::blob(&blob).unwrap()];
+    assert_eq!(witness, Witness { entries, ..Witness::default() });
+    check_blob(&Host::of_witness(witness).unwrap(), &blob);
 }
 
 #[test]

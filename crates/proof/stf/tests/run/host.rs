@@ -17,8 +17,10 @@ pub(crate) struct Host {
     /// The state roots, by the hash of the block after which they are.
     pub(crate) roots: HashMap<B256, B256>,
     pub(crate) given: RefCell<PreimageSet>,
-    /// The key whose answer is wrong.
+    /// The key whose answer is wrong in its first byte.
     pub(crate) lie: Option<PreimageKey>,
+    /// Whether it says that it has checked the elements of blobs.
+    pub(crate) attests_blobs: bool,
 }
 
 impl Host {
@@ -83,7 +85,8 @@ impl PreimageOracle for Host {
     fn get(&self, key: PreimageKey) -> Result<Bytes, Self::Error> {
         let answer = self.given.borrow().get(key)?;
         if self.lie == Some(key) {
-            return Ok([&answer[..], &[1]].concat().into());
+            let (first, rest) = answer.split_first().expect("no lie is told of nothing");
+            return Ok([&[first ^ 1], rest].concat().into());
         }
         Ok(answer)
     }
@@ -111,5 +114,9 @@ impl PreimageOracle for Host {
             }
         }
         Ok(())
+    }
+
+    fn attests_blobs(&self) -> bool {
+        self.attests_blobs
     }
 }

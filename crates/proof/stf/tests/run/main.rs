@@ -9,11 +9,12 @@
 mod host;
 mod world;
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use lockstep_chain::OpHardfork;
 use lockstep_preimage::{
     Hint, HintReader, OracleServer, Pipe, PipeOracle, PreimageKind, PreimageOracle,
 };
+use lockstep_protocol::OutputRoot;
 use lockstep_stf::{StfError, Verdict, run};
 use std::{
     io::{self, PipeReader, PipeWriter, Read, Write},
@@ -40,7 +41,10 @@ fn busy_world(fork: OpHardfork, posting: Posting) -> World {
 
 fn judge(world: &mut World, agreed: usize, block: u64, root: B256) -> Verdict {
     world.claim(agreed, block, root);
-    run(&world.host).expect("there is a verdict")
+    let outcome = run(&world.host).expect("there is a verdict");
+    assert_eq!(outcome.boot.claimed_l2_output_root, root);
+    assert_eq!(outcome.agreed.hash, world.l2[agreed].0.hash());
+    outcome.verdict
 }
 
 #[test]
@@ -221,8 +225,8 @@ fn a_single_wrong_answer_leads_to_no_verdict() {
         world.claim(3, 6, root);
         world.host.lie = Some(*lie);
         match run(&world.host) {
-            Ok(verdict) => {
-                assert!(verdict.holds, "a lie changed the verdict");
+            Ok(outcome) => {
+                assert!(outcome.verdict.holds, "a lie changed the verdict");
                 unused += 1;
             }
             Err(StfError::Boot { .. }) => panic!("no lie was about the boot information"),
@@ -230,6 +234,68 @@ fn a_single_wrong_answer_leads_to_no_verdict() {
         }
     }
     assert!(found_out > unused, "{found_out} of {} lies were asked for", found_out + unused);
+}
+
+/// A short rollup whose batches are in blobs, and a claim that is true.
+fn blob_world() -> World {
+    let mut world = World::new(OpHardfork::Isthmus, Posting::Blobs);
+    for n in 0..3 {
+        let transaction = world.write(&[(n, 7)]);
+        world.sequence(vec![transaction]);
+    }
+    world.mine();
+    let root = world.l2[3].1;
+    world.claim(0, 3, root);
+    world
+}
+
+#[test]
+fn invented_elements_of_a_blob_are_refused_unless_they_are_attested() {
+    let mut world = blob_world();
+    let root = world.l2[3].1;
+    assert!(run(&world.host).expect("there is a verdict").verdict.holds);
+    let given = world.host.given.borrow().clone();
+    let of_blobs: Vec<_> =
+        given.iter().filter(|(key, _)| key.kind() == PreimageKind::Blob).collect();
+    assert_eq!(of_blobs.len(), 3 * 4097, "three blobs with their proofs");
+    for (key, answer) in of_blobs.iter().step_by(1367) {
+        world.claim(0, 3, root);
+        world.host.lie = Some(**key);
+        let error = run(&world.host).expect_err("an element or a proof is wrong").to_string();
+        assert!(error.contains("the blob") && error.contains("is malformed"), "{error}: {answer}");
+    }
+
+    // No proof, no verdict.
+    let is_proof = |bytes: &Bytes| bytes.len() == 48;
+    let (proof, _) = of_blobs.iter().find(|(_, bytes)| is_proof(bytes)).expect("there is one");
+    let mut without = given.clone();
+    without.remove(proof);
+    assert!(run(&without).expect_err("a proof is missing").to_string().contains("unknown"));
+
+    // Whoever attests elements is believed, as is a fault-proof machine: nothing asks for a proof, and
+    // elements that are no batch any more make another chain.
+    let (first, _) = of_blobs.iter().find(|(_, bytes)| bytes[1] != 0).expect("a first element");
+    world.claim(0, 3, root);
+    world.host.attests_blobs = true;
+    world.host.lie = Some(**first);
+    assert!(!run(&world.host).expect("there is a verdict").verdict.holds);
+}
+
+#[test]
+fn an_agreed_output_root_that_contradicts_its_header_is_refused() {
+    let mut world = blob_world();
+    let header = world.l2[0].0.clone();
+    let output = OutputRoot {
+        state_root: B256::repeat_byte(1),
+        message_passer_storage_root: B256::ZERO,
+        block_hash: header.hash(),
+    };
+    world.host.announce(Hint::L2Output(output.hash()), [Bytes::copy_from_slice(&output.encode())]);
+    let root = world.l2[3].1;
+    world.l2[0].1 = output.hash();
+    world.claim(0, 3, root);
+    let error = run(&world.host).expect_err("two states").to_string();
+    assert!(error.contains("it names the state 0x0101"), "{error}");
 }
 
 /// One end of two pipes of the operating system.
@@ -282,7 +348,7 @@ fn the_verdict_is_the_same_over_pipes() {
                 reader.acknowledge().expect("the client waits");
             }
         });
-        run(PipeOracle::new(client_preimages, client_hints)).expect("there is a verdict")
+        run(PipeOracle::new(client_preimages, client_hints)).expect("there is a verdict").verdict
     });
     assert_eq!(verdict, expected);
     assert!(verdict.holds);

@@ -8,7 +8,11 @@ use alloy_consensus::{
     EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, Receipt, ReceiptEnvelope, Sealable,
     SignableTransaction, TxEip1559, TxEip4844, TxEip4844Variant, TxEnvelope,
 };
-use alloy_eips::{BlockNumHash, eip2718::Encodable2718, eip4844::Blob};
+use alloy_eips::{
+    BlockNumHash,
+    eip2718::Encodable2718,
+    eip4844::{Blob, c_kzg, env_settings::EnvKzgSettings, kzg_to_versioned_hash},
+};
 use alloy_primitives::{Address, B256, Bytes, Log, Sealed, TxKind, U256, address, hex, keccak256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
@@ -77,6 +81,8 @@ pub(crate) struct World {
     pub(crate) l2: Vec<(Sealed<Header>, B256)>,
     sequence_number: u64,
     batches: Vec<Batch>,
+    /// All blobs that were posted.
+    pub(crate) blobs: Vec<Box<Blob>>,
     user_nonce: u64,
     batcher_nonce: u64,
     user: PrivateKeySigner,
@@ -110,6 +116,7 @@ impl World {
             l2: Vec::new(),
             sequence_number: 0,
             batches: Vec::new(),
+            blobs: Vec::new(),
             user_nonce: 0,
             batcher_nonce: 0,
             user,
@@ -272,7 +279,9 @@ impl World {
             let signature = self.batcher.sign_hash_sync(&tx.signature_hash()).expect("it signs");
             return TxEnvelope::Eip1559(tx.into_signed(signature));
         }
-        let (hash, preimages) = blob_preimages(&encode_blob(&data).expect("it fits"), nonce);
+        let blob = encode_blob(&data).expect("it fits");
+        let (hash, preimages) = blob_preimages(&blob);
+        self.blobs.push(blob);
         blobs.push((hash, preimages));
         let tx = TxEip4844 {
             chain_id: L1_CHAIN,
@@ -503,17 +512,22 @@ fn channel(config: &RollupConfig, batch: &Batch, l1_number: u64, index: u8) -> V
     encode_frames(&[frame(0, start), frame(1, end)])
 }
 
-/// The versioned hash of a blob under a made-up commitment, and the pre-images that tell of it.
-fn blob_preimages(blob: &Blob, nonce: u64) -> (B256, Vec<(PreimageKey, Bytes)>) {
-    let mut commitment = [7; 48];
-    commitment[..8].copy_from_slice(&nonce.to_be_bytes());
+/// The versioned hash of a blob, and the pre-images that tell of it: commitment, elements, and proof.
+fn blob_preimages(blob: &Blob) -> (B256, Vec<(PreimageKey, Bytes)>) {
+    let settings = EnvKzgSettings::Default;
+    let bytes = c_kzg::Blob::from_bytes(blob.as_slice()).expect("a blob");
+    let commitment =
+        settings.get().blob_to_kzg_commitment(&bytes).expect("a commitment").to_bytes();
+    let proof = settings.get().compute_blob_kzg_proof(&bytes, &commitment).expect("a proof");
+    let commitment = commitment.into_inner();
     let key = PreimageKey::of_preimage(PreimageKind::Sha256, &commitment).expect("a hash");
-    let mut hash = key.to_bytes();
-    hash.0[0] = 1;
-    let mut preimages = vec![(key, Bytes::copy_from_slice(&commitment))];
+    let mut preimages = vec![
+        (key, Bytes::copy_from_slice(&commitment)),
+        (PreimageKey::blob_proof(&commitment), Bytes::from(proof.to_bytes().into_inner())),
+    ];
     for (point, element) in blob_points().iter().zip(blob.chunks_exact(32)) {
         let key = PreimageKey::blob(&commitment, point);
         preimages.push((key, Bytes::copy_from_slice(element)));
     }
-    (hash, preimages)
+    (kzg_to_versioned_hash(&commitment), preimages)
 }

@@ -191,12 +191,13 @@ fn a_node_that_cannot_be_reached_says_nothing_about_blobs() {
 }
 
 #[test]
-fn an_answer_has_room_for_the_blobs_asked_for_and_no_more() {
+fn an_answer_has_room_for_the_blobs_of_a_block_and_no_more() {
     let node = FakeTransport::serving(|request| match request.path {
         "/eth/v1/beacon/genesis" => ok(&json!({ "data": { "genesis_time": "1000" } })),
         "/eth/v1/config/spec" => ok(&json!({ "data": { "SLOT_DURATION_MS": "12000" } })),
         path if path.contains("/blobs/") => {
-            assert!(request.max_response_bytes < 2_000_000, "{}", request.max_response_bytes);
+            let room = 2 * BYTES_PER_BLOB as u64 * MAX_BLOBS as u64;
+            assert!((room..2 * room).contains(&request.max_response_bytes));
             Err(TransportError::TooLarge)
         }
         _ => not_found(),
@@ -204,6 +205,52 @@ fn an_answer_has_room_for_the_blobs_asked_for_and_no_more() {
     let client = BeaconClient::new(vec![node], Retry::at_once(1)).expect("a node");
     assert!(client.blobs(TIMESTAMP, &hashes(&[0])).is_err());
     assert_eq!(client.clock().expect("it is known").slot_seconds, 12);
+}
+
+#[test]
+fn a_node_that_gives_all_blobs_of_the_block_is_understood() {
+    // More than the one that is asked for has room for.
+    let all = [0, 1, 2, 0, 1, 2].map(|index| hex(&BLOBS[index]));
+    let node = beacon(move |path| match path.contains("/blobs/") {
+        true => ok(&json!({ "data": all })),
+        false => not_found(),
+    });
+    let blobs = client(&[&node]).blobs(TIMESTAMP, &hashes(&[2])).unwrap();
+    assert_eq!(blobs, [BLOBS[2].clone()]);
+    assert_eq!(node.asked.lock().len(), 1);
+}
+
+#[test]
+fn an_answer_of_more_blobs_than_a_block_has_is_refused_unread() {
+    let answer = |more: usize| {
+        let blobs = [vec![hex(&BLOBS[0])], vec![json!("0x"); more]].concat();
+        let node = beacon(move |path| match path.contains("/blobs/") {
+            true => ok(&json!({ "data": blobs })),
+            false => not_found(),
+        });
+        client(&[&node]).blobs(TIMESTAMP, &hashes(&[0]))
+    };
+    assert_eq!(answer(MAX_BLOBS - 1).unwrap(), [BLOBS[0].clone()]);
+    assert!(matches!(answer(MAX_BLOBS), Err(ClientError::MissingBlob { .. })));
+}
+
+#[test]
+fn a_node_that_is_wrong_about_slots_harms_no_other_and_is_asked_again() {
+    let genesis = Arc::new(Mutex::new("7"));
+    let said = Arc::clone(&genesis);
+    let liar = FakeTransport::serving(move |request| match request.path {
+        "/eth/v1/beacon/genesis" => ok(&json!({ "data": { "genesis_time": *said.lock() } })),
+        "/eth/v1/config/spec" => ok(&json!({ "data": { "SECONDS_PER_SLOT": "12" } })),
+        path if path.contains("/blobs/5?") => ok(&json!({ "data": [hex(&BLOBS[0])] })),
+        _ => not_found(),
+    });
+    let honest = with_blobs(&[1]);
+    let nodes = vec![Arc::clone(&liar), Arc::clone(&honest.node)];
+    let client = BeaconClient::new(nodes, Retry::at_once(1)).expect("a node");
+    assert_eq!(client.blobs(TIMESTAMP, &hashes(&[1])).unwrap(), [BLOBS[1].clone()]);
+    assert!(client.blobs(TIMESTAMP, &hashes(&[0])).is_err());
+    *genesis.lock() = "1000";
+    assert_eq!(client.blobs(TIMESTAMP, &hashes(&[0])).unwrap(), [BLOBS[0].clone()]);
 }
 
 #[test]

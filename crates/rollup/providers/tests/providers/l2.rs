@@ -261,14 +261,13 @@ fn proofs_are_followed_from_the_state_root() {
 
 #[test]
 fn a_proof_that_does_not_hold_is_not_believed() {
-    let lies: [fn(&mut Value); 7] = [
+    let lies: [fn(&mut Value); 6] = [
         |proof| proof["storageHash"] = json!(B256::repeat_byte(1)),
         |proof| proof["nonce"] = json!("0x2"),
         |proof| proof["address"] = json!(Address::ZERO),
         |proof| proof["accountProof"] = json!([]),
         |proof| proof["storageProof"] = json!([]),
         |proof| proof["storageProof"][0]["proof"] = json!(["0xc0"]),
-        |proof| proof["accountProof"] = json!(vec!["0x80"; 66]),
     ];
     for (index, lie) in lies.into_iter().enumerate() {
         let client = changed(false, move |method, _, answer| {
@@ -280,6 +279,28 @@ fn a_proof_that_does_not_hold_is_not_believed() {
         });
         let error = client.account_proof(&header(false), MESSAGE_PASSER, &[SLOT]).unwrap_err();
         assert!(matches!(error, ClientError::Untrue { .. }), "{index}: {error}");
+    }
+}
+
+#[test]
+fn a_proof_with_more_nodes_than_a_path_has_is_refused_unread() {
+    let long: [fn(&mut Value); 3] = [
+        |proof| proof["accountProof"] = json!(vec!["0x80"; 66]),
+        |proof| proof["storageProof"][0]["proof"] = json!(vec!["0x80"; 66]),
+        |proof| proof["storageProof"] = json!(vec![json!({"proof": []}); MAX_PROVEN_SLOTS + 1]),
+    ];
+    for lengthen in long {
+        let client = changed(false, move |method, _, answer| {
+            let mut answer = answer?;
+            if method == "eth_getProof" {
+                lengthen(&mut answer);
+            }
+            Ok(answer)
+        });
+        let error = client.account_proof(&header(false), MESSAGE_PASSER, &[SLOT]).unwrap_err();
+        assert!(
+            matches!(&error, ClientError::Malformed { reason, .. } if reason.contains("more than"))
+        );
     }
 }
 

@@ -100,6 +100,22 @@ fn an_answer_that_is_missing_or_doubled_does_not_shift_the_others() {
 }
 
 #[test]
+fn any_number_of_answers_to_a_batch_is_read_and_few_are_kept() {
+    let mut answers = vec![json!({}); 100_000];
+    answers.push(json!({ "id": 1, "result": 8 }));
+    answers.push(json!({ "id": 0, "result": 7 }));
+    let json = json!(answers);
+    let rpc = RpcClient::new(FakeTransport::serving(move |_| ok(&json)));
+    assert_eq!(rpc.batch_all::<u64, _>("echo", &[[0], [1]]).unwrap(), [7, 8]);
+
+    let rpc = RpcClient::new(FakeTransport::serving(|_| {
+        Ok(Response { status: 200, body: br#"[{"id":0,"result":7}] 5"#.to_vec() })
+    }));
+    let error = rpc.batch::<u64, _>("echo", &[[0], [1]]).unwrap_err();
+    assert!(matches!(error, ClientError::Malformed { .. }), "{error}");
+}
+
+#[test]
 fn null_is_a_result_and_nothing_is_none() {
     let answer = |json: Value| RpcClient::new(FakeTransport::serving(move |_| ok(&json)));
     let null = answer(json!({ "id": 0, "result": null }));
