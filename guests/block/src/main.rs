@@ -14,6 +14,7 @@ use alloc::string::{String, ToString};
 use alloy_consensus::{Header, Sealable};
 use alloy_primitives::{B256, hex};
 use core::fmt::Write;
+use lockstep_chain::OpHardfork;
 use lockstep_preimage::PreimageSet;
 use lockstep_protocol::RollupConfig;
 use lockstep_stf::execute_stateless;
@@ -44,8 +45,12 @@ fn run(input: &[u8]) -> Result<String, String> {
     let (length, rest) = input.split_first_chunk().ok_or("there is no input")?;
     let length = u64::from_le_bytes(*length) as usize;
     let (fixture, preimages) = rest.split_at_checked(length).ok_or("the input is cut off")?;
-    let Fixture { rollup_config, parent_header, executing_payload, expected_block_hash } =
+    let Fixture { rollup_config, parent_header, mut executing_payload, expected_block_hash } =
         serde_json::from_slice(fixture).map_err(|error| error.to_string())?;
+    if rollup_config.is_active(OpHardfork::Canyon, executing_payload.payload_attributes.timestamp) {
+        // The recorded blocks leave out what is always the same.
+        executing_payload.payload_attributes.withdrawals.get_or_insert_default();
+    }
     let preimages = parse_preimages(preimages)?;
     let (chain, parent) = (rollup_config.chain(), parent_header.seal_slow());
 
