@@ -9,7 +9,7 @@ use lockstep_union::{Message, PORT, Refusal, UnionError, proxy_code, proxy_init_
 use std::collections::BTreeMap;
 
 fn deploy(world: &mut World, rollup: u64, n: u8, ops: &[Op]) {
-    world.deploy(chain(rollup), n, assemble(chain(rollup), ops));
+    world.deploy(chain(rollup), n, &assemble(chain(rollup), ops));
 }
 
 fn slot(done: &BTreeMap<ChainId, Done>, rollup: u64, n: u8, slot: u64) -> U256 {
@@ -41,7 +41,7 @@ fn a_call_returns_what_the_peer_returned() {
         0,
         &[Op::Store(0, 42), Op::Environment(0x33, 1), Op::Environment(0x32, 2)],
     );
-    let done = world.execute(chain(0), world.call(chain(0), 1_000_000, 0));
+    let done = world.execute(chain(0), &world.call(chain(0), 1_000_000, 0));
     assert!(is_success(&done));
     assert_eq!((slot(&done, 0, 0, 0), slot(&done, 0, 0, 1)), (U256::ONE, U256::from(42)));
     let as_word = |address: Address| U256::from_be_bytes(address.into_word().0);
@@ -58,7 +58,7 @@ fn a_peer_calls_back_and_its_caller_sees_it() {
     deploy(&mut world, 0, 0, &home);
     deploy(&mut world, 0, 1, &[Op::Increment(0)]);
     deploy(&mut world, 1, 0, &[Op::Call(CallOp::new(0, 1)), Op::Call(CallOp::new(0, 1))]);
-    let done = world.execute(chain(0), world.call(chain(0), 2_000_000, 0));
+    let done = world.execute(chain(0), &world.call(chain(0), 2_000_000, 0));
     assert_eq!(slot(&done, 0, 1, 0), U256::from(2));
     assert_eq!(slot(&done, 1, 0, 1), U256::from(2), "what the second call back returned");
     assert_eq!(slot(&done, 0, 0, 2), U256::from(6));
@@ -73,7 +73,7 @@ fn the_caller_has_a_proxy_on_the_peer_from_then_on() {
     let proxy = proxy_of(chain(0), contract(0));
     let member = world.rollups.get_mut(&chain(1)).unwrap();
     member.state.set_account(proxy, 0, U256::ZERO, Default::default());
-    let first = world.execute(chain(0), world.call(chain(0), 1_000_000, 0));
+    let first = world.execute(chain(0), &world.call(chain(0), 1_000_000, 0));
     let state = &first[&chain(1)].state;
     let account = &state.get(&proxy).unwrap().info;
     assert_eq!(account.nonce, 1);
@@ -90,7 +90,7 @@ fn a_caught_revert_undoes_the_peer_and_the_peers_peer() {
     deploy(&mut world, 0, 1, &[Op::Call(CallOp { value: 9, ..CallOp::new(1, 0) }), Op::Revert(8)]);
     deploy(&mut world, 1, 0, &[Op::Increment(3), Op::Call(CallOp::new(2, 0))]);
     deploy(&mut world, 2, 0, &[Op::Increment(0), Op::Log(1)]);
-    let done = world.execute(chain(0), world.call(chain(0), 2_000_000, 0));
+    let done = world.execute(chain(0), &world.call(chain(0), 2_000_000, 0));
     assert!(is_success(&done));
     assert_eq!(slot(&done, 0, 0, 1), U256::from(8), "the revert's data");
     assert_eq!((slot(&done, 1, 0, 3), slot(&done, 2, 0, 0)), (U256::ZERO, U256::ZERO));
@@ -114,7 +114,7 @@ fn a_home_transaction_that_reverts_leaves_nothing_but_transcripts_on_peers() {
     let mut world = World::new(&[7, 7]);
     deploy(&mut world, 0, 0, &[Op::Call(CallOp { value: 3, ..CallOp::new(1, 0) }), Op::Revert(1)]);
     deploy(&mut world, 1, 0, &[Op::Store(0, 1)]);
-    let done = world.execute(chain(0), world.call(chain(0), 1_000_000, 0));
+    let done = world.execute(chain(0), &world.call(chain(0), 1_000_000, 0));
     assert!(!is_success(&done));
     assert_eq!(slot(&done, 1, 0, 0), U256::ZERO);
     assert!(done[&chain(1)].outcome.peer_gas_used > 0);
@@ -129,7 +129,7 @@ fn ether_moves_and_is_conserved() {
     deploy(&mut world, 1, 0, &[Op::Call(CallOp { value: 10, ..CallOp::new(0, 1) })]);
     deploy(&mut world, 0, 1, &[]);
     let before = world.total_ether();
-    let done = world.execute(chain(0), world.call(chain(0), 1_000_000, 500));
+    let done = world.execute(chain(0), &world.call(chain(0), 1_000_000, 500));
     let balance =
         |rollup, n| done[&chain(rollup)].state.get(&contract(n)).map(|it| it.info.balance).unwrap();
     assert_eq!(balance(0, 0), U256::from(1_470));
@@ -145,7 +145,7 @@ fn a_call_that_fails_gives_the_ether_back() {
     let mut world = World::new(&[0, 0]);
     deploy(&mut world, 0, 0, &[Op::Call(CallOp { value: 30, ..CallOp::new(1, 0) })]);
     deploy(&mut world, 1, 0, &[Op::Revert(6)]);
-    let done = world.execute(chain(0), world.call(chain(0), 1_000_000, 0));
+    let done = world.execute(chain(0), &world.call(chain(0), 1_000_000, 0));
     assert_eq!((slot(&done, 0, 0, 0), slot(&done, 0, 0, 1)), (U256::ZERO, U256::from(6)));
     let balance = done[&chain(0)].state.get(&contract(0)).unwrap().info.balance;
     assert_eq!(balance, U256::from(1_000));
@@ -159,7 +159,7 @@ fn static_calls_stay_static_on_the_peer() {
     deploy(&mut world, 0, 0, &[Op::Call(writes), Op::Call(reads)]);
     deploy(&mut world, 1, 0, &[Op::Store(0, 1)]);
     deploy(&mut world, 1, 1, &[]);
-    let done = world.execute(chain(0), world.call(chain(0), 2_000_000, 0));
+    let done = world.execute(chain(0), &world.call(chain(0), 2_000_000, 0));
     assert_eq!(slot(&done, 0, 0, 0), U256::ZERO);
     assert_eq!(slot(&done, 0, 0, 2), U256::ONE);
     assert_eq!(slot(&done, 1, 0, 0), U256::ZERO);
@@ -171,7 +171,7 @@ fn a_contract_that_delegates_to_a_proxy_is_refused() {
     let to = Target { rollup: 1, contract: 0 };
     deploy(&mut world, 0, 0, &[Op::Store(0, 9), Op::Delegate { to, slot: 0 }]);
     deploy(&mut world, 1, 0, &[Op::Store(0, 1)]);
-    let done = world.execute(chain(0), world.call(chain(0), 1_000_000, 0));
+    let done = world.execute(chain(0), &world.call(chain(0), 1_000_000, 0));
     assert_eq!(slot(&done, 0, 0, 0), U256::ZERO, "the delegate call failed");
     assert_eq!(done.len(), 1, "no peer was called");
     assert!(done[&chain(0)].outcome.part.steps.is_empty());
@@ -181,7 +181,7 @@ fn a_contract_that_delegates_to_a_proxy_is_refused() {
 fn the_port_itself_refuses_users_and_cannot_be_a_target() {
     let mut world = World::new(&[7, 7]);
     let tx = world.call_to(chain(0), PORT, 200_000, 0, vec![0; 96].into());
-    let done = world.execute(chain(0), tx);
+    let done = world.execute(chain(0), &tx);
     let output = done[&chain(0)].outcome.result.as_ref().unwrap().output().unwrap().clone();
     assert_eq!(output, Refusal::NotAProxy.revert_data());
 
@@ -189,7 +189,7 @@ fn the_port_itself_refuses_users_and_cannot_be_a_target() {
     let member = world.rollups.get_mut(&chain(0)).unwrap();
     let code = lockstep_execution::Bytecode::new_raw(proxy_code(chain(1), PORT));
     member.state.set_account(at, 1, U256::ZERO, code);
-    let done = world.execute(chain(0), world.call_to(chain(0), at, 200_000, 0, Bytes::new()));
+    let done = world.execute(chain(0), &world.call_to(chain(0), at, 200_000, 0, Bytes::new()));
     let output = done[&chain(0)].outcome.result.as_ref().unwrap().output().unwrap().clone();
     assert_eq!(output, Refusal::NotATarget.revert_data());
 }
@@ -199,7 +199,7 @@ fn a_user_can_call_a_proxy_without_a_contract() {
     let mut world = World::new(&[7, 7]);
     deploy(&mut world, 1, 0, &[Op::Store(0, 7)]);
     let at = proxy_of(chain(1), contract(0));
-    let done = world.execute(chain(0), world.call_to(chain(0), at, 400_000, 12, Bytes::new()));
+    let done = world.execute(chain(0), &world.call_to(chain(0), at, 400_000, 12, Bytes::new()));
     let result = done[&chain(0)].outcome.result.as_ref().unwrap();
     assert_eq!(result.output().unwrap().as_ref(), U256::from(7).to_be_bytes::<32>());
     assert_eq!(slot(&done, 1, 0, 0), U256::from(7));
@@ -211,7 +211,7 @@ fn calls_end_where_they_are_nested_too_deeply() {
     world.rules.max_depth = 3;
     deploy(&mut world, 0, 0, &[Op::Call(CallOp::new(1, 0)), Op::Increment(2)]);
     deploy(&mut world, 1, 0, &[Op::Call(CallOp::new(0, 0)), Op::Increment(2)]);
-    let done = world.execute(chain(0), world.call(chain(0), 3_000_000, 0));
+    let done = world.execute(chain(0), &world.call(chain(0), 3_000_000, 0));
     assert_eq!((slot(&done, 0, 0, 2), slot(&done, 1, 0, 2)), (U256::from(2), U256::from(2)));
     assert_eq!(slot(&done, 1, 0, 0), U256::ONE);
 }
@@ -222,7 +222,7 @@ fn a_dearer_peer_is_paid_at_the_ratio_of_base_fees() {
         let mut world = World::new(&[10, base_fee]);
         deploy(&mut world, 0, 0, &[Op::Call(CallOp::new(1, 0))]);
         deploy(&mut world, 1, 0, &[Op::Store(0, 1)]);
-        let done = world.execute(chain(0), world.call(chain(0), 5_000_000, 0));
+        let done = world.execute(chain(0), &world.call(chain(0), 5_000_000, 0));
         let peer = done[&chain(1)].outcome.peer_gas_used;
         (done[&chain(0)].outcome.result.as_ref().unwrap().tx_gas_used(), peer)
     };
@@ -257,7 +257,7 @@ fn the_init_code_makes_the_proxy() {
     let mut tx = world.call(chain(0), 1_000_000, 0);
     tx.0.base.kind = alloy_primitives::TxKind::Create;
     tx.0.base.data = proxy_init_code(chain(1), contract(3));
-    let done = world.execute(chain(0), tx);
+    let done = world.execute(chain(0), &tx);
     let result = done[&chain(0)].outcome.result.as_ref().unwrap();
     assert_eq!(*result.output().unwrap(), proxy_code(chain(1), contract(3)));
 }
@@ -268,14 +268,14 @@ fn super_transactions_keep_their_order_on_every_rollup() {
     deploy(&mut world, 0, 0, &[Op::Call(CallOp::new(1, 0))]);
     deploy(&mut world, 1, 0, &[Op::Increment(0)]);
     let mut tx = world.call(chain(0), 1_000_000, 0);
-    for (id, done) in world.execute(chain(0), tx.clone()) {
+    for (id, done) in world.execute(chain(0), &tx) {
         world.rollups.get_mut(&id).unwrap().state = done.state;
     }
     tx.0.base.nonce = 1;
     let again = world.joint(chain(0), tx.clone()).map(|_| ());
     assert!(matches!(again, Err(UnionError::Script { .. })), "{again:?}");
     world.id.index += 1;
-    let done = world.execute(chain(0), tx);
+    let done = world.execute(chain(0), &tx);
     assert_eq!(slot(&done, 1, 0, 0), U256::from(2));
 }
 
@@ -295,7 +295,7 @@ fn a_refused_transaction_leaves_nothing_to_the_next_one() {
     let tx = world.call(chain(0), 1_000_000, 0);
     let mut long = tx.clone();
     long.0.enveloped_tx = Some((0..1_000_u32).map(|n| (n * n / 7) as u8).collect());
-    let alone = world.execute(chain(0), tx.clone());
+    let alone = world.execute(chain(0), &tx);
     let after_refusal = world.after_refusal(chain(0), chain(1), long, tx);
     assert_eq!(after_refusal, alone[&chain(0)].state.state_root());
 }

@@ -136,12 +136,16 @@ fn busy_world() -> World {
     let mut world = World::new(&[7, 100, 3]);
     let to_b = CallOp { value: 5, ..CallOp::new(1, 0) };
     let home = [Op::Increment(3), Op::Call(to_b), Op::Call(CallOp::new(1, 1))];
-    world.deploy(chain(0), 0, assemble(chain(0), &home));
-    world.deploy(chain(0), 1, assemble(chain(0), &[Op::Increment(0), Op::Call(CallOp::new(2, 0))]));
+    world.deploy(chain(0), 0, &assemble(chain(0), &home));
+    world.deploy(
+        chain(0),
+        1,
+        &assemble(chain(0), &[Op::Increment(0), Op::Call(CallOp::new(2, 0))]),
+    );
     let b = [Op::Call(CallOp::new(0, 1)), Op::Call(CallOp::new(2, 0)), Op::Revert(9)];
-    world.deploy(chain(1), 0, assemble(chain(1), &b));
-    world.deploy(chain(1), 1, assemble(chain(1), &[Op::Store(0, 77)]));
-    world.deploy(chain(2), 0, assemble(chain(2), &[Op::Increment(0), Op::Log(1)]));
+    world.deploy(chain(1), 0, &assemble(chain(1), &b));
+    world.deploy(chain(1), 1, &assemble(chain(1), &[Op::Store(0, 77)]));
+    world.deploy(chain(2), 0, &assemble(chain(2), &[Op::Increment(0), Op::Log(1)]));
     world
 }
 
@@ -149,7 +153,7 @@ fn busy_world() -> World {
 fn every_change_of_a_script_is_rejected() {
     let world = busy_world();
     let tx = world.call(chain(0), 2_000_000, 0);
-    let done = world.execute(chain(0), tx.clone());
+    let done = world.execute(chain(0), &tx);
     assert_eq!(done.len(), 3);
     every_mutation_is_rejected(&world, &tx, &done, usize::MAX, 0);
 }
@@ -161,10 +165,10 @@ fn a_causal_loop_over_three_rollups_is_rejected() {
     let mut world = World::new(&[7, 7, 7]);
     for n in 0..3 {
         let next = Op::Call(CallOp { gas: Some(60_000), ..CallOp::new((n + 1) % 3, 0) });
-        world.deploy(chain(n), 0, assemble(chain(n), &[next]));
+        world.deploy(chain(n), 0, &assemble(chain(n), &[next]));
     }
     let tx = world.call(chain(0), 1_000_000, 0);
-    let honest = world.execute(chain(0), tx.clone());
+    let honest = world.execute(chain(0), &tx);
     let called = honest[&chain(1)].outcome.part.clone();
     let mut forged = called.clone();
     forged.steps = called.steps.iter().take(2).cloned().collect();

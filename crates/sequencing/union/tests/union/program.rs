@@ -23,9 +23,9 @@ pub(crate) enum Op {
         slot: u8,
     },
     /// Creates a contract whose init code does this and leaves no code.
-    Create(Vec<Op>),
+    Create(Vec<Self>),
     /// Does this some times.
-    Repeat(u8, Vec<Op>),
+    Repeat(u8, Vec<Self>),
     Log(u8),
     /// Reverts with the word.
     Revert(u8),

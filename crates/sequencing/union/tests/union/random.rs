@@ -3,10 +3,13 @@
 use crate::{
     hostile,
     program::{CallOp, OnFailure, Op, Target, assemble},
-    world::{World, chain, ether_in},
+    world::{Done, World, chain, ether_in},
 };
-use alloy_primitives::U256;
-use proptest::{collection::vec, prelude::*};
+use alloy_op_evm::OpTx;
+use alloy_primitives::{ChainId, U256};
+use lockstep_union::Message;
+use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
+use std::{cell::Cell, collections::BTreeMap};
 
 const CONTRACTS: u8 = 2;
 
@@ -26,7 +29,7 @@ impl Scenario {
         for rollup in 0..self.base_fees.len() as u64 {
             for n in 0..CONTRACTS {
                 let ops = programs.next().unwrap();
-                world.deploy(chain(rollup), n, assemble(chain(rollup), ops));
+                world.deploy(chain(rollup), n, &assemble(chain(rollup), ops));
             }
         }
         world
@@ -80,43 +83,70 @@ fn op(rollups: u64) -> impl Strategy<Value = Op> {
     })
 }
 
+/// Some fail in the end, when what they called stands.
+fn program(rollups: u64) -> impl Strategy<Value = Vec<Op>> {
+    (vec(op(rollups), 0..6), prop::bool::weighted(0.25)).prop_map(|(mut ops, fails)| {
+        if fails {
+            ops.push(Op::Revert(1));
+        }
+        ops
+    })
+}
+
 fn scenario() -> impl Strategy<Value = Scenario> {
     (2_u64..=5).prop_flat_map(|rollups| {
         let count = rollups as usize;
         let base_fee = prop_oneof![Just(0), Just(7), Just(1_000), 1_u64..100];
         (
             vec(base_fee, count),
-            vec(vec(op(rollups), 0..6), count * usize::from(CONTRACTS)),
+            vec(program(rollups), count * usize::from(CONTRACTS)),
+            vec(1..rollups, 1..3),
             prop_oneof![Just(1_500_000_u64), 60_000_u64..1_000_000],
             0_u64..500,
         )
-            .prop_map(|(base_fees, programs, gas_limit, value)| Scenario {
-                base_fees,
-                programs,
-                gas_limit,
-                value,
+            .prop_map(|(base_fees, mut programs, first_calls, gas_limit, value)| {
+                // The home transaction calls peers, which call whom they like.
+                let calls = first_calls.into_iter().map(|to| Op::Call(CallOp::new(to, 0)));
+                programs[0].splice(..0, calls);
+                Scenario { base_fees, programs, gas_limit, value }
             })
     })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn parts_alone_do_what_they_did_together(scenario in scenario()) {
+/// Runs random scenarios, most of which must call and some of which must undo what was called.
+fn for_random_scenarios(check: impl Fn(&World, &OpTx, &BTreeMap<ChainId, Done>, u64)) {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let (crossed, undone) = (Cell::new(0), Cell::new(0));
+    let cases = config.cases;
+    let mut runner = TestRunner::new(config);
+    let checked = runner.run(&(scenario(), any::<u64>()), |(scenario, seed)| {
         let world = scenario.world();
         let tx = world.call(chain(0), scenario.gas_limit, scenario.value);
-        let done = world.execute(chain(0), tx);
+        let done = world.execute(chain(0), &tx);
+        let steps = || done.values().flat_map(|done| &done.outcome.part.steps);
+        crossed.set(crossed.get() + u32::from(steps().next().is_some()));
+        let is_undone = steps().any(|step| step.message == Message::Rollback);
+        undone.set(undone.get() + u32::from(is_undone));
+        check(&world, &tx, &done, seed);
+        Ok(())
+    });
+    checked.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(crossed.get() * 2 > cases, "{} of {cases} cases call a peer", crossed.get());
+    assert!(undone.get() * 10 > cases, "{} of {cases} cases undo calls", undone.get());
+}
+
+#[test]
+fn parts_alone_do_what_they_did_together() {
+    for_random_scenarios(|world, _, done, _| {
         let before: U256 = done.keys().map(|id| ether_in(&world.rollups[id].state)).sum();
         let after: U256 = done.values().map(|done| ether_in(&done.state)).sum();
-        prop_assert_eq!(before, after, "ether");
-    }
+        assert_eq!(before, after, "ether");
+    });
+}
 
-    #[test]
-    fn a_changed_script_is_rejected_by_one_side(scenario in scenario(), seed in any::<u64>()) {
-        let world = scenario.world();
-        let tx = world.call(chain(0), scenario.gas_limit, scenario.value);
-        let done = world.execute(chain(0), tx.clone());
-        hostile::every_mutation_is_rejected(&world, &tx, &done, 24, seed);
-    }
+#[test]
+fn a_changed_script_is_rejected_by_one_side() {
+    for_random_scenarios(|world, tx, done, seed| {
+        hostile::every_mutation_is_rejected(world, tx, done, 24, seed);
+    });
 }

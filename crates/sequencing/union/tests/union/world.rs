@@ -75,12 +75,12 @@ impl World {
     }
 
     /// Places contract `n` on a rollup, with a thousand wei, and its proxy on all others.
-    pub(crate) fn deploy(&mut self, on: ChainId, n: u8, code: Vec<u8>) {
+    pub(crate) fn deploy(&mut self, on: ChainId, n: u8, code: &[u8]) {
         let address = contract(n);
         let proxy = Bytecode::new_raw(proxy_code(on, address));
         for (id, member) in &mut self.rollups {
             if *id == on {
-                let code = Bytecode::new_raw(code.clone().into());
+                let code = Bytecode::new_raw(code.to_vec().into());
                 member.state.set_account(address, 1, U256::from(1_000), code);
             } else {
                 let at = proxy_of(on, address);
@@ -182,10 +182,10 @@ impl World {
     }
 
     /// Executes jointly, then each part alone, and compares; returns the joint result.
-    pub(crate) fn execute(&self, home: ChainId, tx: OpTx) -> BTreeMap<ChainId, Done> {
+    pub(crate) fn execute(&self, home: ChainId, tx: &OpTx) -> BTreeMap<ChainId, Done> {
         let joint = self.joint(home, tx.clone()).unwrap();
         for (id, done) in &joint {
-            let alone = match self.alone(*id, &done.outcome.part, &tx) {
+            let alone = match self.alone(*id, &done.outcome.part, tx) {
                 Ok(alone) => alone,
                 Err(error) => panic!("{error}\n{:#?}", done.outcome.part),
             };
