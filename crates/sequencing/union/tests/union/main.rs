@@ -9,6 +9,7 @@
 
 mod calls;
 mod hostile;
+mod limits;
 mod program;
 mod random;
 mod reference;

@@ -1,17 +1,18 @@
 //! A union of rollups in memory.
 
 use alloy_consensus::Header;
+use alloy_evm::{Evm, EvmFactory};
 use alloy_op_evm::OpTx;
 use alloy_primitives::{Address, B256, Bytes, ChainId, TxKind, U256};
 use core::convert::Infallible;
 use lockstep_chain::{Chain, ForkSchedule, OpHardfork, Rollup};
-use lockstep_execution::{BlockState, Bytecode, MemoryState};
+use lockstep_execution::{BlockState, Bytecode, Execute, MemoryState};
 use lockstep_union::{
     GATE, PORT, Part, PartOutcome, Participant, SuperId, UnionError, UnionRules, execute_jointly,
     execute_part, pair_slot, proxy_code, proxy_of,
 };
-use op_revm::OpTransaction;
-use revm::context::TxEnv;
+use op_revm::{OpHaltReason, OpTransaction};
+use revm::context::{TxEnv, result::ExecutionResult};
 use std::collections::BTreeMap;
 
 pub(crate) const USER: Address = Address::repeat_byte(0xaa);
@@ -154,6 +155,21 @@ impl World {
         Ok(done.collect())
     }
 
+    /// What the rollup's own EVM makes of a transaction.
+    pub(crate) fn without_union(
+        &self,
+        id: ChainId,
+        tx: OpTx,
+    ) -> (ExecutionResult<OpHaltReason>, B256) {
+        let Member { chain, header, state, .. } = &self.rollups[&id];
+        let block = BlockState::new(state, true);
+        let mut evm = chain.evm_factory(header).create_evm(block, chain.evm_env(header));
+        let result = evm.transact_commit(tx).unwrap();
+        let mut state = state.clone();
+        state.apply(&evm.into_db().into_changes());
+        (result, state.state_root())
+    }
+
     /// The home's state root after a transaction that is refused because `peer` is absent, and another.
     pub(crate) fn after_refusal(
         &self,
@@ -196,7 +212,7 @@ impl World {
         joint
     }
 
-    /// The ether of all rollups, in wei: none is made or lost, but by fees of home's deposits.
+    /// The ether of all rollups, in wei: none is made or lost.
     pub(crate) fn total_ether(&self) -> U256 {
         self.rollups.values().map(|member| ether_in(&member.state)).sum()
     }
