@@ -9,6 +9,33 @@
 //! whether a peer or a script is at the other end it does not know. The rules, by number, are in
 //! `docs/super-transactions.md`.
 //!
+//! ```
+//! use alloy_consensus::Header;
+//! use alloy_op_evm::OpTx;
+//! use lockstep_chain::{FeeParams, ForkSchedule, OpHardfork, Rollup};
+//! use lockstep_execution::{BlockState, MemoryState};
+//! use lockstep_union::{Participant, SuperId, UnionRules, execute_jointly, execute_part};
+//! use std::collections::BTreeMap;
+//!
+//! let rules = UnionRules::new([10, 11]);
+//! let header = Header { number: 1, gas_limit: 30_000_000, ..Default::default() };
+//! let state = MemoryState::default();
+//! let join = |chain_id| {
+//!     let forks = ForkSchedule::<OpHardfork>::at(OpHardfork::Isthmus);
+//!     let chain = Rollup::new(chain_id, forks, FeeParams::OP_MAINNET);
+//!     let state = BlockState::new(&state, true);
+//!     Participant::new(&chain, &header, state, &rules, header.gas_limit)
+//! };
+//! let mut tx = OpTx::default();
+//! (tx.0.base.chain_id, tx.0.base.gas_limit) = (Some(10), 100_000);
+//!
+//! let mut union = BTreeMap::from([(10, join(10)), (11, join(11))]);
+//! let together = execute_jointly(&mut union, SuperId { slot: 1, index: 0 }, 10, tx.clone())?;
+//! let alone = execute_part(&mut join(10), &together[&10].part, Some(tx))?;
+//! assert_eq!(alone, together[&10]);
+//! # Ok::<(), lockstep_union::UnionError<core::convert::Infallible>>(())
+//! ```
+//!
 //! # Assumptions
 //! - Every participant was made with the same [`UnionRules`], and for the block that its part is in.
 //! - Gate and port are in the genesis of every rollup of the union.

@@ -13,4 +13,5 @@ mod limits;
 mod program;
 mod random;
 mod reference;
+mod vectors;
 mod world;
