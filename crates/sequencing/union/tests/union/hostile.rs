@@ -2,11 +2,11 @@
 
 use crate::{
     program::{CallOp, Op, assemble},
-    world::{Done, Failure, World, chain, transcripts_agree},
+    world::{Done, Failure, World, chain, contract, transcripts_agree},
 };
 use alloy_op_evm::OpTx;
 use alloy_primitives::{Address, ChainId, U256};
-use lockstep_union::{Message, Part, Step};
+use lockstep_union::{Call, Message, Part, Return, Step};
 use std::collections::BTreeMap;
 
 /// All ways in which one step of a part can be changed, and some in which its parts can.
@@ -50,7 +50,7 @@ fn changed(message: &Message) -> Vec<Message> {
     let mut all = vec![Message::Rollback, Message::RolledBack];
     match message {
         Message::Call(call) => {
-            let mut with = |change: &dyn Fn(&mut lockstep_union::Call)| {
+            let mut with = |change: &dyn Fn(&mut Call)| {
                 let mut copy = call.clone();
                 change(&mut copy);
                 all.push(Message::Call(copy));
@@ -66,7 +66,7 @@ fn changed(message: &Message) -> Vec<Message> {
             with(&|it| it.input = [it.input.as_ref(), &[0]].concat().into());
         }
         Message::Return(back) => {
-            let mut with = |change: &dyn Fn(&mut lockstep_union::Return)| {
+            let mut with = |change: &dyn Fn(&mut Return)| {
                 let mut copy = back.clone();
                 change(&mut copy);
                 all.push(Message::Return(copy));
@@ -103,6 +103,53 @@ pub(crate) fn every_mutation_is_rejected(
             assert!(is_rejected(world, tx, done, *id, mutated), "{part:#?}\nas\n{mutated:#?}");
         }
     }
+}
+
+/// Puts messages that nobody sent into each part, at a place that `seed` chooses, and goes on after them as
+/// the part did.
+pub(crate) fn every_insertion_is_rejected(
+    world: &World,
+    tx: &OpTx,
+    done: &BTreeMap<ChainId, Done>,
+    seed: u64,
+) {
+    for (id, honest) in done {
+        let part = &honest.outcome.part;
+        for (peer, message) in done.keys().flat_map(|peer| invented(*peer, seed)) {
+            let mut forged = part.clone();
+            let at = seed as usize % (part.steps.len() + 1);
+            let index = at.checked_sub(1).map_or(0, |before| part.steps[before].index) + 1;
+            forged.steps.insert(at, Step { index, peer, is_sent: false, message });
+            assert!(is_rejected(world, tx, done, *id, &forged), "{forged:#?}");
+            // The steps after it make way, so that it is the message alone that is wrong.
+            for step in &mut forged.steps[at + 1..] {
+                step.index += 1;
+            }
+            assert!(is_rejected(world, tx, done, *id, &forged), "{forged:#?}");
+        }
+    }
+}
+
+fn invented(peer: ChainId, seed: u64) -> Vec<(ChainId, Message)> {
+    let call = Call {
+        from: contract((seed % 5) as u8),
+        to: contract((seed % 2) as u8),
+        value: U256::from(seed % 3),
+        gas: [0, 50_000, 500_000, u64::MAX][(seed / 7 % 4) as usize],
+        base_fee: [0, 7, 1_000][(seed / 3 % 3) as usize],
+        is_static: seed.is_multiple_of(5),
+        depth: (seed % 20) as u32,
+        input: vec![0; (seed % 70) as usize].into(),
+    };
+    let back = |success| Return { success, gas_used: seed % 900, output: call.input.clone() };
+    let all = [
+        Message::Return(back(true)),
+        Message::Return(back(false)),
+        Message::Call(call.clone()),
+        Message::Rollback,
+        Message::RolledBack,
+    ];
+    all.into_iter().map(|message| (peer, message)).collect()
 }
 
 /// Whether a rollup refuses the part, or settlement the transcripts that follow from it.

@@ -150,3 +150,10 @@ fn a_changed_script_is_rejected_by_one_side() {
         hostile::every_mutation_is_rejected(world, tx, done, 24, seed);
     });
 }
+
+#[test]
+fn a_message_that_nobody_sent_is_rejected() {
+    for_random_scenarios(|world, tx, done, seed| {
+        hostile::every_insertion_is_rejected(world, tx, done, seed);
+    });
+}
