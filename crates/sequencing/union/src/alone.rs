@@ -1,0 +1,104 @@
+//! One rollup's part of a super transaction, from its script.
+
+use crate::{
+    Part, UnionError,
+    control::{Event, Fault},
+    participant::{PartOutcome, Participant},
+    script::{Message, Step},
+};
+use alloy_op_evm::OpTx;
+use alloy_primitives::ChainId;
+use lockstep_execution::StateReader;
+
+/// Executes one rollup's part of a super transaction.
+///
+/// On the home rollup `tx` is the user's transaction, on a peer `None`. What the rollup sends must be
+/// what the script says it sent; what it receives is taken from the script. Whether *that* is true
+/// shows when transcripts are compared.
+///
+/// # Errors
+/// [`UnionError::Script`] if the script is not that of this execution; [`UnionError::Transaction`] if
+/// the user's transaction cannot run; [`UnionError::PeerGas`] if the block has no room; otherwise
+/// the state's or the EVM's failure. The rollup has then not changed.
+pub fn execute_part<S: StateReader>(
+    rollup: &mut Participant<'_, S>,
+    part: &Part,
+    tx: Option<OpTx>,
+) -> Result<PartOutcome, UnionError<S::Error>> {
+    rollup.begin(part.id, part.home, part.origin);
+    match follow(rollup, part, tx).and_then(|()| rollup.seal()) {
+        Ok(()) => Ok(rollup.commit()),
+        Err(fault) => {
+            let error = rollup.explain(fault);
+            rollup.discard();
+            Err(error)
+        }
+    }
+}
+
+fn follow<S: StateReader>(
+    rollup: &mut Participant<'_, S>,
+    part: &Part,
+    tx: Option<OpTx>,
+) -> Result<(), Fault> {
+    let mut steps = part.steps.as_slice();
+    let mut event = match tx {
+        Some(tx) if rollup.is_home() && tx.0.base.caller == part.origin => {
+            rollup.start(tx, &|peer| stated_base_fee(steps, peer)).map_err(as_script)?
+        }
+        None if !rollup.is_home() => {
+            rollup.prepare_peer()?;
+            receive_next(rollup, &mut steps)?
+        }
+        _ => return Err(Fault::Script("the part is not that of the given transaction")),
+    };
+    while let Event::Sent(sent) = event {
+        let (said, rest) = steps.split_first().ok_or(Fault::Script("the script ends too early"))?;
+        if *said != sent {
+            return Err(Fault::Script("the rollup sends another message than the script says"));
+        }
+        steps = rest;
+        if steps.is_empty() && rollup.is_idle() {
+            return Ok(());
+        }
+        event = receive_next(rollup, &mut steps)?;
+    }
+    if steps.is_empty() { Ok(()) } else { Err(Fault::Script("the script goes on after the end")) }
+}
+
+/// Gives the rollup the next message that the script says it received.
+fn receive_next<S: StateReader>(
+    rollup: &mut Participant<'_, S>,
+    steps: &mut &[Step],
+) -> Result<Event, Fault> {
+    let (step, rest) = steps.split_first().ok_or(Fault::Script("the script ends too early"))?;
+    if step.is_sent {
+        return Err(Fault::Script("the script says that a message is sent where one is received"));
+    }
+    *steps = rest;
+    rollup
+        .receive(step.index, step.peer, step.message.clone(), &|peer| stated_base_fee(rest, peer))
+        .map_err(as_script)
+}
+
+/// The peer's base fee, if the script says that it is called next. The peer checks it.
+fn stated_base_fee(steps: &[Step], peer: ChainId) -> Option<u64> {
+    match steps.first() {
+        Some(Step { peer: called, is_sent: true, message: Message::Call(call), .. })
+            if *called == peer =>
+        {
+            Some(call.base_fee)
+        }
+        _ => None,
+    }
+}
+
+/// Alone, a call that the script does not know is a deviation, not a peer that is missing.
+fn as_script(fault: Fault) -> Fault {
+    match fault {
+        Fault::PeerUnavailable(_) => {
+            Fault::Script("the rollup makes a call that the script does not know")
+        }
+        other => other,
+    }
+}

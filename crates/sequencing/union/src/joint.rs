@@ -1,0 +1,92 @@
+//! A super transaction on all its rollups.
+
+use crate::{
+    SuperId, UnionError,
+    control::{Event, Fault},
+    participant::{PartOutcome, Participant},
+};
+use alloc::{collections::BTreeMap, vec::Vec};
+use alloy_op_evm::OpTx;
+use alloy_primitives::ChainId;
+use lockstep_execution::StateReader;
+
+/// What a super transaction did on each rollup that took part, by chain id.
+pub type JointOutcome = BTreeMap<ChainId, PartOutcome>;
+
+/// Executes a user's transaction on its home rollup, and what it calls on the others.
+///
+/// Control goes from rollup to rollup with the messages; each runs its part as it would alone.
+///
+/// # Errors
+/// [`UnionError::Transaction`] if it cannot run; [`UnionError::PeerUnavailable`] and
+/// [`UnionError::PeerGas`] if it must wait for another block; otherwise the state's or the EVM's
+/// failure. No rollup has then changed.
+pub fn execute_jointly<S: StateReader>(
+    rollups: &mut BTreeMap<ChainId, Participant<'_, S>>,
+    id: SuperId,
+    home: ChainId,
+    tx: OpTx,
+) -> Result<JointOutcome, UnionError<S::Error>> {
+    if !rollups.contains_key(&home) {
+        return Err(UnionError::UnknownHome(home));
+    }
+    let origin = tx.0.base.caller;
+    for rollup in rollups.values_mut() {
+        rollup.begin(id, home, origin);
+    }
+    let done = pass_control(rollups, home, tx).and_then(|()| seal(rollups));
+    match done {
+        Ok(()) => Ok(commit(rollups)),
+        Err(Failed { chain, fault }) => {
+            let error = match rollups.get_mut(&chain) {
+                Some(rollup) => rollup.explain(fault),
+                None => UnionError::PeerUnavailable(chain),
+            };
+            rollups.values_mut().for_each(Participant::discard);
+            Err(error)
+        }
+    }
+}
+
+/// A rollup that cannot go on.
+struct Failed {
+    chain: ChainId,
+    fault: Fault,
+}
+
+fn pass_control<S: StateReader>(
+    rollups: &mut BTreeMap<ChainId, Participant<'_, S>>,
+    home: ChainId,
+    tx: OpTx,
+) -> Result<(), Failed> {
+    let base_fees: BTreeMap<_, _> =
+        rollups.iter().map(|(chain, rollup)| (*chain, rollup.base_fee())).collect();
+    let fees = |chain| base_fees.get(&chain).copied();
+    let unavailable = |chain| Failed { chain, fault: Fault::PeerUnavailable(chain) };
+    let mut from = home;
+    let rollup = rollups.get_mut(&home).ok_or_else(|| unavailable(home))?;
+    let mut event = rollup.start(tx, &fees).map_err(|fault| Failed { chain: home, fault })?;
+    while let Event::Sent(step) = event {
+        let to = step.peer;
+        let rollup = rollups.get_mut(&to).ok_or_else(|| unavailable(to))?;
+        event = rollup
+            .receive(step.index, from, step.message, &fees)
+            .map_err(|fault| Failed { chain: to, fault })?;
+        from = to;
+    }
+    Ok(())
+}
+
+fn seal<S: StateReader>(rollups: &mut BTreeMap<ChainId, Participant<'_, S>>) -> Result<(), Failed> {
+    for (chain, rollup) in rollups {
+        rollup.seal().map_err(|fault| Failed { chain: *chain, fault })?;
+    }
+    Ok(())
+}
+
+fn commit<S: StateReader>(rollups: &mut BTreeMap<ChainId, Participant<'_, S>>) -> JointOutcome {
+    let outcomes: Vec<_> =
+        rollups.iter_mut().map(|(chain, rollup)| (*chain, rollup.commit())).collect();
+    let took_part = |it: &PartOutcome| it.result.is_some() || !it.part.steps.is_empty();
+    outcomes.into_iter().filter(|(_, outcome)| took_part(outcome)).collect()
+}

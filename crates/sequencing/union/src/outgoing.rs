@@ -1,0 +1,200 @@
+//! Calls to peers: what a frame pays for one, why one cannot be made, and what comes back.
+
+use crate::{
+    control::{BaseFees, Fault, Made, Task, Wait},
+    participant::{Direction, Participant},
+    proxy::{PortInput, proxy_of},
+    rules::{GasRate, PORT},
+    script::{Call, Message, Return, Step},
+};
+use alloc::vec::Vec;
+use alloy_primitives::{Bytes, ChainId, U256, keccak256};
+use lockstep_execution::StateReader;
+use revm::{
+    context_interface::{ContextTr, JournalTr, journaled_state::account::JournaledAccountTr},
+    handler::FrameResult,
+    interpreter::{
+        CallInputs, CallOutcome, CallScheme, Gas, InstructionResult, InterpreterResult,
+        SharedMemory,
+    },
+};
+
+/// The error with which the port reverts (rule 6.2).
+const CALL_NOT_MADE: &[u8] = b"CallNotMade(uint8)";
+
+/// Why a call could not be made: the argument of `CallNotMade` (rule 6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Refusal {
+    /// The port was not called by the proxy that its input implies.
+    NotAProxy = 1,
+    /// The chain is not another rollup of the union.
+    NotAPeer = 2,
+    /// The target is the port itself.
+    NotATarget = 3,
+    /// Calls between rollups are nested too deeply.
+    TooDeep = 4,
+    /// The super transaction has too many steps.
+    TooManySteps = 5,
+    /// The calldata is too long.
+    TooMuchInput = 6,
+}
+
+impl Refusal {
+    /// What the port reverts with.
+    pub fn revert_data(self) -> Bytes {
+        let [a, b, c, d, ..] = keccak256(CALL_NOT_MADE).0;
+        let reason = U256::from(self as u8).to_be_bytes::<32>();
+        [[a, b, c, d].as_slice(), &reason].concat().into()
+    }
+}
+
+impl<S: StateReader> Participant<'_, S> {
+    /// A frame calls the port.
+    pub(crate) fn call_port(
+        &mut self,
+        inputs: &CallInputs,
+        frame_depth: usize,
+        memory: SharedMemory,
+        fees: BaseFees<'_>,
+    ) -> Result<Option<Step>, Fault> {
+        let mut gas = Gas::new_with_regular_gas_and_reservoir(inputs.gas_limit, inputs.reservoir);
+        let payload = inputs.input.len() as u64;
+        let cost = self.rules.byte_gas.saturating_mul(payload).saturating_add(self.rules.lock_gas);
+        if !gas.record_regular_cost(cost) {
+            gas.spend_all();
+            return self.refuse(inputs, InstructionResult::OutOfGas, gas, Bytes::new());
+        }
+        let asked = match self.check_call(inputs) {
+            Ok(asked) => asked,
+            Err(reason) => {
+                let data = reason.revert_data();
+                return self.refuse(inputs, InstructionResult::Revert, gas, data);
+            }
+        };
+        let base_fee = fees(asked.chain).ok_or(Fault::PeerUnavailable(asked.chain))?;
+        let checkpoint = self.context().journal_mut().checkpoint();
+        let value = inputs.value.get();
+        if !self.burn(inputs, asked.chain, value)? {
+            self.context().journal_mut().checkpoint_revert(checkpoint);
+            return self.refuse(inputs, InstructionResult::OutOfFunds, gas, Bytes::new());
+        }
+        let gas_limit = GasRate::new(self.base_fee, base_fee).bought(gas.remaining());
+        let message = Message::Call(Call {
+            from: asked.caller,
+            to: asked.target,
+            value,
+            gas: gas_limit,
+            base_fee,
+            is_static: inputs.is_static,
+            depth: self.depth().saturating_add(1),
+            input: asked.calldata,
+        });
+        self.session.tasks.push(Task::Wait(Wait {
+            to: asked.chain,
+            gas_limit,
+            base_fee,
+            gas,
+            checkpoint,
+            arrived: Vec::new(),
+            return_memory: inputs.return_memory_offset.clone(),
+            memory,
+            frame_depth,
+        }));
+        Ok(Some(self.send(asked.chain, message)))
+    }
+
+    /// Whether the call can be made at all: nothing but the rules and this rollup decides it.
+    fn check_call(&mut self, inputs: &CallInputs) -> Result<PortInput, Refusal> {
+        let input = inputs.input.bytes(self.context());
+        let asked = PortInput::decode(&input).ok_or(Refusal::NotAProxy)?;
+        let is_call = inputs.scheme == CallScheme::Call && inputs.target_address == PORT;
+        if !is_call || inputs.caller != proxy_of(asked.chain, asked.target) {
+            return Err(Refusal::NotAProxy);
+        }
+        if asked.chain == self.chain || !self.rules.chains.contains(&asked.chain) {
+            return Err(Refusal::NotAPeer);
+        }
+        if asked.target == PORT {
+            return Err(Refusal::NotATarget);
+        }
+        if self.depth() >= self.rules.max_depth {
+            return Err(Refusal::TooDeep);
+        }
+        if self.session.last_index >= self.rules.max_steps {
+            return Err(Refusal::TooManySteps);
+        }
+        if asked.calldata.len() > self.rules.max_input_bytes {
+            return Err(Refusal::TooMuchInput);
+        }
+        Ok(asked)
+    }
+
+    fn depth(&self) -> u32 {
+        match self.session.tasks.last() {
+            Some(Task::Run(run)) => run.depth,
+            _ => 0,
+        }
+    }
+
+    /// Burns the ether that goes along; false if the proxy does not have it.
+    fn burn(&mut self, inputs: &CallInputs, peer: ChainId, value: U256) -> Result<bool, Fault> {
+        if value.is_zero() {
+            return Ok(true);
+        }
+        let journal = self.context().journal_mut();
+        if !journal.load_account_mut(inputs.caller)?.data.decr_balance(value) {
+            return Ok(false);
+        }
+        self.count_ether(peer, Direction::Sent, value)?;
+        Ok(true)
+    }
+
+    fn refuse(
+        &mut self,
+        inputs: &CallInputs,
+        result: InstructionResult,
+        gas: Gas,
+        output: Bytes,
+    ) -> Result<Option<Step>, Fault> {
+        let result = InterpreterResult { result, gas, output };
+        let outcome = CallOutcome::new(result, inputs.return_memory_offset.clone());
+        self.deliver(FrameResult::Call(outcome)).map(|()| None)
+    }
+
+    /// A peer answers the call that is waited for.
+    pub(crate) fn take_return(&mut self, from: ChainId, answer: Return) -> Result<(), Fault> {
+        let wait = match self.session.tasks.pop() {
+            Some(Task::Wait(wait)) if wait.to == from => wait,
+            _ => return Err(Fault::Script("no answer is waited for from this peer")),
+        };
+        if !answer.success && !wait.arrived.is_empty() {
+            return Err(Fault::Script("a call failed, and calls made during it stand"));
+        }
+        if answer.gas_used > wait.gas_limit || answer.output.len() > self.rules.max_output_bytes {
+            return Err(Fault::Script("an answer exceeds the call's limits"));
+        }
+        let price = GasRate::new(self.base_fee, wait.base_fee).price(answer.gas_used);
+        let mut gas = wait.gas;
+        if !gas.record_regular_cost(price) {
+            return Err(Fault::Script("an answer costs more than the call's gas"));
+        }
+        let journal = self.context().journal_mut();
+        let result = if answer.success {
+            journal.checkpoint_commit();
+            InstructionResult::Return
+        } else {
+            journal.checkpoint_revert(wait.checkpoint);
+            InstructionResult::Revert
+        };
+        let Some(Task::Run(run)) = self.session.tasks.last_mut() else {
+            return Err(Fault::Script("an answer arrives outside of a run"));
+        };
+        run.paid = run.paid.saturating_add(price);
+        if answer.success {
+            run.made.push(Made { to: from, arrived: wait.arrived });
+        }
+        let result = InterpreterResult { result, gas, output: answer.output };
+        self.deliver(FrameResult::Call(CallOutcome::new(result, wait.return_memory)))
+    }
+}

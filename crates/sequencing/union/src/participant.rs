@@ -1,0 +1,374 @@
+//! One rollup in the block that it is building or following, ready to take part.
+
+use crate::{
+    GATE, Part, SuperId, UnionError, UnionRules,
+    control::{Fault, Task},
+    script::{Envelope, Message, Step, extend_transcript},
+};
+use alloc::{collections::BTreeMap, string::ToString, vec::Vec};
+use alloy_consensus::Header;
+use alloy_evm::{EvmFactory, precompiles::PrecompilesMap};
+use alloy_op_evm::{OpEvmContext, OpTx};
+use alloy_primitives::{Address, B256, ChainId, Log, U256, keccak256};
+use core::fmt;
+use lockstep_chain::{Chain, Rollup};
+use lockstep_execution::{BlockState, Execute, StateError, StateReader};
+use op_revm::{OpHaltReason, OpTransaction, OpTransactionError};
+use revm::{
+    DatabaseCommit,
+    context::{ContextSetters, TxEnv},
+    context_interface::{
+        ContextTr, JournalTr, LocalContextTr,
+        context::take_error,
+        result::{EVMError, ExecutionResult},
+    },
+    handler::{EthFrame, EvmTr, Handler, instructions::EthInstructions},
+    inspector::NoOpInspector,
+    interpreter::{InitialAndFloorGas, SharedMemory, interpreter::EthInterpreter},
+};
+
+pub(crate) type EvmFault = EVMError<StateError, OpTransactionError>;
+type Context<S> = OpEvmContext<BlockState<S>>;
+type Instructions<S> = EthInstructions<EthInterpreter, Context<S>>;
+pub(crate) type RollupEvm<S> =
+    op_revm::OpEvm<Context<S>, NoOpInspector, Instructions<S>, PrecompilesMap>;
+type RollupHandler<S> =
+    op_revm::handler::OpHandler<RollupEvm<S>, EvmFault, EthFrame<EthInterpreter>>;
+
+/// What a super transaction did on one rollup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartOutcome {
+    /// The rollup's part, which executes to this outcome alone. Without steps the transaction was an
+    /// ordinary one.
+    pub part: Part,
+    /// What became of the user's transaction; on its home rollup only.
+    pub result: Option<ExecutionResult<OpHaltReason>>,
+    /// What the calls that stand have logged; on peers only (the home's are in `result`).
+    pub logs: Vec<Log>,
+    /// Gas that the peer's block counts: all that its code used, undone calls included. On the home
+    /// rollup zero: there `result` says it.
+    pub peer_gas_used: u64,
+}
+
+/// One rollup in the block that it is building or following, ready to take part.
+///
+/// It is driven by [`crate::execute_jointly`] and [`crate::execute_part`], many times for one block.
+/// Between them nothing of a super transaction is left but its changes to the state.
+pub struct Participant<'a, S: StateReader> {
+    pub(crate) chain: ChainId,
+    pub(crate) base_fee: u64,
+    pub(crate) rules: &'a UnionRules,
+    pub(crate) evm: RollupEvm<S>,
+    /// What the block has left for calls from peers.
+    gas_available: u64,
+    pub(crate) session: Session,
+}
+
+/// What is only there while a super transaction runs.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    pub(crate) id: SuperId,
+    pub(crate) home: ChainId,
+    origin: Address,
+    /// Whether a peer's journal has been made ready.
+    is_ready: bool,
+    /// What the rollup is in the middle of, innermost last.
+    pub(crate) tasks: Vec<Task>,
+    /// For each frame on the EVM's stack how many calls its run had made when it began.
+    pub(crate) marks: Vec<usize>,
+    /// Calls that arrived while the rollup was idle, and stand.
+    pub(crate) standing: Vec<crate::control::Standing>,
+    /// The memory in which an idle rollup's frames begin.
+    pub(crate) root_memory: Option<SharedMemory>,
+    /// The newest step sent or received.
+    pub(crate) last_index: u32,
+    steps: Vec<Step>,
+    /// The message hashes by peer.
+    digests: BTreeMap<ChainId, Vec<B256>>,
+    pub(crate) peer_gas_used: u64,
+    /// What the home transaction costs before it runs, and what it gets back (EIP-7702).
+    initial_gas: InitialAndFloorGas,
+    delegation_refund: i64,
+    pub(crate) result: Option<ExecutionResult<OpHaltReason>>,
+    logs: Vec<Log>,
+}
+
+impl<S: StateReader> fmt::Debug for Participant<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Participant")
+            .field("chain", &self.chain)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, S: StateReader> Participant<'a, S> {
+    /// A rollup in the block with this header, over the state so far. `gas_available` is what the
+    /// block has left for calls from peers.
+    pub fn new(
+        chain: &Rollup,
+        header: &Header,
+        state: BlockState<S>,
+        rules: &'a UnionRules,
+        gas_available: u64,
+    ) -> Self {
+        let evm = chain.evm_factory(header).create_evm(state, chain.evm_env(header)).into_inner();
+        Self {
+            chain: chain.chain_id(),
+            base_fee: header.base_fee_per_gas.unwrap_or_default(),
+            rules,
+            evm,
+            gas_available,
+            session: Session::default(),
+        }
+    }
+
+    /// The rollup's chain id.
+    pub const fn chain_id(&self) -> ChainId {
+        self.chain
+    }
+
+    /// The block's base fee, in wei.
+    pub const fn base_fee(&self) -> u64 {
+        self.base_fee
+    }
+
+    /// The state after everything that was executed.
+    pub fn into_state(self) -> BlockState<S> {
+        self.evm.0.ctx.journaled_state.database
+    }
+
+    pub(crate) fn context(&mut self) -> &mut Context<S> {
+        &mut self.evm.0.ctx
+    }
+
+    /// Begins the rollup's part of a super transaction.
+    pub(crate) fn begin(&mut self, id: SuperId, home: ChainId, origin: Address) {
+        self.session = Session { id, home, origin, ..Session::default() };
+    }
+
+    /// Whether the rollup is in the middle of nothing.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.session.tasks.is_empty()
+    }
+
+    pub(crate) fn is_home(&self) -> bool {
+        self.session.home == self.chain
+    }
+
+    /// Records a message in the script and for the transcript.
+    pub(crate) fn record(&mut self, step: Step) {
+        let Step { index, peer, is_sent, ref message } = step;
+        let (from, to) = if is_sent { (self.chain, peer) } else { (peer, self.chain) };
+        let Session { id, home, origin, .. } = self.session;
+        let hash = Envelope { id, home, origin, index, from, to, message }.hash();
+        self.session.last_index = index;
+        self.session.digests.entry(peer).or_default().push(hash);
+        self.session.steps.push(step);
+    }
+
+    /// Makes a message the next step of the super transaction.
+    pub(crate) fn send(&mut self, peer: ChainId, message: Message) -> Step {
+        let index = self.session.last_index.saturating_add(1);
+        let step = Step { index, peer, is_sent: true, message };
+        self.record(step.clone());
+        step
+    }
+
+    /// The home transaction up to its first frame: validation, fees, delegations.
+    pub(crate) fn prepare_home(
+        &mut self,
+        tx: OpTx,
+    ) -> Result<Option<revm::interpreter::interpreter_action::FrameInit>, Fault> {
+        self.context().set_tx(tx);
+        let mut handler = RollupHandler::<S>::new();
+        let evm = &mut self.evm;
+        let prepared = handler.validate(evm).and_then(|mut initial_gas| {
+            let refund = handler.pre_execution(evm, &mut initial_gas)?;
+            let context = evm.ctx();
+            let (gas_limit, reservoir) = initial_gas.initial_gas_and_reservoir(
+                revm::context_interface::Transaction::gas_limit(context.tx()),
+                revm::context_interface::Cfg::tx_gas_limit_cap(context.cfg()),
+                revm::context_interface::Cfg::is_amsterdam_eip8037_enabled(context.cfg()),
+            );
+            let first = handler.first_frame_input(evm, gas_limit, reservoir)?;
+            Ok((first, initial_gas, refund))
+        });
+        match prepared {
+            Ok((first, initial_gas, refund)) => {
+                self.session.initial_gas = initial_gas;
+                self.session.delegation_refund = refund.cast_signed();
+                Ok(Some(first))
+            }
+            // A deposit that cannot run has failed, and stands in its block.
+            Err(error) => {
+                self.session.result = Some(handler.catch_error(evm, error)?);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The home transaction after its last frame: refunds and fees.
+    pub(crate) fn conclude_home(
+        &mut self,
+        mut frame: revm::handler::FrameResult,
+    ) -> Result<(), Fault> {
+        let mut handler = RollupHandler::<S>::new();
+        let evm = &mut self.evm;
+        let Session { initial_gas, delegation_refund, .. } = self.session;
+        let concluded = handler.last_frame_result(evm, &mut frame).and_then(|()| {
+            let gas = handler.post_execution(evm, &mut frame, initial_gas, delegation_refund)?;
+            handler.execution_result(evm, frame, gas)
+        });
+        let result = match concluded {
+            Ok(result) => result,
+            Err(error) => handler.catch_error(evm, error)?,
+        };
+        self.session.result = Some(result);
+        Ok(())
+    }
+
+    /// Makes a peer's journal ready for the first call that arrives (rule 4.1).
+    pub(crate) fn prepare_peer(&mut self) -> Result<(), Fault> {
+        if self.session.is_ready || self.is_home() {
+            return Ok(());
+        }
+        self.session.is_ready = true;
+        let base = TxEnv {
+            caller: crate::proxy_of(self.session.home, self.session.origin),
+            gas_price: self.base_fee.into(),
+            ..TxEnv::default()
+        };
+        let tx = OpTransaction { base, enveloped_tx: Some(<_>::default()), ..Default::default() };
+        self.context().set_tx(OpTx(tx));
+        Ok(RollupHandler::<S>::new().load_accounts(&mut self.evm)?)
+    }
+
+    /// The block has room for this much more gas; as for a transaction, the limit counts, not the use.
+    pub(crate) const fn check_block_gas(&self, gas_limit: u64) -> Result<(), Fault> {
+        let available = self.gas_available.saturating_sub(self.session.peer_gas_used);
+        if gas_limit > available {
+            return Err(Fault::PeerGas { gas_limit, available });
+        }
+        Ok(())
+    }
+
+    /// Writes the transcripts, when nothing can be undone any more. [`Self::commit`] follows.
+    pub(crate) fn seal(&mut self) -> Result<(), Fault> {
+        take_error::<EvmFault, _>(self.context().error())?;
+        if !self.is_home() {
+            self.session.logs = self.context().journal_mut().take_logs();
+        }
+        if !self.session.steps.is_empty() {
+            self.advance_order()?;
+        }
+        for (peer, digests) in core::mem::take(&mut self.session.digests) {
+            let slot = pair_slot(peer);
+            let stored = self.gate_slot(slot)?;
+            let transcript = digests.into_iter().fold(stored.into(), extend_transcript);
+            self.set_gate_slot(slot, transcript.into())?;
+        }
+        Ok(())
+    }
+
+    /// Super transactions have one order, which no rollup leaves (rule 3.1).
+    fn advance_order(&mut self) -> Result<(), Fault> {
+        let SuperId { slot, index } = self.session.id;
+        let order = (U256::from(slot) << 64) | U256::from(index);
+        if order <= self.gate_slot(ORDER_SLOT)? {
+            return Err(Fault::Script("the super transaction is not later than the last one here"));
+        }
+        self.set_gate_slot(ORDER_SLOT, order)
+    }
+
+    /// Makes everything permanent.
+    pub(crate) fn commit(&mut self) -> PartOutcome {
+        let state = self.context().journal_mut().finalize();
+        self.context().journaled_state.database.commit(state);
+        self.clear_evm();
+        self.gas_available = self.gas_available.saturating_sub(self.session.peer_gas_used);
+        let session = core::mem::take(&mut self.session);
+        let Session { id, home, origin, steps, result, logs, peer_gas_used, .. } = session;
+        PartOutcome { part: Part { id, home, origin, steps }, result, logs, peer_gas_used }
+    }
+
+    /// Undoes everything since [`Self::begin`].
+    pub(crate) fn discard(&mut self) {
+        let journal = self.context().journal_mut();
+        journal.discard_tx();
+        journal.finalize();
+        self.clear_evm();
+        self.session = Session::default();
+    }
+
+    fn clear_evm(&mut self) {
+        self.context().local_mut().clear();
+        *self.context().error() = Ok(());
+        // op-revm keeps it for the transaction that it was computed for.
+        self.context().chain.clear_tx_l1_cost();
+        self.evm.frame_stack().clear();
+    }
+
+    /// The value of a slot of the Gate.
+    fn gate_slot(&mut self, slot: U256) -> Result<U256, Fault> {
+        let journal = self.context().journal_mut();
+        journal.load_account(GATE)?;
+        Ok(journal.sload(GATE, slot)?.data)
+    }
+
+    /// Writes a slot of the Gate; undone with the frame that is running.
+    fn set_gate_slot(&mut self, slot: U256, value: U256) -> Result<(), Fault> {
+        let journal = self.context().journal_mut();
+        journal.load_account(GATE)?;
+        journal.sstore(GATE, slot, value)?;
+        journal.touch_account(GATE);
+        Ok(())
+    }
+
+    /// Counts ether that went to a peer, or came from it (rule 5.4).
+    pub(crate) fn count_ether(
+        &mut self,
+        peer: ChainId,
+        direction: Direction,
+        wei: U256,
+    ) -> Result<(), Fault> {
+        let slot = pair_slot(peer).wrapping_add(U256::from(direction as u8));
+        let counted = self.gate_slot(slot)?;
+        self.set_gate_slot(slot, counted.saturating_add(wei))
+    }
+
+    /// Finds out why a step failed.
+    pub(crate) fn explain(&mut self, fault: Fault) -> UnionError<S::Error> {
+        let (chain, step) = (self.chain, self.session.last_index);
+        match fault {
+            Fault::Script(reason) => UnionError::Script { chain, step, reason },
+            Fault::PeerUnavailable(peer) => UnionError::PeerUnavailable(peer),
+            Fault::PeerGas { gas_limit, available } => {
+                UnionError::PeerGas { chain, gas_limit, available }
+            }
+            Fault::Evm(EVMError::Transaction(reason)) => {
+                UnionError::Transaction(reason.to_string())
+            }
+            Fault::Evm(error) => match self.context().journaled_state.database.take_error() {
+                Some(error) => UnionError::State(error),
+                None => UnionError::Evm(error.to_string()),
+            },
+        }
+    }
+}
+
+/// Which of a pair's two counters of ether: its offset from [`pair_slot`].
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum Direction {
+    Sent = 1,
+    Received = 2,
+}
+
+/// Where the Gate keeps the newest super transaction in which the rollup took part (rule 1.7).
+const ORDER_SLOT: U256 = U256::ONE;
+
+/// Where the Gate keeps what it knows of a peer (rule 1.7).
+pub fn pair_slot(peer: ChainId) -> U256 {
+    keccak256([U256::from(peer).to_be_bytes::<32>(), [0; 32]].concat()).into()
+}
