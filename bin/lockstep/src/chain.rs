@@ -1,9 +1,10 @@
 //! `--chain`: a network by name, or a genesis file.
 
 use alloy_genesis::Genesis;
-use eyre::{Context, Result, bail, ensure};
+use eyre::{Context, Result, bail};
 use lockstep_chain::{Chain, Ethereum, genesis};
-use std::{fs, path::Path};
+use lockstep_testkit::source::read_within;
+use std::{fs::File, path::Path};
 
 /// A network that is known by name.
 struct Network {
@@ -61,12 +62,19 @@ pub(crate) fn find_l1(name_or_file: &str) -> Result<L1> {
 
 /// Reads a genesis file in geth's format.
 pub(crate) fn read_genesis(path: &str) -> Result<Genesis> {
-    let path = Path::new(path);
-    let bytes = fs::metadata(path).wrap_err_with(|| path.display().to_string())?.len();
-    let limit = genesis::MAX_GENESIS_BYTES as u64;
-    ensure!(bytes <= limit, "{}: {bytes} bytes, the limit is {limit}", path.display());
-    let json = fs::read(path).wrap_err_with(|| path.display().to_string())?;
-    genesis::parse(&json).wrap_err_with(|| path.display().to_string())
+    let json = read_file(Path::new(path))?;
+    genesis::parse(&json).wrap_err_with(|| path.to_owned())
+}
+
+/// Reads a file that describes a chain; none is larger than a genesis file may be.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    read_limited(path, genesis::MAX_GENESIS_BYTES as u64)
+}
+
+/// Reads a file of at most `limit` bytes, whatever size it says it has.
+fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = File::open(path).wrap_err_with(|| path.display().to_string())?;
+    Ok(read_within(file, path, limit)?)
 }
 
 #[cfg(test)]
@@ -85,6 +93,18 @@ mod tests {
             let L1 { chain, genesis } = find_l1(name).expect("the network is embedded");
             assert_eq!(chain.genesis_header(&genesis).hash_slow(), hash, "{name}");
         }
+    }
+
+    /// Also if they do not say how large they are.
+    #[test]
+    fn too_large_files_are_not_read() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.as_file().set_len(1_001).expect("it grows");
+        for path in [file.path(), Path::new("/dev/zero")] {
+            let error = read_limited(path, 1_000).expect_err("it is too large").to_string();
+            assert!(error.contains("1000"), "{error}");
+        }
+        assert_eq!(read_limited(file.path(), 1_001).expect("it fits").len(), 1_001);
     }
 
     #[test]

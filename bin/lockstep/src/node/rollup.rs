@@ -11,7 +11,7 @@ use lockstep_node::{FollowedL1, Node, NodeBuilder};
 use lockstep_protocol::RollupConfig;
 use lockstep_providers::{BeaconClient, L1Client, Retry, RpcClient, Timeouts};
 use lockstep_storage::GenesisBlock;
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::task;
 
 /// How often L1 is asked for something new.
@@ -93,7 +93,7 @@ async fn find_l1(
 ) -> Result<FollowedL1<L1Client, BeaconClient>> {
     let blocks = L1Client::new(RpcClient::http(source.l1, Timeouts::default())?);
     let blobs = BeaconClient::http(source.beacon, Timeouts::default(), Retry::default())?;
-    let genesis = source.l1_genesis.map(fs::read).transpose().wrap_err("--l1-genesis")?;
+    let genesis = source.l1_genesis.map(|path| chain::read_file(path)).transpose()?;
     let (client, expected) = (blocks.clone(), config.l1_chain_id);
     let chain = task::spawn_blocking(move || {
         let found = client.chain_id().wrap_err("--l1")?;

@@ -4,7 +4,7 @@ use super::{
     online,
     range::{Parts, RangeArgs},
 };
-use crate::replay::stopwatch;
+use crate::{chain::read_file, replay::stopwatch};
 use eyre::{OptionExt, Result, WrapErr, bail, ensure};
 use lockstep_host::{BlockRange, Host, Outcome, read_witness};
 use lockstep_protocol::RollupConfig;
@@ -21,7 +21,7 @@ pub(super) fn verify(args: &RangeArgs, range: BlockRange, parts: &mut Parts<'_>)
     let folder = args.witness_dir.as_ref().ok_or_eyre("--witness-dir is needed")?;
     let expected = Expected {
         rollup_config: args.rollup_config.as_ref().map(online::read_config).transpose()?,
-        l1_genesis: args.l1_genesis.as_ref().map(online::read_file).transpose()?,
+        l1_genesis: args.l1_genesis.as_deref().map(read_file).transpose()?,
     };
     for (part, path) in stored_parts(folder, range)? {
         parts.begin(path.display().to_string());

@@ -4,7 +4,7 @@ use super::{
     offline::file_name,
     range::{Parts, RangeArgs},
 };
-use crate::replay::stopwatch;
+use crate::{chain::read_file, replay::stopwatch};
 use eyre::{OptionExt, Result, WrapErr, ensure};
 use lockstep_chain::{Chain, Ethereum};
 use lockstep_host::{BlockRange, DirectoryStore, Host, MemoryStore, Sources, Store, write_witness};
@@ -12,7 +12,7 @@ use lockstep_protocol::RollupConfig;
 use lockstep_providers::{
     BeaconClient, Endpoint, L1Client, L2Client, Pause, Retry, RpcClient, Timeouts,
 };
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// How often an exchange with a node is tried, and the first pause in between.
 const ATTEMPTS: u32 = 5;
@@ -24,7 +24,7 @@ const MAX_CACHE_BYTES: u64 = 64 << 30;
 /// Verifies part after part with nodes, up to the first that fails.
 pub(super) fn verify(args: &RangeArgs, range: BlockRange, parts: &mut Parts<'_>) -> Result<()> {
     let sources = sources(args)?;
-    let genesis = args.l1_genesis.as_ref().map(read_file).transpose()?;
+    let genesis = args.l1_genesis.as_deref().map(read_file).transpose()?;
     let cache = args.cache_dir.as_ref().map(|folder| DirectoryStore::open(folder, MAX_CACHE_BYTES));
     let cache = cache.transpose()?.map(|cache| Arc::new(cache) as Arc<dyn Store>);
     for part in range.split(args.split) {
@@ -101,10 +101,6 @@ fn find_config(l2: &RpcClient) -> Result<RollupConfig> {
 
 /// Reads a `rollup.json`.
 pub(crate) fn read_config(path: impl AsRef<Path>) -> Result<RollupConfig> {
-    let json = read_file(&path)?;
-    RollupConfig::from_json(&json).wrap_err_with(|| path.as_ref().display().to_string())
-}
-
-pub(super) fn read_file(path: impl AsRef<Path>) -> Result<Vec<u8>> {
-    fs::read(&path).wrap_err_with(|| path.as_ref().display().to_string())
+    let path = path.as_ref();
+    RollupConfig::from_json(&read_file(path)?).wrap_err_with(|| path.display().to_string())
 }
