@@ -2,7 +2,7 @@
 
 use crate::{
     Origin,
-    journal::{headers, record, replay},
+    journal::{MARKER, headers, record, replay},
 };
 
 /// Reads bytes as a journal: as they are, if the first one is zero; otherwise a journal of good
@@ -39,10 +39,14 @@ fn written(bytes: &[u8]) -> (Vec<u8>, Vec<(Origin, Vec<u8>)>) {
                 records.push((origin, content.to_vec()));
             }
             None if *kind < 128 => file.extend_from_slice(content),
-            // A record that was cut off.
+            // A record that was cut off; not one that the marker of the next record would complete.
             None => {
                 let whole = record(salt, Origin::Local, content);
-                file.extend(whole.get(..usize::from(*kind) - 100).unwrap_or_default());
+                let kept = whole.len().min(usize::from(*kind) - 100);
+                let (kept, missing) = whole.split_at(kept);
+                if !missing.contains(&MARKER[0]) {
+                    file.extend_from_slice(kept);
+                }
             }
         }
     }

@@ -22,7 +22,7 @@ pub const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
 
 const MAGIC: [u8; 8] = *b"lkpool01";
 const HEADER_BYTES: usize = 32;
-const MARKER: [u8; 4] = [0xf5, b'T', b'x', 0x0a];
+pub(crate) const MARKER: [u8; 4] = [0xf5, b'T', b'x', 0x0a];
 const RECORD_HEADER_BYTES: usize = 24;
 
 /// A file is rewritten when it is larger than twice what it held last time, and this.
