@@ -75,10 +75,10 @@ contract LookaheadTest {
     /// Nothing in a proof can be anything else: a bit changed anywhere, and nothing is proven.
     function testFuzz_a_changed_proof_proves_nothing(uint256 part, uint256 place, uint8 bit) public {
         Lookahead.Proof memory proof = example();
-        bytes32 flip = bytes32(1 << uint256(bit));
+        bytes32 flip = bytes32(uint256(2) ** bit);
         part = part % 9;
-        if (part == 0) proof.header.slot ^= uint64(1 << bit % 64);
-        else if (part == 1) proof.header.proposerIndex ^= uint64(1 << bit % 64);
+        if (part == 0) proof.header.slot ^= uint64(2 ** (bit % 64));
+        else if (part == 1) proof.header.proposerIndex ^= uint64(2 ** (bit % 64));
         else if (part == 2) proof.header.parentRoot ^= flip;
         else if (part == 3) proof.header.stateRoot ^= flip;
         else if (part == 4) proof.header.bodyRoot ^= flip;
