@@ -54,14 +54,15 @@ contract Registry {
     error IsExiting(uint64 exitSlot);
     error NotExiting();
     error NotYet(uint64 exitSlot);
-    /// The slots are out of order, or more than a delegation may have.
-    error InvalidSlots(uint64 most);
+    /// The slots are out of order, or end too late.
+    error InvalidSlots(uint64 end);
     /// A delegation begins after all before it, and after the look-ahead that may be known.
     error TooEarly(uint64 least);
     error PaymentFailed();
 
-    /// The most slots of a delegation: a week at 12 seconds. Until its end nobody can take it back.
-    uint64 public constant MAX_DELEGATION_SLOTS = 50_400;
+    /// How many slots from the first open one on can be delegated: a week at 12 seconds. What is delegated cannot be taken
+    /// back, and holds the owner's collateral, whoever has the key.
+    uint64 public constant HORIZON_SLOTS = 50_400;
     /// The longest exit delay: a year at 12 seconds.
     uint64 public constant MAX_EXIT_DELAY_SLOTS = 2_628_000;
     /// The domain type of what is signed here: no duty of a validator has it, and its last bit says that it is of an
@@ -207,11 +208,9 @@ contract Registry {
 
     /// Reverts unless `delegation` may follow those that the key has.
     function _checkSlots(bytes32 key, Delegation calldata delegation) private view {
-        if (
-            delegation.lastSlot < delegation.firstSlot
-                || delegation.lastSlot - delegation.firstSlot >= MAX_DELEGATION_SLOTS
-        ) revert InvalidSlots(MAX_DELEGATION_SLOTS);
         uint64 least = firstOpenSlot();
+        uint64 end = least + HORIZON_SLOTS;
+        if (delegation.lastSlot < delegation.firstSlot || delegation.lastSlot >= end) revert InvalidSlots(end);
         uint64 last = lastDelegatedSlot(key);
         if (least <= last) least = last + 1;
         if (delegation.firstSlot < least) revert TooEarly(least);

@@ -138,12 +138,13 @@ contract RegistryTest is Union {
         bytes memory taken = abi.encodeWithSelector(Registry.TooEarly.selector, open + 10);
         tryDelegate(open, open + 9, address(0x9b), taken);
         tryDelegate(open + 9, open + 12, address(0x9b), taken);
-        uint64 most = registry.MAX_DELEGATION_SLOTS();
-        bytes memory slots = abi.encodeWithSelector(Registry.InvalidSlots.selector, most);
+        uint64 end = open + registry.HORIZON_SLOTS();
+        bytes memory slots = abi.encodeWithSelector(Registry.InvalidSlots.selector, end);
         tryDelegate(open + 11, open + 10, GATEWAY, slots);
-        tryDelegate(open + 10, open + 10 + most, GATEWAY, slots);
+        tryDelegate(open + 10, end, GATEWAY, slots);
+        tryDelegate(end, end, GATEWAY, slots);
         tryDelegate(open + 10, open + 10, address(0), abi.encodePacked(Registry.NoGateway.selector));
-        delegate(SECRET, open + 10, open + 9 + most, address(0x9b));
+        delegate(SECRET, open + 10, end - 1, address(0x9b));
     }
 
     /// Any delegations; every slot then has the gateway of the one that it is in.
