@@ -26,7 +26,7 @@ contract Gate {
     bytes private constant FORWARD =
         hex"6040603c5f3933604052365f6060375f5f366060015f347342000000000000000000000000000000000000e15af13d5f5f3e6038573d5ffd5b3d5ff3";
 
-    /// Slot 0.
+    /// Slot 0. In slot 1, the executor keeps the newest super transaction of this rollup, for itself (rule 1.7).
     mapping(uint256 peer => Pair) private _pairs;
 
     /// Where the proxy of `target` on chain `chainId` is, or would be: at the same address on every rollup.

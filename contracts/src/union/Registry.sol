@@ -10,10 +10,11 @@ import {Lookahead} from "./Lookahead.sol";
 /// and needs no time in which somebody could object. A key is named by its root in a beacon state.
 ///
 /// Who owns the slots of a look-ahead is settled before the look-ahead is known: a delegation begins no sooner than two
-/// epochs after it was recorded, and is never replaced. A proposer leaves when its last delegated slot is past.
+/// epochs after it was recorded, and is never replaced. Whoever owns a slot has collateral: it can be taken no sooner than
+/// `exitDelaySlots` after the last slot that was delegated. Slashing will take from it.
 contract Registry {
     struct Registration {
-        /// Who may add delegations' end, that is: leave, and take the collateral. Named in the key's signature.
+        /// Who may leave and take the collateral. The key signed for it.
         address owner;
         /// From which slot on the collateral can be taken; zero while the proposer has not left.
         uint64 exitSlot;

@@ -16,7 +16,8 @@ interface IEtherReceiver {
 /// Whatever is proven elsewhere, no rollup gives more than it was given: its account is checked here, at every payment
 /// and every move. So a rollup whose proofs are broken loses what is its own at most.
 ///
-/// Ether is the token at address zero.
+/// Ether is the token at address zero. An account is debited before anything is paid, so calling back gains nothing; but
+/// what arrives of a token is measured, and must not be measured while a token is being moved.
 contract Vault is ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
@@ -75,7 +76,7 @@ contract Vault is ReentrancyGuardTransient {
     }
 
     /// Takes ether for the caller's rollup.
-    function depositEther() external payable nonReentrant {
+    function depositEther() external payable {
         _credit(_rollupOfCaller(), ETHER, msg.value);
     }
 
@@ -90,7 +91,7 @@ contract Vault is ReentrancyGuardTransient {
     }
 
     /// Gives the caller ether of its rollup.
-    function withdrawEther(uint256 amount) external nonReentrant {
+    function withdrawEther(uint256 amount) external {
         uint256 rollup = _rollupOfCaller();
         _debit(rollup, ETHER, amount);
         emit Paid(rollup, ETHER, msg.sender, amount);
@@ -107,7 +108,7 @@ contract Vault is ReentrancyGuardTransient {
     }
 
     /// Moves value from one rollup's account to another's. Only what `from` has.
-    function move(uint256 from, uint256 to, address token, uint256 amount) external nonReentrant {
+    function move(uint256 from, uint256 to, address token, uint256 amount) external {
         if (msg.sender != settlement) revert NotSettlement();
         if (portalOf[from] == address(0)) revert UnknownRollup(from);
         if (portalOf[to] == address(0)) revert UnknownRollup(to);

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {Vault} from "../../src/union/Vault.sol";
-import {vm} from "../lib/Vm.sol";
+import {bound, vm} from "../lib/Vm.sol";
 import {FeeToken, HookToken, QuietToken, Token} from "./Tokens.sol";
 import {Puppet, Vaulting} from "./Vaulting.sol";
 
@@ -149,15 +149,22 @@ contract VaultTest is Vaulting {
         vault.depositToken(IERC20(ETHER), 1);
     }
 
-    /// In the middle of a payment or a deposit, nothing else happens.
-    function test_nothing_is_done_twice_at_once() public {
-        vm.deal(address(this), 5 ether);
-        portalA.depositEther{value: 5 ether}();
+    /// A portal that asks again while it is paid gets what its rollup has, and no more.
+    function testFuzz_asking_again_while_being_paid_gains_nothing(uint64 has, uint64 other, uint64 amount) public {
+        amount = uint64(bound(amount, uint256(has) / 20 + 1, uint256(has) + 1));
+        vm.deal(address(this), uint256(has) + other);
+        portalA.depositEther{value: has}();
+        portalB.depositEther{value: other}();
         portalA.beGreedy();
-        vm.expectRevert();
-        portalA.withdrawEther(1 ether);
-        require(vault.balanceOf(A, ETHER) == 5 ether, "ether");
+        if (amount > has) overdrawn(A, ETHER, has, amount);
+        portalA.withdrawEther(amount);
+        require(address(portalA).balance == has - has % amount || amount > has, "paid");
+        require(vault.balanceOf(A, ETHER) == has % amount && vault.balanceOf(B, ETHER) == other, "accounts");
+        require(address(vault).balance == has % amount + uint256(other), "ether");
+    }
 
+    /// What arrives of a token is not measured while the token moves.
+    function test_tokens_cannot_be_moved_in_the_middle_of_a_move() public {
         HookToken hooked = new HookToken();
         hooked.mint(address(portalB), 100);
         bytes memory again = abi.encodeCall(Puppet.depositToken, (hooked, 10));

@@ -36,7 +36,8 @@ contract Puppet {
     }
 
     function donateETH() external payable {
-        if (greedy) vault.withdrawEther(msg.value);
+        uint256 left = vault.balanceOf(vault.rollupOf(address(this)), address(0));
+        if (greedy && left >= msg.value) vault.withdrawEther(msg.value);
     }
 }
 
