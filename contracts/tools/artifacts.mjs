@@ -1,26 +1,28 @@
 #!/usr/bin/env node
 //! Writes what `forge build` left behind as compact artifacts: one file per contract with its interface and code.
 //!
-//!   artifacts.mjs FORGE_OUT INTO
+//!   artifacts.mjs PROFILE FORGE_OUT INTO
 
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-const CONTRACTS = [
-    'FeeVault',
-    'GasPriceOracle',
-    'L1Block',
-    'L2ToL1MessagePasser',
-    'OutputOracle',
-    'Portal',
-    'SystemConfig',
-    'WETH9',
-];
+const CONTRACTS = {
+    default: [
+        'FeeVault',
+        'GasPriceOracle',
+        'Gate',
+        'L1Block',
+        'L2ToL1MessagePasser',
+        'OutputOracle',
+        'Portal',
+        'SystemConfig',
+        'WETH9',
+    ],
+    union: ['Inbox', 'Lookahead', 'Registry', 'UnionPortal', 'Vault'],
+};
 
-const [out, into] = process.argv.slice(2);
-mkdirSync(into, { recursive: true });
-for (const file of readdirSync(into)) rmSync(path.join(into, file));
-for (const contract of CONTRACTS) {
+const [profile, out, into] = process.argv.slice(2);
+for (const contract of CONTRACTS[profile]) {
     const built = JSON.parse(readFileSync(path.join(out, `${contract}.sol`, `${contract}.json`), 'utf8'));
     for (const { linkReferences, immutableReferences } of [built.bytecode, built.deployedBytecode]) {
         if (Object.keys({ ...linkReferences, ...immutableReferences }).length > 0) {

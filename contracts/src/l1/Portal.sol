@@ -9,7 +9,8 @@ import {OutputOracle} from "./OutputOracle.sol";
 import {ResourceMeter} from "./ResourceMeter.sol";
 import {SystemConfig} from "./SystemConfig.sol";
 
-/// Where value and messages enter and leave the rollup. It keeps all ether that is on the rollup.
+/// Where value and messages enter and leave the rollup. It keeps all ether that is on the rollup, unless a contract that
+/// derives from it keeps it elsewhere.
 ///
 /// The interface is that of OP's `OptimismPortal` before dispute games.
 contract Portal is ResourceMeter {
@@ -90,7 +91,7 @@ contract Portal is ResourceMeter {
     }
 
     /// Takes ether without a deposit.
-    function donateETH() external payable {}
+    function donateETH() external payable virtual {}
 
     /// The least gas limit of a deposit with so much call data: what the cheapest transaction costs.
     function minimumGasLimit(uint64 byteCount) public pure returns (uint64) {
@@ -110,6 +111,7 @@ contract Portal is ResourceMeter {
         if (data.length > MAX_CALLDATA_BYTES) revert LargeCalldata(MAX_CALLDATA_BYTES);
         uint64 least = minimumGasLimit(uint64(data.length));
         if (gasLimit < least) revert SmallGasLimit(least);
+        _keep(msg.value);
 
         address from = Senders.callerHasKey() ? msg.sender : Senders.aliased(msg.sender);
         bytes memory opaqueData = abi.encodePacked(msg.value, value, gasLimit, isCreation, data);
@@ -125,7 +127,7 @@ contract Portal is ResourceMeter {
         OutputRootProof calldata outputRootProof,
         bytes[] calldata withdrawalProof
     ) external {
-        if (withdrawal.target == address(this)) revert BadTarget();
+        if (_isBadTarget(withdrawal.target)) revert BadTarget();
         bytes32 outputRoot = l2Oracle.getL2Output(l2OutputIndex).outputRoot;
         if (outputRootProof.version != bytes32(0) || outputRoot != Withdrawals.outputRoot(outputRootProof)) {
             revert InvalidOutputRootProof();
@@ -155,9 +157,11 @@ contract Portal is ResourceMeter {
         bytes32 withdrawalHash = Withdrawals.hash(withdrawal);
         if (finalizedWithdrawals[withdrawalHash]) revert AlreadyFinalized();
         _checkProof(provenWithdrawals[withdrawalHash]);
-        if (address(this).balance < withdrawal.value) revert InsufficientBalance(address(this).balance);
+        uint256 balance = _balance();
+        if (balance < withdrawal.value) revert InsufficientBalance(balance);
 
         finalizedWithdrawals[withdrawalHash] = true;
+        _release(withdrawal.value);
         l2Sender = withdrawal.sender;
         bool success =
             SafeCall.callWithMinGas(withdrawal.target, withdrawal.gasLimit, withdrawal.value, withdrawal.data);
@@ -180,6 +184,22 @@ contract Portal is ResourceMeter {
 
     function SYSTEM_CONFIG() external view returns (SystemConfig) {
         return systemConfig;
+    }
+
+    /// The rollup's ether.
+    function _balance() internal view virtual returns (uint256) {
+        return address(this).balance;
+    }
+
+    /// Puts deposited ether where the rollup's is kept: here.
+    function _keep(uint256 value) internal virtual {}
+
+    /// Brings ether here for a payment, no more than there is.
+    function _release(uint256 value) internal virtual {}
+
+    /// Whether a withdrawal must not call `target`, with which this contract has rights.
+    function _isBadTarget(address target) internal view virtual returns (bool) {
+        return target == address(this);
     }
 
     /// Reverts unless `proven` allows a withdrawal to be finalized.

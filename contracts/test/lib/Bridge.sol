@@ -56,7 +56,11 @@ abstract contract Bridge {
                 daFootprintGasScalar: 400
             })
         );
-        portal = new Portal(oracle, config);
+        portal = makePortal();
+    }
+
+    function makePortal() internal virtual returns (Portal) {
+        return new Portal(oracle, config);
     }
 
     /// Claims a block whose message passer has sent just these withdrawals, when that block can be claimed.

@@ -9,6 +9,8 @@ interface Vm {
         address emitter;
     }
 
+    function addr(uint256 secret) external pure returns (address);
+    function blobhashes(bytes32[] calldata hashes) external;
     function chainId(uint256 id) external;
     function deal(address account, uint256 balance) external;
     function etch(address account, bytes calldata code) external;
@@ -27,6 +29,7 @@ interface Vm {
     function readFile(string calldata path) external view returns (string memory);
     function recordLogs() external;
     function roll(uint256 number) external;
+    function sign(uint256 secret, bytes32 hash) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function setBlockhash(uint256 number, bytes32 hash) external;
     function store(address account, bytes32 slot, bytes32 value) external;
     function toString(uint256 value) external pure returns (string memory);
