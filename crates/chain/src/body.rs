@@ -41,6 +41,14 @@ pub enum BodyError {
         /// Blobs allowed per transaction.
         limit: u64,
     },
+    /// A rollup's part of a super transaction stands where it may not.
+    #[error("transaction {index} holds a part of a super transaction, but {reason}")]
+    Part {
+        /// Position in the block.
+        index: usize,
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// The signature is not one that this fork accepts.
     #[error("transaction {index}: {reason}")]
     Signature {

@@ -48,6 +48,7 @@ pub mod ommers;
 mod receipt;
 mod rollup;
 pub mod signer;
+mod union;
 
 pub use alloy_hardforks::{EthereumHardfork, ForkCondition};
 pub use alloy_op_hardforks::OpHardfork;
@@ -62,3 +63,4 @@ pub use header::HeaderError;
 pub use ommers::{Ancestor, OmmerError};
 pub use receipt::EthereumReceipt;
 pub use rollup::{FeeParams, Rollup};
+pub use union::{GATE, PORT, UnionRules};

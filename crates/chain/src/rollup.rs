@@ -2,7 +2,7 @@
 //! implements.
 
 use crate::{
-    Block, BodyError, Chain, ForkSchedule, HeaderError,
+    Block, BodyError, Chain, ForkSchedule, GATE, HeaderError, PORT, UnionRules,
     base_fee::BaseFeeRule,
     body,
     chain::receipts_root,
@@ -11,7 +11,7 @@ use crate::{
         validate_proof_of_stake,
     },
 };
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use alloy_consensus::{Header, Receipt};
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_hardforks::ForkCondition;
@@ -44,12 +44,19 @@ pub struct Rollup {
     chain_id: u64,
     forks: ForkSchedule<OpHardfork>,
     fees: FeeParams,
+    union: Option<Arc<UnionRules>>,
 }
 
 impl Rollup {
     /// A rollup with these forks and EIP-1559 constants.
     pub const fn new(chain_id: u64, forks: ForkSchedule<OpHardfork>, fees: FeeParams) -> Self {
-        Self { chain_id, forks, fees }
+        Self { chain_id, forks, fees, union: None }
+    }
+
+    /// The rollup as a member of a union.
+    #[must_use]
+    pub fn with_union(self, rules: UnionRules) -> Self {
+        Self { union: Some(Arc::new(rules)), ..self }
     }
 
     /// OP Mainnet, from Bedrock on.
@@ -75,6 +82,11 @@ impl Rollup {
         &self.forks
     }
 
+    /// The rules of the union that the rollup is a member of.
+    pub const fn union(&self) -> Option<&Arc<UnionRules>> {
+        self.union.as_ref()
+    }
+
     /// The EIP-1559 constants in force before Holocene.
     pub const fn fees(&self) -> FeeParams {
         self.fees
@@ -88,14 +100,19 @@ impl Rollup {
             .transitions_at_timestamp(timestamp, parent_timestamp)
     }
 
-    /// Checks that the fork of the block knows the types of its transactions: the part of
-    /// [`Chain::validate_body`] that needs no root.
+    /// Checks that the fork of the block knows the types of its transactions, and that those that
+    /// hold parts of super transactions stand where they may: what of [`Chain::validate_body`] needs
+    /// no root.
     ///
     /// # Errors
-    /// [`BodyError::TransactionType`] for the first transaction of another type.
-    pub fn validate_transaction_types(&self, block: &Block<Self>) -> Result<(), BodyError> {
+    /// [`BodyError::TransactionType`] for the first transaction of another type, [`BodyError::Part`].
+    pub fn validate_transactions(&self, block: &Block<Self>) -> Result<(), BodyError> {
         let fork = self.fork(&block.header);
-        for (index, tx) in block.body.transactions.iter().enumerate() {
+        let transactions = &block.body.transactions;
+        for (index, tx) in transactions.iter().enumerate() {
+            if self.union.is_some() {
+                validate_part(index, tx, transactions.get(index.saturating_add(1)))?;
+            }
             let known = match tx.tx_type() {
                 OpTxType::Eip7702 => fork >= OpHardfork::Isthmus,
                 OpTxType::PostExec => false,
@@ -135,6 +152,25 @@ impl Rollup {
         let denominator = if canyon { self.fees.denominator_canyon } else { self.fees.denominator };
         Some((BaseFeeRule { elasticity: self.fees.elasticity, denominator }, 0))
     }
+}
+
+/// A transaction that holds a part is addressed to the Gate on peers; on the home rollup it is addressed
+/// to the port, and the user's transaction follows (`docs/super-transactions.md`, rule 8.6).
+fn validate_part(
+    index: usize,
+    transaction: &OpTxEnvelope,
+    next: Option<&OpTxEnvelope>,
+) -> Result<(), BodyError> {
+    let reason = match transaction.as_deposit() {
+        Some(deposit) if deposit.from == PORT => match deposit.to.to() {
+            Some(&GATE) => return Ok(()),
+            Some(&PORT) if next.is_some_and(|next| !next.is_deposit()) => return Ok(()),
+            Some(&PORT) => "no user's transaction follows",
+            _ => "it is addressed neither to the Gate nor to the port",
+        },
+        _ => return Ok(()),
+    };
+    Err(BodyError::Part { index, reason })
 }
 
 /// The extra data has the version and length of its fork, and usable parameters.
@@ -229,7 +265,7 @@ impl Chain for Rollup {
 
     fn validate_body(&self, block: &Block<Self>) -> Result<(), BodyError> {
         let fork = self.fork(&block.header);
-        self.validate_transaction_types(block)?;
+        self.validate_transactions(block)?;
         body::validate_roots(block)?;
         let canyon = fork >= OpHardfork::Canyon;
         expect_presence("withdrawals", &block.body.withdrawals, canyon, fork)?;

@@ -153,7 +153,7 @@ pub fn begin_rollup_block(
     };
     let block = Block::<Rollup> { header, body };
     chain.validate_header(&block.header)?;
-    chain.validate_transaction_types(&block)?;
+    chain.validate_transactions(&block)?;
     Ok(block)
 }
 

@@ -51,6 +51,17 @@ pub enum ExecutionError<E> {
         /// The broken rule.
         reason: String,
     },
+    /// The transaction calls another rollup of the union, and the block does not hold its part of the
+    /// super transaction that this makes it.
+    #[error(
+        "transaction {index} ({hash}): it calls another rollup, and the block has no part for it"
+    )]
+    CallsPeer {
+        /// Position in the block.
+        index: usize,
+        /// Transaction hash.
+        hash: B256,
+    },
     /// A system call failed that must not fail (EIP-7002, EIP-7251), or its contract is missing.
     #[error("system call to {contract}: {reason}")]
     SystemCall {

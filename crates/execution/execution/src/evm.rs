@@ -12,10 +12,8 @@ use alloy_evm::{
     eth::{EthEvm, EthEvmBuilder, EthEvmContext},
     precompiles::PrecompilesMap,
 };
-use alloy_op_evm::{OpEvm, OpEvmContext, OpEvmFactory, OpTx, OpTxError};
 use alloy_primitives::{Address, Log};
 use lockstep_chain::Chain;
-use op_revm::{OpHaltReason, OpSpecId};
 use revm::{
     Inspector,
     context::{BlockEnv, TxEnv},
@@ -153,46 +151,4 @@ impl EvmFactory for EthereumEvmFactory {
         let evm = EthEvmBuilder::new(db, env).activate_inspector(inspector).build();
         self.complete(evm, true)
     }
-}
-
-/// Makes the OP Stack's EVM, as alloy does, with our opcodes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RollupEvmFactory;
-
-impl EvmFactory for RollupEvmFactory {
-    type Evm<DB: Database, I: Inspector<OpEvmContext<DB>>> = OpEvm<DB, I, PrecompilesMap>;
-    type Context<DB: Database> = OpEvmContext<DB>;
-    type Tx = OpTx;
-    type Error<DBError: core::error::Error + Send + Sync + 'static> = EVMError<DBError, OpTxError>;
-    type HaltReason = OpHaltReason;
-    type Spec = OpSpecId;
-    type BlockEnv = BlockEnv;
-    type Precompiles = PrecompilesMap;
-
-    fn create_evm<DB: Database>(
-        &self,
-        db: DB,
-        env: EvmEnv<OpSpecId>,
-    ) -> Self::Evm<DB, NoOpInspector> {
-        complete_rollup(OpEvmFactory::<OpTx>::default().create_evm(db, env), false)
-    }
-
-    fn create_evm_with_inspector<DB: Database, I: Inspector<OpEvmContext<DB>>>(
-        &self,
-        db: DB,
-        env: EvmEnv<OpSpecId>,
-        inspector: I,
-    ) -> Self::Evm<DB, I> {
-        let factory = OpEvmFactory::<OpTx>::default();
-        complete_rollup(factory.create_evm_with_inspector(db, env, inspector), true)
-    }
-}
-
-fn complete_rollup<DB: Database, I>(
-    evm: OpEvm<DB, I, PrecompilesMap>,
-    inspect: bool,
-) -> OpEvm<DB, I, PrecompilesMap> {
-    let mut inner = evm.into_inner();
-    install_extcodehash(&mut inner.0.instruction);
-    OpEvm::new(inner, inspect)
 }

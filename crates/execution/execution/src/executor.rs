@@ -1,14 +1,22 @@
 //! One block, transaction by transaction.
 
-use crate::{Accessed, BlockState, Execute, ExecutionError, StateChanges, StateError, StateReader};
+use crate::{
+    Accessed, BlockState, Execute, ExecutionError, StateChanges, StateError, StateReader,
+    rollup_evm::CALLS_PEER,
+};
 use alloc::{boxed::Box, string::ToString, vec::Vec};
 use alloy_consensus::{BlockHeader, Eip658Value, Receipt, Transaction, transaction::TxHashRef};
 use alloy_eips::{eip4895::Withdrawal, eip7685::Requests};
-use alloy_evm::{Evm, EvmFactory};
+use alloy_evm::{Evm, EvmFactory, InvalidTxError};
 use alloy_primitives::{Address, B256};
 use core::fmt;
 use lockstep_chain::{Block, Chain};
-use revm::{context_interface::result::ResultAndState, inspector::NoOpInspector};
+use revm::{
+    context_interface::result::{
+        ExecutionResult, HaltReasonTr, InvalidTransaction, ResultAndState,
+    },
+    inspector::NoOpInspector,
+};
 
 /// Computes the state root that follows from the parent's state and the changes since.
 pub type IntermediateRoots<'a> =
@@ -85,6 +93,13 @@ pub struct TransactionOutcome {
     pub success: bool,
 }
 
+/// What is known of a transaction that the block has room for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    blob_gas_used: u64,
+    deposit_nonce: Option<u64>,
+}
+
 type EvmOf<C, S, I> = <<C as Execute>::EvmFactory as EvmFactory>::Evm<BlockState<S>, I>;
 
 /// Executes the transactions of one block in order.
@@ -93,8 +108,8 @@ type EvmOf<C, S, I> = <<C as Execute>::EvmFactory as EvmFactory>::Evm<BlockState
 /// Leaving out the first and last runs transactions alone, as calls, traces and state tests do.
 pub struct BlockExecutor<'a, C: Execute, S: StateReader> {
     chain: &'a C,
-    header: &'a C::Header,
-    evm: EvmOf<C, S, NoOpInspector>,
+    pub(crate) header: &'a C::Header,
+    pub(crate) evm: EvmOf<C, S, NoOpInspector>,
     has_intermediate_roots: bool,
     receipts: Vec<C::Receipt>,
     progress: Progress,
@@ -145,24 +160,45 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
         transaction: &C::Transaction,
         sender: Address,
     ) -> Result<TransactionOutcome, ExecutionError<S::Error>> {
-        let state = self.evm.db_mut();
-        let blob_gas_used = self.chain.admit(state, self.header, transaction, &self.progress)?;
-        let deposit_nonce = if self.chain.is_deposit(transaction) {
-            Some(account_nonce(state, &sender)?)
-        } else {
-            None
-        };
+        let admitted = self.admit(transaction, &sender)?;
         let tx_env = self.chain.tx_env(transaction, sender);
         let ResultAndState { result, mut state } = match self.evm.transact_raw(tx_env) {
             Ok(outcome) => outcome,
             Err(error) => return Err(self.refusal(transaction, error)),
         };
-        let outcome =
-            TransactionOutcome { gas_used: result.tx_gas_used(), success: result.is_success() };
         self.evm.db_mut().commit_all(&mut state);
         if state.capacity() <= MAX_RECYCLED_ACCOUNTS {
             C::recycle(&mut self.evm, state);
         }
+        Ok(self.record(transaction, admitted, result))
+    }
+
+    /// Checks that the block has room for the transaction.
+    pub(crate) fn admit(
+        &mut self,
+        transaction: &C::Transaction,
+        sender: &Address,
+    ) -> Result<Admitted, ExecutionError<S::Error>> {
+        let state = self.evm.db_mut();
+        let blob_gas_used = self.chain.admit(state, self.header, transaction, &self.progress)?;
+        let deposit_nonce = if self.chain.is_deposit(transaction) {
+            Some(account_nonce(state, sender)?)
+        } else {
+            None
+        };
+        Ok(Admitted { blob_gas_used, deposit_nonce })
+    }
+
+    /// Counts a transaction whose changes are permanent, and makes its receipt.
+    pub(crate) fn record<H: HaltReasonTr>(
+        &mut self,
+        transaction: &C::Transaction,
+        admitted: Admitted,
+        result: ExecutionResult<H>,
+    ) -> TransactionOutcome {
+        let Admitted { blob_gas_used, deposit_nonce } = admitted;
+        let outcome =
+            TransactionOutcome { gas_used: result.tx_gas_used(), success: result.is_success() };
         self.progress.transactions += 1;
         self.progress.gas_used = self.progress.gas_used.saturating_add(outcome.gas_used);
         self.progress.blob_gas_used = self.progress.blob_gas_used.saturating_add(blob_gas_used);
@@ -177,7 +213,7 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
             logs: result.into_logs(),
         };
         self.receipts.push(self.chain.receipt(self.header, transaction, receipt, deposit_nonce));
-        Ok(outcome)
+        outcome
     }
 
     /// Does what comes after the last transaction and returns everything.
@@ -228,15 +264,19 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
         transaction: &C::Transaction,
         error: E,
     ) -> ExecutionError<S::Error> {
+        let (index, hash) = (self.progress.transactions, *transaction.tx_hash());
         match error.as_invalid_tx_err() {
-            Some(reason) => ExecutionError::Transaction {
-                index: self.progress.transactions,
-                hash: *transaction.tx_hash(),
-                reason: reason.to_string(),
-            },
+            Some(reason) if calls_peer(reason) => ExecutionError::CallsPeer { index, hash },
+            Some(reason) => ExecutionError::Transaction { index, hash, reason: reason.to_string() },
             None => evm_failure(self.evm.db_mut(), error),
         }
     }
+}
+
+/// Whether a transaction is refused because it calls a peer and has no part.
+fn calls_peer(reason: &impl InvalidTxError) -> bool {
+    let Some(InvalidTransaction::Str(text)) = reason.as_invalid_tx_err() else { return false };
+    text == CALLS_PEER
 }
 
 /// Executes a block over its parent's state.

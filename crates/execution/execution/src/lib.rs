@@ -47,10 +47,12 @@ mod ethereum;
 mod evm;
 mod executor;
 mod instructions;
+mod joint;
 mod memory;
 mod reader;
 mod requests;
 mod rollup;
+mod rollup_evm;
 mod state;
 mod system_calls;
 mod transaction;
@@ -63,15 +65,17 @@ pub use assemble::{
 pub use changes::{AccountChange, SlotChange, StateChanges};
 pub use commitment::{DiffHash, StateCommitment, genesis_root};
 pub use error::ExecutionError;
-pub use evm::{EthereumEvmFactory, EvmEnvOf, Execute, RollupEvmFactory};
+pub use evm::{EthereumEvmFactory, EvmEnvOf, Execute};
 pub use executor::{
     BlockExecutor, BlockOutput, BlockParts, ExecuteOptions, IntermediateRoots, Progress,
     TransactionOutcome, execute_block,
 };
+pub use joint::{Joined, JointError, OpenBlocks, transact_jointly};
 pub use memory::{MemoryAccount, MemoryState};
 pub use reader::StateReader;
 pub use requests::parse_deposits;
 pub use revm::{bytecode::Bytecode, state::AccountInfo};
+pub use rollup_evm::{RollupEvm, RollupEvmFactory};
 pub use state::{Accessed, BlockState, StateError};
 pub use transaction::{
     CheckedTransaction, TransactionError, check_rollup_transaction, check_transaction,

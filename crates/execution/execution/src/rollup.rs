@@ -2,8 +2,9 @@
 
 use crate::{
     BlockState, Execute, ExecutionError, StateReader,
-    evm::{EvmEnvOf, RollupEvmFactory},
+    evm::EvmEnvOf,
     executor::{BlockParts, Progress, admit_gas, state_result},
+    rollup_evm::RollupEvmFactory,
     system_calls,
 };
 use alloy_consensus::{Header, TxReceipt};
@@ -55,7 +56,7 @@ impl Execute for Rollup {
     type Commitment = lockstep_trie::StateTrie;
 
     fn evm_factory(&self, _: &Header) -> RollupEvmFactory {
-        RollupEvmFactory
+        RollupEvmFactory { union: self.union().cloned() }
     }
 
     fn evm_env(&self, header: &Header) -> EvmEnvOf<Self> {

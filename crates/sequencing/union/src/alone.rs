@@ -2,13 +2,14 @@
 
 use crate::{
     Part, UnionError,
-    control::{Event, Fault},
-    participant::{PartOutcome, Participant},
+    control::{Event, Fault, FaultOf},
+    participant::{Observer, PartOutcome, Participant},
     script::{Message, Step},
 };
+use alloy_evm::Database;
 use alloy_op_evm::OpTx;
 use alloy_primitives::ChainId;
-use lockstep_execution::StateReader;
+use revm::state::EvmState;
 
 /// Executes one rollup's part of a super transaction.
 ///
@@ -17,17 +18,18 @@ use lockstep_execution::StateReader;
 /// shows when transcripts are compared.
 ///
 /// # Errors
-/// [`UnionError::Script`] if the script is not that of this execution; [`UnionError::Transaction`] if
-/// the user's transaction cannot run; [`UnionError::PeerGas`] if the block has no room; otherwise
+/// [`UnionError::Script`] if the script is not that of this execution; [`UnionError::PeerUnavailable`] if
+/// there are no steps and a peer is called; [`UnionError::Transaction`] if the user's transaction cannot
+/// run; otherwise
 /// the state's or the EVM's failure. The rollup has then not changed.
-pub fn execute_part<S: StateReader>(
-    rollup: &mut Participant<'_, S>,
+pub fn execute_part<DB: Database, I: Observer<DB>>(
+    rollup: &mut Participant<'_, DB, I>,
     part: &Part,
     tx: Option<OpTx>,
-) -> Result<PartOutcome, UnionError<S::Error>> {
+) -> Result<(PartOutcome, EvmState), UnionError<DB::Error>> {
     rollup.begin(part.id, part.home, part.origin);
     match follow(rollup, part, tx).and_then(|()| rollup.seal()) {
-        Ok(()) => Ok(rollup.commit()),
+        Ok(()) => Ok(rollup.conclude()),
         Err(fault) => {
             let error = rollup.explain(fault);
             rollup.discard();
@@ -36,15 +38,36 @@ pub fn execute_part<S: StateReader>(
     }
 }
 
-fn follow<S: StateReader>(
-    rollup: &mut Participant<'_, S>,
+fn follow<DB: Database, I: Observer<DB>>(
+    rollup: &mut Participant<'_, DB, I>,
     part: &Part,
     tx: Option<OpTx>,
-) -> Result<(), Fault> {
+) -> Result<(), FaultOf<DB>> {
+    rollup.gas_available = part.gas_limit;
+    let done = run(rollup, part, tx);
+    // Alone, a call that the script does not know is a deviation, not a peer that is missing; unless there is
+    // no script.
+    done.map_err(|fault| match fault {
+        Fault::PeerUnavailable(_) if !part.steps.is_empty() => {
+            Fault::Script("the rollup makes a call that the script does not know")
+        }
+        other => other,
+    })?;
+    if rollup.session.gas_limit != part.gas_limit {
+        return Err(Fault::Script("the part states another gas limit than its calls have"));
+    }
+    Ok(())
+}
+
+fn run<DB: Database, I: Observer<DB>>(
+    rollup: &mut Participant<'_, DB, I>,
+    part: &Part,
+    tx: Option<OpTx>,
+) -> Result<(), FaultOf<DB>> {
     let mut steps = part.steps.as_slice();
     let mut event = match tx {
         Some(tx) if rollup.is_home() && tx.0.base.caller == part.origin => {
-            rollup.start(tx, &|peer| stated_base_fee(steps, peer)).map_err(as_script)?
+            rollup.start(tx, &|peer| stated_base_fee(steps, peer))?
         }
         None if !rollup.is_home() => {
             rollup.prepare_peer()?;
@@ -67,18 +90,16 @@ fn follow<S: StateReader>(
 }
 
 /// Gives the rollup the next message that the script says it received.
-fn receive_next<S: StateReader>(
-    rollup: &mut Participant<'_, S>,
+fn receive_next<DB: Database, I: Observer<DB>>(
+    rollup: &mut Participant<'_, DB, I>,
     steps: &mut &[Step],
-) -> Result<Event, Fault> {
+) -> Result<Event, FaultOf<DB>> {
     let (step, rest) = steps.split_first().ok_or(Fault::Script("the script ends too early"))?;
     if step.is_sent {
         return Err(Fault::Script("the script says that a message is sent where one is received"));
     }
     *steps = rest;
-    rollup
-        .receive(step.index, step.peer, step.message.clone(), &|peer| stated_base_fee(rest, peer))
-        .map_err(as_script)
+    rollup.receive(step.index, step.peer, step.message.clone(), &|peer| stated_base_fee(rest, peer))
 }
 
 /// The peer's base fee, if the script says that it is called next. The peer checks it.
@@ -90,15 +111,5 @@ fn stated_base_fee(steps: &[Step], peer: ChainId) -> Option<u64> {
             Some(call.base_fee)
         }
         _ => None,
-    }
-}
-
-/// Alone, a call that the script does not know is a deviation, not a peer that is missing.
-fn as_script(fault: Fault) -> Fault {
-    match fault {
-        Fault::PeerUnavailable(_) => {
-            Fault::Script("the rollup makes a call that the script does not know")
-        }
-        other => other,
     }
 }

@@ -4,48 +4,52 @@
 //! they are a stack. Control is always at one rollup; a message carries it over.
 
 use crate::{
-    participant::{EvmFault, Participant},
+    participant::{EvmFault, Observer, Participant},
     script::{Message, Step},
 };
 use alloc::{boxed::Box, vec::Vec};
+use alloy_evm::Database;
 use alloy_op_evm::OpTx;
 use alloy_primitives::ChainId;
-use core::ops::Range;
-use lockstep_execution::{StateError, StateReader};
+use lockstep_chain::PORT;
 use revm::{
     context_interface::{
         ContextTr, JournalTr, context::ContextError, journaled_state::JournalCheckpoint,
     },
     handler::{EvmTr, FrameResult, ItemOrResult},
-    interpreter::{FrameInput, Gas, SharedMemory, interpreter_action::FrameInit},
+    inspector::InspectorEvmTr,
+    interpreter::{CallInputs, FrameInput, Gas, SharedMemory, interpreter_action::FrameInit},
 };
 
 /// Looks up the base fee of a peer, in wei; `None` if it does not take part.
 pub(crate) type BaseFees<'f> = &'f dyn Fn(ChainId) -> Option<u64>;
 
-/// Why a rollup cannot go on.
+/// Why a rollup over state of this kind cannot go on.
+pub(crate) type FaultOf<DB> = Fault<<DB as revm::Database>::Error>;
+
+/// Why a rollup cannot go on; `E` is the state's error.
 #[derive(Debug)]
-pub(crate) enum Fault {
-    Evm(EvmFault),
+pub(crate) enum Fault<E> {
+    Evm(EvmFault<E>),
     Script(&'static str),
     PeerUnavailable(ChainId),
     PeerGas { gas_limit: u64, available: u64 },
 }
 
-impl From<EvmFault> for Fault {
-    fn from(error: EvmFault) -> Self {
+impl<E> From<EvmFault<E>> for Fault<E> {
+    fn from(error: EvmFault<E>) -> Self {
         Self::Evm(error)
     }
 }
 
-impl From<ContextError<StateError>> for Fault {
-    fn from(error: ContextError<StateError>) -> Self {
+impl<E> From<ContextError<E>> for Fault<E> {
+    fn from(error: ContextError<E>) -> Self {
         Self::Evm(error.into())
     }
 }
 
-impl From<StateError> for Fault {
-    fn from(error: StateError) -> Self {
+impl<E> From<E> for Fault<E> {
+    fn from(error: E) -> Self {
         Self::Evm(EvmFault::Database(error))
     }
 }
@@ -119,7 +123,8 @@ pub(crate) struct Wait {
     /// The journal before the ether was burnt.
     pub(crate) checkpoint: JournalCheckpoint,
     pub(crate) arrived: Vec<Standing>,
-    pub(crate) return_memory: Range<usize>,
+    /// The call of the port.
+    pub(crate) inputs: Box<CallInputs>,
     /// In which the frames of calls begin that arrive meanwhile, and how deep they are.
     pub(crate) memory: SharedMemory,
     pub(crate) frame_depth: usize,
@@ -142,9 +147,9 @@ enum Then {
     Answer { peer: ChainId, checkpoint: JournalCheckpoint },
 }
 
-impl<S: StateReader> Participant<'_, S> {
+impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
     /// Begins the home transaction.
-    pub(crate) fn start(&mut self, tx: OpTx, fees: BaseFees<'_>) -> Result<Event, Fault> {
+    pub(crate) fn start(&mut self, tx: OpTx, fees: BaseFees<'_>) -> Result<Event, FaultOf<DB>> {
         let Some(first) = self.prepare_home(tx)? else { return Ok(Event::Finished) };
         let run = Run { caller: None, base: 0, depth: 0, made: Vec::new(), paid: 0, ended: None };
         self.session.tasks.push(Task::Run(run));
@@ -161,7 +166,7 @@ impl<S: StateReader> Participant<'_, S> {
         from: ChainId,
         message: Message,
         fees: BaseFees<'_>,
-    ) -> Result<Event, Fault> {
+    ) -> Result<Event, FaultOf<DB>> {
         if index <= self.session.last_index {
             return Err(Fault::Script("a step is not later than the one before it"));
         }
@@ -179,7 +184,7 @@ impl<S: StateReader> Participant<'_, S> {
     }
 
     /// Goes on with the innermost task until control leaves.
-    fn advance(&mut self, fees: BaseFees<'_>) -> Result<Event, Fault> {
+    fn advance(&mut self, fees: BaseFees<'_>) -> Result<Event, FaultOf<DB>> {
         loop {
             let sent = match self.session.tasks.last_mut() {
                 Some(Task::Run(run)) => match run.ended.take() {
@@ -201,8 +206,10 @@ impl<S: StateReader> Participant<'_, S> {
     }
 
     /// Runs the newest frame until it ends or calls.
-    fn run_frame(&mut self, fees: BaseFees<'_>) -> Result<Option<Step>, Fault> {
-        match self.evm.frame_run()? {
+    fn run_frame(&mut self, fees: BaseFees<'_>) -> Result<Option<Step>, FaultOf<DB>> {
+        let ran =
+            if self.inspect { self.evm.inspect_frame_run()? } else { self.evm.frame_run()? };
+        match ran {
             ItemOrResult::Item(init) => self.begin_frame(init, fees),
             ItemOrResult::Result(result) => {
                 self.evm.frame_stack().pop();
@@ -218,16 +225,22 @@ impl<S: StateReader> Participant<'_, S> {
         &mut self,
         init: FrameInit,
         fees: BaseFees<'_>,
-    ) -> Result<Option<Step>, Fault> {
+    ) -> Result<Option<Step>, FaultOf<DB>> {
         let FrameInit { depth, memory, frame_input } = init;
         let frame_input = match frame_input {
-            FrameInput::Call(inputs) if inputs.bytecode_address == crate::PORT => {
-                return self.call_port(&inputs, depth, memory, fees);
+            FrameInput::Call(inputs) if inputs.bytecode_address == PORT => {
+                return self.call_port(inputs, depth, memory, fees);
             }
             other => other,
         };
         let mark = self.calls_made();
-        let begun = match self.evm.frame_init(FrameInit { depth, memory, frame_input })? {
+        let init = FrameInit { depth, memory, frame_input };
+        let begun = if self.inspect {
+            self.evm.inspect_frame_init(init)?
+        } else {
+            self.evm.frame_init(init)?
+        };
+        let begun = match begun {
             ItemOrResult::Item(_) => None,
             ItemOrResult::Result(result) => Some(result),
         };
@@ -247,7 +260,7 @@ impl<S: StateReader> Participant<'_, S> {
     }
 
     /// A frame has ended that began when `mark` calls stood: if it failed, undoes those since.
-    fn end_frame(&mut self, mut result: FrameResult, mark: usize) -> Result<(), Fault> {
+    fn end_frame(&mut self, mut result: FrameResult, mark: usize) -> Result<(), FaultOf<DB>> {
         let frames = self.session.marks.len();
         let rules = self.rules;
         let Some(Task::Run(run)) = self.session.tasks.last_mut() else {
@@ -267,7 +280,7 @@ impl<S: StateReader> Participant<'_, S> {
     }
 
     /// Gives a result to the frame that waits for it, or to the run if there is none.
-    pub(crate) fn deliver(&mut self, result: FrameResult) -> Result<(), Fault> {
+    pub(crate) fn deliver(&mut self, result: FrameResult) -> Result<(), FaultOf<DB>> {
         let frames = self.session.marks.len();
         match self.session.tasks.last_mut() {
             Some(Task::Run(run)) if run.base == frames => run.ended = Some(result),
@@ -281,7 +294,7 @@ impl<S: StateReader> Participant<'_, S> {
     }
 
     /// Tells the next peer to undo a call; when all have, does what had to wait for it.
-    fn undo_next(&mut self) -> Result<Option<Step>, Fault> {
+    fn undo_next(&mut self) -> Result<Option<Step>, FaultOf<DB>> {
         let Some(Task::Undo(undo)) = self.session.tasks.last_mut() else { return Ok(None) };
         if undo.current.is_some() {
             return Err(Fault::Script("control is at a rollup that waits for a rollback"));
@@ -315,7 +328,7 @@ impl<S: StateReader> Participant<'_, S> {
     }
 
     /// A peer undoes its newest call that stands.
-    fn take_rollback(&mut self, from: ChainId) -> Result<(), Fault> {
+    fn take_rollback(&mut self, from: ChainId) -> Result<(), FaultOf<DB>> {
         let newest = self.arrived().and_then(Vec::pop);
         let Some(Standing { made: left, checkpoint, .. }) = newest.filter(|it| it.from == from)
         else {
@@ -327,7 +340,7 @@ impl<S: StateReader> Participant<'_, S> {
     }
 
     /// A peer has undone what it was told to.
-    fn take_rolled_back(&mut self, from: ChainId) -> Result<(), Fault> {
+    fn take_rolled_back(&mut self, from: ChainId) -> Result<(), FaultOf<DB>> {
         let Some(Task::Undo(undo)) = self.session.tasks.last_mut() else {
             return Err(Fault::Script("nothing was to be rolled back"));
         };

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloy_primitives::ChainId;
+use op_revm::OpTransactionError;
 
 /// Why a super transaction, or a rollup's part of one, could not be executed.
 ///
@@ -10,7 +11,7 @@ use alloy_primitives::ChainId;
 pub enum UnionError<E> {
     /// The user's transaction breaks a rule that the EVM checks before it runs; its sender must act.
     #[error("the transaction cannot run: {0}")]
-    Transaction(String),
+    Transaction(OpTransactionError),
     /// The home rollup is not among those that the executor was given; the caller must act.
     #[error("rollup {0} does not take part")]
     UnknownHome(ChainId),

@@ -1,17 +1,17 @@
 //! Calls from peers: how one begins, what its output costs, and how it is answered.
 
 use crate::{
-    UnionRules,
-    control::{Arrival, Fault, Run, Standing, Task},
-    participant::{Direction, Participant},
+    PORT, UnionRules,
+    control::{Arrival, Fault, FaultOf, Run, Standing, Task},
+    participant::{Direction, Observer, Participant},
     proxy::{proxy_code, proxy_of},
-    rules::PORT,
     script::{Call, Message, Return, Step},
 };
 use alloc::{boxed::Box, vec::Vec};
+use alloy_evm::Database;
 use alloy_primitives::{Address, Bytes, ChainId, keccak256};
-use lockstep_execution::{Bytecode, StateReader};
 use revm::{
+    bytecode::Bytecode,
     context_interface::{
         ContextTr, JournalTr, LocalContextTr, journaled_state::account::JournaledAccountTr,
     },
@@ -38,9 +38,9 @@ pub(crate) fn price_output(rules: &UnionRules, result: &mut FrameResult) {
     }
 }
 
-impl<S: StateReader> Participant<'_, S> {
+impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
     /// A call arrives; its frames are ready to run afterwards.
-    pub(crate) fn arrive(&mut self, from: ChainId, call: &Call) -> Result<(), Fault> {
+    pub(crate) fn arrive(&mut self, from: ChainId, call: &Call) -> Result<(), FaultOf<DB>> {
         self.check_arrival(call)?;
         self.prepare_peer()?;
         let caller = proxy_of(from, call.from);
@@ -71,7 +71,7 @@ impl<S: StateReader> Participant<'_, S> {
         self.begin_frame(FrameInit { depth, memory, frame_input }, &|_| None).map(|_| ())
     }
 
-    fn check_arrival(&self, call: &Call) -> Result<(), Fault> {
+    fn check_arrival(&mut self, call: &Call) -> Result<(), FaultOf<DB>> {
         match self.session.tasks.last() {
             // Gas buys at most as much of a peer's, so no call from there has more.
             Some(Task::Wait(wait)) if call.gas > wait.gas_limit => {
@@ -127,7 +127,7 @@ impl<S: StateReader> Participant<'_, S> {
         proxy: Address,
         from: ChainId,
         call: &Call,
-    ) -> Result<Option<u64>, Fault> {
+    ) -> Result<Option<u64>, FaultOf<DB>> {
         let price = self.rules.proxy_gas;
         let journal = self.context().journal_mut();
         let mut account = journal.load_account_with_code_mut(proxy)?.data;
@@ -148,7 +148,7 @@ impl<S: StateReader> Participant<'_, S> {
         caller: Address,
         call: &Call,
         gas_limit: u64,
-    ) -> Result<CallInputs, Fault> {
+    ) -> Result<CallInputs, FaultOf<DB>> {
         let journal = self.context().journal_mut();
         let target = journal.load_account_with_code(call.to)?;
         let delegate = target.info.code.as_ref().and_then(Bytecode::eip7702_address);
@@ -172,7 +172,7 @@ impl<S: StateReader> Participant<'_, S> {
     }
 
     /// Fails a call whose first frame cannot begin.
-    fn end_at_once(&mut self, call: &Call, result: InstructionResult) -> Result<(), Fault> {
+    fn end_at_once(&mut self, call: &Call, result: InstructionResult) -> Result<(), FaultOf<DB>> {
         let mut gas = Gas::new(call.gas);
         gas.spend_all();
         let result = InterpreterResult { result, gas, output: Bytes::new() };
@@ -180,7 +180,7 @@ impl<S: StateReader> Participant<'_, S> {
     }
 
     /// A run has ended, and its calls were undone if it failed. Answers its caller, if it has one.
-    pub(crate) fn end_run(&mut self, result: FrameResult) -> Result<Option<Step>, Fault> {
+    pub(crate) fn end_run(&mut self, result: FrameResult) -> Result<Option<Step>, FaultOf<DB>> {
         let Some(Task::Run(run)) = self.session.tasks.pop() else {
             return Err(Fault::Script("no run can end"));
         };

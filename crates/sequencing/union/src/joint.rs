@@ -3,12 +3,13 @@
 use crate::{
     SuperId, UnionError,
     control::{Event, Fault},
-    participant::{PartOutcome, Participant},
+    participant::{Observer, PartOutcome, Participant},
 };
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::collections::BTreeMap;
+use alloy_evm::Database;
 use alloy_op_evm::OpTx;
 use alloy_primitives::ChainId;
-use lockstep_execution::StateReader;
+use revm::DatabaseCommit;
 
 /// What a super transaction did on each rollup that took part, by chain id.
 pub type JointOutcome = BTreeMap<ChainId, PartOutcome>;
@@ -21,12 +22,12 @@ pub type JointOutcome = BTreeMap<ChainId, PartOutcome>;
 /// [`UnionError::Transaction`] if it cannot run; [`UnionError::PeerUnavailable`] and
 /// [`UnionError::PeerGas`] if it must wait for another block; otherwise the state's or the EVM's
 /// failure. No rollup has then changed.
-pub fn execute_jointly<S: StateReader>(
-    rollups: &mut BTreeMap<ChainId, Participant<'_, S>>,
+pub fn execute_jointly<DB: Database + DatabaseCommit, I: Observer<DB>>(
+    rollups: &mut BTreeMap<ChainId, Participant<'_, DB, I>>,
     id: SuperId,
     home: ChainId,
     tx: OpTx,
-) -> Result<JointOutcome, UnionError<S::Error>> {
+) -> Result<JointOutcome, UnionError<DB::Error>> {
     if !rollups.contains_key(&home) {
         return Err(UnionError::UnknownHome(home));
     }
@@ -49,16 +50,16 @@ pub fn execute_jointly<S: StateReader>(
 }
 
 /// A rollup that cannot go on.
-struct Failed {
+struct Failed<E> {
     chain: ChainId,
-    fault: Fault,
+    fault: Fault<E>,
 }
 
-fn pass_control<S: StateReader>(
-    rollups: &mut BTreeMap<ChainId, Participant<'_, S>>,
+fn pass_control<DB: Database, I: Observer<DB>>(
+    rollups: &mut BTreeMap<ChainId, Participant<'_, DB, I>>,
     home: ChainId,
     tx: OpTx,
-) -> Result<(), Failed> {
+) -> Result<(), Failed<DB::Error>> {
     let base_fees: BTreeMap<_, _> =
         rollups.iter().map(|(chain, rollup)| (*chain, rollup.base_fee())).collect();
     let fees = |chain| base_fees.get(&chain).copied();
@@ -77,16 +78,25 @@ fn pass_control<S: StateReader>(
     Ok(())
 }
 
-fn seal<S: StateReader>(rollups: &mut BTreeMap<ChainId, Participant<'_, S>>) -> Result<(), Failed> {
+fn seal<DB: Database, I: Observer<DB>>(
+    rollups: &mut BTreeMap<ChainId, Participant<'_, DB, I>>,
+) -> Result<(), Failed<DB::Error>> {
     for (chain, rollup) in rollups {
         rollup.seal().map_err(|fault| Failed { chain: *chain, fault })?;
     }
     Ok(())
 }
 
-fn commit<S: StateReader>(rollups: &mut BTreeMap<ChainId, Participant<'_, S>>) -> JointOutcome {
-    let outcomes: Vec<_> =
-        rollups.iter_mut().map(|(chain, rollup)| (*chain, rollup.commit())).collect();
-    let took_part = |it: &PartOutcome| it.result.is_some() || !it.part.steps.is_empty();
-    outcomes.into_iter().filter(|(_, outcome)| took_part(outcome)).collect()
+fn commit<DB: Database + DatabaseCommit, I: Observer<DB>>(
+    rollups: &mut BTreeMap<ChainId, Participant<'_, DB, I>>,
+) -> JointOutcome {
+    let mut outcomes = JointOutcome::new();
+    for (chain, rollup) in rollups {
+        let (outcome, state) = rollup.conclude();
+        if outcome.result.is_some() || !outcome.part.steps.is_empty() {
+            rollup.context().journaled_state.database.commit(state);
+            outcomes.insert(*chain, outcome);
+        }
+    }
+    outcomes
 }

@@ -10,34 +10,24 @@
 //! `docs/super-transactions.md`.
 //!
 //! ```
-//! use alloy_consensus::Header;
-//! use alloy_op_evm::OpTx;
-//! use lockstep_chain::{FeeParams, ForkSchedule, OpHardfork, Rollup};
-//! use lockstep_execution::{BlockState, MemoryState};
-//! use lockstep_union::{Participant, SuperId, UnionRules, execute_jointly, execute_part};
-//! use std::collections::BTreeMap;
+//! use alloy_primitives::address;
+//! use lockstep_union::{Part, SuperId, part_transaction, proxy_of};
 //!
-//! let rules = UnionRules::new([10, 11]);
-//! let header = Header { number: 1, gas_limit: 30_000_000, ..Default::default() };
-//! let state = MemoryState::default();
-//! let join = |chain_id| {
-//!     let forks = ForkSchedule::<OpHardfork>::at(OpHardfork::Isthmus);
-//!     let chain = Rollup::new(chain_id, forks, FeeParams::OP_MAINNET);
-//!     let state = BlockState::new(&state, true);
-//!     Participant::new(&chain, &header, state, &rules, header.gas_limit)
-//! };
-//! let mut tx = OpTx::default();
-//! (tx.0.base.chain_id, tx.0.base.gas_limit) = (Some(10), 100_000);
+//! // Who a call from rollup 10 comes from, on every other rollup.
+//! let caller = address!("1111111111111111111111111111111111111111");
+//! assert_ne!(proxy_of(10, caller), proxy_of(11, caller));
 //!
-//! let mut union = BTreeMap::from([(10, join(10)), (11, join(11))]);
-//! let together = execute_jointly(&mut union, SuperId { slot: 1, index: 0 }, 10, tx.clone())?;
-//! let alone = execute_part(&mut join(10), &together[&10].part, Some(tx))?;
-//! assert_eq!(alone, together[&10]);
-//! # Ok::<(), lockstep_union::UnionError<core::convert::Infallible>>(())
+//! // A part stands in its rollup's block as a transaction.
+//! let id = SuperId { slot: 9, index: 4 };
+//! let part = Part { id, home: 10, origin: caller, gas_limit: 0, steps: Vec::new() };
+//! let transaction = part_transaction(&part, 10);
+//! assert_eq!(Part::decode(&mut &transaction.input[..], 100)?, part);
+//! # Ok::<(), alloy_rlp::Error>(())
 //! ```
 //!
 //! # Assumptions
-//! - Every participant was made with the same [`UnionRules`], and for the block that its part is in.
+//! - Every participant was made with the same [`UnionRules`], and for the block that its part is in. Its
+//!   EVM is the one that `lockstep-execution` makes for members of a union.
 //! - Gate and port are in the genesis of every rollup of the union.
 //!
 //! # Invariants
@@ -58,19 +48,21 @@ extern crate std;
 mod alone;
 mod control;
 mod error;
+mod gas;
 mod incoming;
 mod joint;
 mod outgoing;
 mod participant;
 mod proxy;
-mod rules;
 mod script;
+mod transaction;
 
 pub use alone::execute_part;
 pub use error::UnionError;
 pub use joint::{JointOutcome, execute_jointly};
+pub use lockstep_chain::{GATE, PORT, UnionRules};
 pub use outgoing::Refusal;
-pub use participant::{PartOutcome, Participant, pair_slot};
+pub use participant::{Observer, PartOutcome, Participant, UnionEvm, pair_slot};
 pub use proxy::{proxy_code, proxy_init_code, proxy_of};
-pub use rules::{GATE, PORT, UnionRules};
 pub use script::{Call, Message, Part, Return, Step, SuperId};
+pub use transaction::{PartTransaction, part_transaction, source_hash};

@@ -1,18 +1,20 @@
 //! Calls to peers: what a frame pays for one, why one cannot be made, and what comes back.
 
 use crate::{
-    control::{BaseFees, Fault, Made, Task, Wait},
-    participant::{Direction, Participant},
+    PORT,
+    control::{BaseFees, Fault, FaultOf, Made, Task, Wait},
+    gas::GasRate,
+    participant::{Direction, Observer, Participant},
     proxy::{PortInput, proxy_of},
-    rules::{GasRate, PORT},
     script::{Call, Message, Return, Step},
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
+use alloy_evm::Database;
 use alloy_primitives::{Bytes, ChainId, U256, keccak256};
-use lockstep_execution::StateReader;
 use revm::{
     context_interface::{ContextTr, JournalTr, journaled_state::account::JournaledAccountTr},
     handler::FrameResult,
+    inspector::InspectorEvmTr,
     interpreter::{
         CallInputs, CallOutcome, CallScheme, Gas, InstructionResult, InterpreterResult,
         SharedMemory,
@@ -38,6 +40,8 @@ pub enum Refusal {
     TooManySteps = 5,
     /// The calldata is too long.
     TooMuchInput = 6,
+    /// The transaction is a deposit, for which nobody writes scripts.
+    Deposit = 7,
 }
 
 impl Refusal {
@@ -49,35 +53,41 @@ impl Refusal {
     }
 }
 
-impl<S: StateReader> Participant<'_, S> {
+impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
     /// A frame calls the port.
     pub(crate) fn call_port(
         &mut self,
-        inputs: &CallInputs,
+        mut inputs: Box<CallInputs>,
         frame_depth: usize,
         memory: SharedMemory,
         fees: BaseFees<'_>,
-    ) -> Result<Option<Step>, Fault> {
+    ) -> Result<Option<Step>, FaultOf<DB>> {
+        if self.inspect {
+            let (context, inspector) = self.evm.ctx_inspector();
+            if let Some(outcome) = inspector.call(context, &mut inputs) {
+                return self.answer(&inputs, outcome).map(|()| None);
+            }
+        }
         let mut gas = Gas::new_with_regular_gas_and_reservoir(inputs.gas_limit, inputs.reservoir);
         let payload = inputs.input.len() as u64;
         let cost = self.rules.byte_gas.saturating_mul(payload).saturating_add(self.rules.lock_gas);
         if !gas.record_regular_cost(cost) {
             gas.spend_all();
-            return self.refuse(inputs, InstructionResult::OutOfGas, gas, Bytes::new());
+            return self.refuse(&inputs, InstructionResult::OutOfGas, gas, Bytes::new());
         }
-        let asked = match self.check_call(inputs) {
+        let asked = match self.check_call(&inputs) {
             Ok(asked) => asked,
             Err(reason) => {
                 let data = reason.revert_data();
-                return self.refuse(inputs, InstructionResult::Revert, gas, data);
+                return self.refuse(&inputs, InstructionResult::Revert, gas, data);
             }
         };
         let base_fee = fees(asked.chain).ok_or(Fault::PeerUnavailable(asked.chain))?;
         let checkpoint = self.context().journal_mut().checkpoint();
         let value = inputs.value.get();
-        if !self.burn(inputs, asked.chain, value)? {
+        if !self.burn(&inputs, asked.chain, value)? {
             self.context().journal_mut().checkpoint_revert(checkpoint);
-            return self.refuse(inputs, InstructionResult::OutOfFunds, gas, Bytes::new());
+            return self.refuse(&inputs, InstructionResult::OutOfFunds, gas, Bytes::new());
         }
         let gas_limit = GasRate::new(self.base_fee, base_fee).bought(gas.remaining());
         let message = Message::Call(Call {
@@ -97,7 +107,7 @@ impl<S: StateReader> Participant<'_, S> {
             gas,
             checkpoint,
             arrived: Vec::new(),
-            return_memory: inputs.return_memory_offset.clone(),
+            inputs,
             memory,
             frame_depth,
         }));
@@ -111,6 +121,9 @@ impl<S: StateReader> Participant<'_, S> {
         let is_call = inputs.scheme == CallScheme::Call && inputs.target_address == PORT;
         if !is_call || inputs.caller != proxy_of(asked.chain, asked.target) {
             return Err(Refusal::NotAProxy);
+        }
+        if self.session.is_deposit {
+            return Err(Refusal::Deposit);
         }
         if asked.chain == self.chain || !self.rules.chains.contains(&asked.chain) {
             return Err(Refusal::NotAPeer);
@@ -138,7 +151,12 @@ impl<S: StateReader> Participant<'_, S> {
     }
 
     /// Burns the ether that goes along; false if the proxy does not have it.
-    fn burn(&mut self, inputs: &CallInputs, peer: ChainId, value: U256) -> Result<bool, Fault> {
+    fn burn(
+        &mut self,
+        inputs: &CallInputs,
+        peer: ChainId,
+        value: U256,
+    ) -> Result<bool, FaultOf<DB>> {
         if value.is_zero() {
             return Ok(true);
         }
@@ -156,14 +174,23 @@ impl<S: StateReader> Participant<'_, S> {
         result: InstructionResult,
         gas: Gas,
         output: Bytes,
-    ) -> Result<Option<Step>, Fault> {
+    ) -> Result<Option<Step>, FaultOf<DB>> {
         let result = InterpreterResult { result, gas, output };
         let outcome = CallOutcome::new(result, inputs.return_memory_offset.clone());
-        self.deliver(FrameResult::Call(outcome)).map(|()| None)
+        self.answer(inputs, outcome).map(|()| None)
+    }
+
+    /// Gives the frame that called the port the outcome.
+    fn answer(&mut self, inputs: &CallInputs, mut outcome: CallOutcome) -> Result<(), FaultOf<DB>> {
+        if self.inspect {
+            let (context, inspector) = self.evm.ctx_inspector();
+            inspector.call_end(context, inputs, &mut outcome);
+        }
+        self.deliver(FrameResult::Call(outcome))
     }
 
     /// A peer answers the call that is waited for.
-    pub(crate) fn take_return(&mut self, from: ChainId, answer: Return) -> Result<(), Fault> {
+    pub(crate) fn take_return(&mut self, from: ChainId, answer: Return) -> Result<(), FaultOf<DB>> {
         let wait = match self.session.tasks.pop() {
             Some(Task::Wait(wait)) if wait.to == from => wait,
             _ => return Err(Fault::Script("no answer is waited for from this peer")),
@@ -195,6 +222,7 @@ impl<S: StateReader> Participant<'_, S> {
             run.made.push(Made { to: from, arrived: wait.arrived });
         }
         let result = InterpreterResult { result, gas, output: answer.output };
-        self.deliver(FrameResult::Call(CallOutcome::new(result, wait.return_memory)))
+        let return_memory = wait.inputs.return_memory_offset.clone();
+        self.answer(&wait.inputs, CallOutcome::new(result, return_memory))
     }
 }

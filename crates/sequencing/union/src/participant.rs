@@ -1,39 +1,48 @@
 //! One rollup in the block that it is building or following, ready to take part.
 
 use crate::{
-    GATE, Part, SuperId, UnionError, UnionRules,
-    control::{Fault, Task},
+    Part, SuperId, UnionError,
+    control::{Fault, FaultOf, Task},
     script::{Envelope, Message, Step, extend_transcript},
 };
 use alloc::{collections::BTreeMap, string::ToString, vec::Vec};
-use alloy_consensus::Header;
-use alloy_evm::{EvmFactory, precompiles::PrecompilesMap};
+use alloy_evm::{Database, precompiles::PrecompilesMap};
 use alloy_op_evm::{OpEvmContext, OpTx};
-use alloy_primitives::{Address, B256, ChainId, Log, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, ChainId, Log, U256, keccak256};
 use core::fmt;
-use lockstep_chain::{Chain, Rollup};
-use lockstep_execution::{BlockState, Execute, StateError, StateReader};
-use op_revm::{OpHaltReason, OpTransaction, OpTransactionError};
+use lockstep_chain::{GATE, UnionRules};
+use op_revm::{
+    OpHaltReason, OpTransaction, OpTransactionError, transaction::deposit::DEPOSIT_TRANSACTION_TYPE,
+};
 use revm::{
-    DatabaseCommit,
+    Inspector,
     context::{ContextSetters, TxEnv},
     context_interface::{
         ContextTr, JournalTr, LocalContextTr,
         context::take_error,
-        result::{EVMError, ExecutionResult},
+        result::{EVMError, ExecutionResult, Output, ResultGas, SuccessReason},
     },
     handler::{EthFrame, EvmTr, Handler, instructions::EthInstructions},
-    inspector::NoOpInspector,
     interpreter::{InitialAndFloorGas, SharedMemory, interpreter::EthInterpreter},
+    state::EvmState,
 };
 
-pub(crate) type EvmFault = EVMError<StateError, OpTransactionError>;
-type Context<S> = OpEvmContext<BlockState<S>>;
-type Instructions<S> = EthInstructions<EthInterpreter, Context<S>>;
-pub(crate) type RollupEvm<S> =
-    op_revm::OpEvm<Context<S>, NoOpInspector, Instructions<S>, PrecompilesMap>;
-type RollupHandler<S> =
-    op_revm::handler::OpHandler<RollupEvm<S>, EvmFault, EthFrame<EthInterpreter>>;
+pub(crate) type EvmFault<E> = EVMError<E, OpTransactionError>;
+type Instructions<DB> = EthInstructions<EthInterpreter, OpEvmContext<DB>>;
+
+/// A rollup's EVM under the wrapper that alloy gives it.
+pub type UnionEvm<DB, I> = op_revm::OpEvm<OpEvmContext<DB>, I, Instructions<DB>, PrecompilesMap>;
+
+type RollupHandler<DB, I> = op_revm::handler::OpHandler<
+    UnionEvm<DB, I>,
+    EvmFault<<DB as revm::Database>::Error>,
+    EthFrame<EthInterpreter>,
+>;
+
+/// Who may watch a rollup's EVM.
+pub trait Observer<DB: Database>: Inspector<OpEvmContext<DB>> {}
+
+impl<DB: Database, I: Inspector<OpEvmContext<DB>>> Observer<DB> for I {}
 
 /// What a super transaction did on one rollup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,17 +59,33 @@ pub struct PartOutcome {
     pub peer_gas_used: u64,
 }
 
+impl PartOutcome {
+    /// What the block's receipt tells: of the user's transaction on its home rollup, of all that was
+    /// called on a peer.
+    pub fn into_result(self) -> ExecutionResult<OpHaltReason> {
+        let Self { result, logs, peer_gas_used, .. } = self;
+        result.unwrap_or_else(|| ExecutionResult::Success {
+            reason: SuccessReason::Stop,
+            gas: ResultGas::default().with_total_gas_spent(peer_gas_used),
+            logs,
+            output: Output::Call(Bytes::new()),
+        })
+    }
+}
+
 /// One rollup in the block that it is building or following, ready to take part.
 ///
 /// It is driven by [`crate::execute_jointly`] and [`crate::execute_part`], many times for one block.
 /// Between them nothing of a super transaction is left but its changes to the state.
-pub struct Participant<'a, S: StateReader> {
+pub struct Participant<'a, DB: Database, I> {
     pub(crate) chain: ChainId,
     pub(crate) base_fee: u64,
     pub(crate) rules: &'a UnionRules,
-    pub(crate) evm: RollupEvm<S>,
+    pub(crate) evm: &'a mut UnionEvm<DB, I>,
+    /// Whether the EVM's inspector watches.
+    pub(crate) inspect: bool,
     /// What the block has left for calls from peers.
-    gas_available: u64,
+    pub(crate) gas_available: u64,
     pub(crate) session: Session,
 }
 
@@ -70,6 +95,8 @@ pub(crate) struct Session {
     pub(crate) id: SuperId,
     pub(crate) home: ChainId,
     origin: Address,
+    /// Whether the home transaction is a deposit, which makes no calls.
+    pub(crate) is_deposit: bool,
     /// Whether a peer's journal has been made ready.
     is_ready: bool,
     /// What the rollup is in the middle of, innermost last.
@@ -86,6 +113,8 @@ pub(crate) struct Session {
     /// The message hashes by peer.
     digests: BTreeMap<ChainId, Vec<B256>>,
     pub(crate) peer_gas_used: u64,
+    /// The gas that the peer's block must have left.
+    pub(crate) gas_limit: u64,
     /// What the home transaction costs before it runs, and what it gets back (EIP-7702).
     initial_gas: InitialAndFloorGas,
     delegation_refund: i64,
@@ -93,7 +122,7 @@ pub(crate) struct Session {
     logs: Vec<Log>,
 }
 
-impl<S: StateReader> fmt::Debug for Participant<'_, S> {
+impl<DB: Database, I> fmt::Debug for Participant<'_, DB, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Participant")
             .field("chain", &self.chain)
@@ -102,22 +131,22 @@ impl<S: StateReader> fmt::Debug for Participant<'_, S> {
     }
 }
 
-impl<'a, S: StateReader> Participant<'a, S> {
-    /// A rollup in the block with this header, over the state so far. `gas_available` is what the
-    /// block has left for calls from peers.
+impl<'a, DB: Database, I: Observer<DB>> Participant<'a, DB, I> {
+    /// The rollup whose block `evm` runs, over the state so far. `gas_available` is what the block has
+    /// left for calls from peers. The EVM's inspector watches if `inspect`.
     pub fn new(
-        chain: &Rollup,
-        header: &Header,
-        state: BlockState<S>,
+        evm: &'a mut UnionEvm<DB, I>,
         rules: &'a UnionRules,
         gas_available: u64,
+        inspect: bool,
     ) -> Self {
-        let evm = chain.evm_factory(header).create_evm(state, chain.evm_env(header)).into_inner();
+        let context = &evm.0.ctx;
         Self {
-            chain: chain.chain_id(),
-            base_fee: header.base_fee_per_gas.unwrap_or_default(),
+            chain: context.cfg.chain_id,
+            base_fee: context.block.basefee,
             rules,
             evm,
+            inspect,
             gas_available,
             session: Session::default(),
         }
@@ -133,12 +162,7 @@ impl<'a, S: StateReader> Participant<'a, S> {
         self.base_fee
     }
 
-    /// The state after everything that was executed.
-    pub fn into_state(self) -> BlockState<S> {
-        self.evm.0.ctx.journaled_state.database
-    }
-
-    pub(crate) fn context(&mut self) -> &mut Context<S> {
+    pub(crate) const fn context(&mut self) -> &mut OpEvmContext<DB> {
         &mut self.evm.0.ctx
     }
 
@@ -179,10 +203,11 @@ impl<'a, S: StateReader> Participant<'a, S> {
     pub(crate) fn prepare_home(
         &mut self,
         tx: OpTx,
-    ) -> Result<Option<revm::interpreter::interpreter_action::FrameInit>, Fault> {
+    ) -> Result<Option<revm::interpreter::interpreter_action::FrameInit>, FaultOf<DB>> {
+        self.session.is_deposit = tx.0.base.tx_type == DEPOSIT_TRANSACTION_TYPE;
         self.context().set_tx(tx);
-        let mut handler = RollupHandler::<S>::new();
-        let evm = &mut self.evm;
+        let mut handler = RollupHandler::<DB, I>::new();
+        let evm = &mut *self.evm;
         let prepared = handler.validate(evm).and_then(|mut initial_gas| {
             let refund = handler.pre_execution(evm, &mut initial_gas)?;
             let context = evm.ctx();
@@ -212,9 +237,9 @@ impl<'a, S: StateReader> Participant<'a, S> {
     pub(crate) fn conclude_home(
         &mut self,
         mut frame: revm::handler::FrameResult,
-    ) -> Result<(), Fault> {
-        let mut handler = RollupHandler::<S>::new();
-        let evm = &mut self.evm;
+    ) -> Result<(), FaultOf<DB>> {
+        let mut handler = RollupHandler::<DB, I>::new();
+        let evm = &mut *self.evm;
         let Session { initial_gas, delegation_refund, .. } = self.session;
         let concluded = handler.last_frame_result(evm, &mut frame).and_then(|()| {
             let gas = handler.post_execution(evm, &mut frame, initial_gas, delegation_refund)?;
@@ -229,7 +254,7 @@ impl<'a, S: StateReader> Participant<'a, S> {
     }
 
     /// Makes a peer's journal ready for the first call that arrives (rule 4.1).
-    pub(crate) fn prepare_peer(&mut self) -> Result<(), Fault> {
+    pub(crate) fn prepare_peer(&mut self) -> Result<(), FaultOf<DB>> {
         if self.session.is_ready || self.is_home() {
             return Ok(());
         }
@@ -241,21 +266,23 @@ impl<'a, S: StateReader> Participant<'a, S> {
         };
         let tx = OpTransaction { base, enveloped_tx: Some(<_>::default()), ..Default::default() };
         self.context().set_tx(OpTx(tx));
-        Ok(RollupHandler::<S>::new().load_accounts(&mut self.evm)?)
+        Ok(RollupHandler::<DB, I>::new().load_accounts(self.evm)?)
     }
 
     /// The block has room for this much more gas; as for a transaction, the limit counts, not the use.
-    pub(crate) const fn check_block_gas(&self, gas_limit: u64) -> Result<(), Fault> {
+    pub(crate) fn check_block_gas(&mut self, gas_limit: u64) -> Result<(), FaultOf<DB>> {
         let available = self.gas_available.saturating_sub(self.session.peer_gas_used);
         if gas_limit > available {
             return Err(Fault::PeerGas { gas_limit, available });
         }
+        let wanted = self.session.peer_gas_used.saturating_add(gas_limit);
+        self.session.gas_limit = self.session.gas_limit.max(wanted);
         Ok(())
     }
 
     /// Writes the transcripts, when nothing can be undone any more. [`Self::commit`] follows.
-    pub(crate) fn seal(&mut self) -> Result<(), Fault> {
-        take_error::<EvmFault, _>(self.context().error())?;
+    pub(crate) fn seal(&mut self) -> Result<(), FaultOf<DB>> {
+        take_error::<EvmFault<DB::Error>, _>(self.context().error())?;
         if !self.is_home() {
             self.session.logs = self.context().journal_mut().take_logs();
         }
@@ -272,7 +299,7 @@ impl<'a, S: StateReader> Participant<'a, S> {
     }
 
     /// Super transactions have one order, which no rollup leaves (rule 3.1).
-    fn advance_order(&mut self) -> Result<(), Fault> {
+    fn advance_order(&mut self) -> Result<(), FaultOf<DB>> {
         let SuperId { slot, index } = self.session.id;
         let order = (U256::from(slot) << 64) | U256::from(index);
         if order <= self.gate_slot(ORDER_SLOT)? {
@@ -281,15 +308,16 @@ impl<'a, S: StateReader> Participant<'a, S> {
         self.set_gate_slot(ORDER_SLOT, order)
     }
 
-    /// Makes everything permanent.
-    pub(crate) fn commit(&mut self) -> PartOutcome {
+    /// Ends the super transaction; its changes to the state are to be committed.
+    pub(crate) fn conclude(&mut self) -> (PartOutcome, EvmState) {
         let state = self.context().journal_mut().finalize();
-        self.context().journaled_state.database.commit(state);
         self.clear_evm();
         self.gas_available = self.gas_available.saturating_sub(self.session.peer_gas_used);
         let session = core::mem::take(&mut self.session);
-        let Session { id, home, origin, steps, result, logs, peer_gas_used, .. } = session;
-        PartOutcome { part: Part { id, home, origin, steps }, result, logs, peer_gas_used }
+        let Session { id, home, origin, gas_limit, steps, result, logs, peer_gas_used, .. } =
+            session;
+        let part = Part { id, home, origin, gas_limit, steps };
+        (PartOutcome { part, result, logs, peer_gas_used }, state)
     }
 
     /// Undoes everything since [`Self::begin`].
@@ -310,14 +338,14 @@ impl<'a, S: StateReader> Participant<'a, S> {
     }
 
     /// The value of a slot of the Gate.
-    fn gate_slot(&mut self, slot: U256) -> Result<U256, Fault> {
+    fn gate_slot(&mut self, slot: U256) -> Result<U256, FaultOf<DB>> {
         let journal = self.context().journal_mut();
         journal.load_account(GATE)?;
         Ok(journal.sload(GATE, slot)?.data)
     }
 
     /// Writes a slot of the Gate; undone with the frame that is running.
-    fn set_gate_slot(&mut self, slot: U256, value: U256) -> Result<(), Fault> {
+    fn set_gate_slot(&mut self, slot: U256, value: U256) -> Result<(), FaultOf<DB>> {
         let journal = self.context().journal_mut();
         journal.load_account(GATE)?;
         journal.sstore(GATE, slot, value)?;
@@ -331,14 +359,14 @@ impl<'a, S: StateReader> Participant<'a, S> {
         peer: ChainId,
         direction: Direction,
         wei: U256,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), FaultOf<DB>> {
         let slot = pair_slot(peer).wrapping_add(U256::from(direction as u8));
         let counted = self.gate_slot(slot)?;
         self.set_gate_slot(slot, counted.saturating_add(wei))
     }
 
     /// Finds out why a step failed.
-    pub(crate) fn explain(&mut self, fault: Fault) -> UnionError<S::Error> {
+    pub(crate) fn explain(&self, fault: FaultOf<DB>) -> UnionError<DB::Error> {
         let (chain, step) = (self.chain, self.session.last_index);
         match fault {
             Fault::Script(reason) => UnionError::Script { chain, step, reason },
@@ -346,13 +374,9 @@ impl<'a, S: StateReader> Participant<'a, S> {
             Fault::PeerGas { gas_limit, available } => {
                 UnionError::PeerGas { chain, gas_limit, available }
             }
-            Fault::Evm(EVMError::Transaction(reason)) => {
-                UnionError::Transaction(reason.to_string())
-            }
-            Fault::Evm(error) => match self.context().journaled_state.database.take_error() {
-                Some(error) => UnionError::State(error),
-                None => UnionError::Evm(error.to_string()),
-            },
+            Fault::Evm(EVMError::Transaction(reason)) => UnionError::Transaction(reason),
+            Fault::Evm(EVMError::Database(error)) => UnionError::State(error),
+            Fault::Evm(error) => UnionError::Evm(error.to_string()),
         }
     }
 }

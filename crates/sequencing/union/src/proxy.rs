@@ -1,8 +1,8 @@
 //! Proxies: their code, their addresses, and what they send to the port.
 
-use crate::{GATE, PORT};
 use alloc::vec::Vec;
 use alloy_primitives::{Address, B256, Bytes, ChainId, U256, hex};
+use lockstep_chain::{GATE, PORT};
 
 /// What comes before and after the port's address in the code of every proxy (rule 1.2).
 const CODE_BEFORE_PORT: &[u8] =

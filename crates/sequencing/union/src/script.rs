@@ -84,6 +84,9 @@ pub struct Part {
     pub home: ChainId,
     /// Who signed it.
     pub origin: Address,
+    /// The gas that the block must have left, as for a transaction; 0 on the home rollup, where the
+    /// transaction says it (rule 5.5).
+    pub gas_limit: u64,
     /// What this rollup sent and received, in order.
     pub steps: Vec<Step>,
 }
@@ -180,6 +183,7 @@ impl Encodable for Part {
         self.id.encode(out);
         self.home.encode(out);
         self.origin.encode(out);
+        self.gas_limit.encode(out);
         self.steps.encode(out);
     }
 
@@ -191,7 +195,11 @@ impl Encodable for Part {
 
 impl Part {
     fn payload_length(&self) -> usize {
-        self.id.length() + self.home.length() + self.origin.length() + self.steps.length()
+        self.id.length()
+            + self.home.length()
+            + self.origin.length()
+            + self.gas_limit.length()
+            + self.steps.length()
     }
 
     /// Reads a part of at most `max_steps` steps from the front of `buf`. There is one encoding of a
@@ -206,6 +214,7 @@ impl Part {
         let id = SuperId::decode(&mut payload)?;
         let home = u64::decode(&mut payload)?;
         let origin = Address::decode(&mut payload)?;
+        let gas_limit = u64::decode(&mut payload)?;
         let mut list = Header::decode_bytes(&mut payload, true)?;
         let mut steps = Vec::new();
         while !list.is_empty() {
@@ -214,7 +223,7 @@ impl Part {
             }
             steps.push(Step::decode(&mut list)?);
         }
-        end(payload).map(|()| Self { id, home, origin, steps })
+        end(payload).map(|()| Self { id, home, origin, gas_limit, steps })
     }
 }
 
@@ -291,6 +300,7 @@ mod tests {
             id: SuperId { slot: 5, index: 0 },
             home: 10,
             origin: Address::repeat_byte(3),
+            gas_limit: 90_000,
             steps: steps.collect(),
         }
     }

@@ -23,6 +23,9 @@ pub(crate) fn mutations(part: &Part, peer: ChainId) -> Vec<Part> {
     with(&|it| it.id.index += 1);
     with(&|it| it.origin = Address::repeat_byte(1));
     with(&|it| it.home = peer);
+    with(&|it| it.gas_limit += 1);
+    with(&|it| it.gas_limit = it.gas_limit.saturating_sub(1));
+    with(&|it| it.gas_limit = u64::MAX);
     with(&|it| it.steps.clear());
     with(&|it| it.steps.reverse());
     for n in 0..part.steps.len() {
@@ -165,6 +168,7 @@ fn is_rejected(
         Err(Failure::Script { .. } | Failure::Transaction(_) | Failure::PeerGas { .. }) => {
             return true;
         }
+        Err(Failure::PeerUnavailable(_)) if part.steps.is_empty() => return true,
         Err(error) => panic!("{error}"),
         Ok(changed) => changed,
     };

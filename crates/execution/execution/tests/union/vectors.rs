@@ -37,7 +37,7 @@ fn a_call_that_is_undone() {
     world.deploy(chain(1), 0, &assemble(chain(1), &[Op::Store(0, 0x2a)]));
     let done = world.execute(chain(0), &world.call(chain(0), 500_000, 0));
     let part = hex!(
-        "f8b5c209048203e994aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaf898f85b018203ea0101f85394c0c0c0c0"
+        "f8b6c209048203e994aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa80f898f85b018203ea0101f85394c0c0c0c0"
         "c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c094c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c005830167d1158001a0"
         "0000000000000000000000000000000000000000000000000000000000000000ec028203ea8002e5018258cda000"
         "0000000000000000000000000000000000000000000000000000000000002ac6038203ea0103c6048203ea8004"

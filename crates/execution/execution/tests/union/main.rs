@@ -7,6 +7,7 @@
     reason = "a test"
 )]
 
+mod blocks;
 mod calls;
 mod hostile;
 mod limits;

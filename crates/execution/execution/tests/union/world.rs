@@ -4,22 +4,28 @@ use alloy_consensus::Header;
 use alloy_evm::{Evm, EvmFactory};
 use alloy_op_evm::OpTx;
 use alloy_primitives::{Address, B256, Bytes, ChainId, TxKind, U256};
-use core::convert::Infallible;
 use lockstep_chain::{Chain, ForkSchedule, OpHardfork, Rollup};
-use lockstep_execution::{BlockState, Bytecode, Execute, MemoryState};
+use lockstep_execution::{
+    BlockState, Bytecode, Execute, MemoryState, RollupEvm, RollupEvmFactory, StateError,
+};
 use lockstep_union::{
-    GATE, PORT, Part, PartOutcome, Participant, SuperId, UnionError, UnionRules, execute_jointly,
+    GATE, JointOutcome, PORT, Part, PartOutcome, SuperId, UnionError, UnionRules, execute_jointly,
     execute_part, pair_slot, proxy_code, proxy_of,
 };
 use op_revm::{OpHaltReason, OpTransaction};
-use revm::context::{TxEnv, result::ExecutionResult};
-use std::collections::BTreeMap;
+use revm::{
+    DatabaseCommit,
+    context::{TxEnv, result::ExecutionResult},
+    inspector::NoOpInspector,
+};
+use std::{collections::BTreeMap, sync::Arc};
 
 pub(crate) const USER: Address = Address::repeat_byte(0xaa);
 const ID: SuperId = SuperId { slot: 9, index: 4 };
 const ETHER: u128 = 1_000_000_000_000_000_000;
 
-pub(crate) type Failure = UnionError<Infallible>;
+pub(crate) type Failure = UnionError<StateError>;
+type MemberEvm<'a> = RollupEvm<BlockState<&'a MemoryState>, NoOpInspector>;
 
 pub(crate) struct World {
     pub(crate) rules: UnionRules,
@@ -116,16 +122,38 @@ impl World {
         OpTx(OpTransaction { base, enveloped_tx: Some(vec![1; 100].into()), ..Default::default() })
     }
 
-    fn participant(&self, id: ChainId) -> Participant<'_, &MemoryState> {
-        let Member { chain, header, state, gas_available } = &self.rollups[&id];
-        assert_eq!(chain.chain_id(), id);
-        let state = BlockState::new(state, true);
-        Participant::new(chain, header, state, &self.rules, *gas_available)
+    /// A rollup as a member of the union, its next block's header, and its state.
+    pub(crate) fn member(&self, id: ChainId) -> (Rollup, Header, &MemoryState) {
+        let Member { chain, header, state, .. } = &self.rollups[&id];
+        (chain.clone().with_union(self.rules.clone()), header.clone(), state)
     }
 
-    fn state_after(&self, participant: Participant<'_, &MemoryState>) -> MemoryState {
-        let mut state = self.rollups[&participant.chain_id()].state.clone();
-        state.apply(&participant.into_state().into_changes());
+    fn evm(&self, id: ChainId) -> MemberEvm<'_> {
+        let Member { chain, header, state, .. } = &self.rollups[&id];
+        assert_eq!(chain.chain_id(), id);
+        let factory = RollupEvmFactory { union: Some(Arc::new(self.rules.clone())) };
+        factory.create_evm(BlockState::new(state, true), chain.evm_env(header))
+    }
+
+    fn evms(&self) -> BTreeMap<ChainId, MemberEvm<'_>> {
+        self.rollups.keys().map(|id| (*id, self.evm(*id))).collect()
+    }
+
+    fn execute_in(
+        &self,
+        evms: &mut BTreeMap<ChainId, MemberEvm<'_>>,
+        home: ChainId,
+        tx: OpTx,
+    ) -> Result<JointOutcome, Failure> {
+        let gas = |id| self.rollups[id].gas_available;
+        let participants =
+            evms.iter_mut().map(|(id, evm)| (*id, evm.participant(gas(id)).unwrap()));
+        execute_jointly(&mut participants.collect(), self.id, home, tx)
+    }
+
+    fn state_after(&self, id: ChainId, evm: MemberEvm<'_>) -> MemoryState {
+        let mut state = self.rollups[&id].state.clone();
+        state.apply(&evm.into_db().into_changes());
         state
     }
 
@@ -134,11 +162,10 @@ impl World {
         home: ChainId,
         tx: OpTx,
     ) -> Result<BTreeMap<ChainId, Done>, Failure> {
-        let mut all: BTreeMap<_, _> =
-            self.rollups.keys().map(|id| (*id, self.participant(*id))).collect();
-        let result = execute_jointly(&mut all, self.id, home, tx);
+        let mut evms = self.evms();
+        let result = self.execute_in(&mut evms, home, tx);
         let states: BTreeMap<_, _> =
-            all.into_iter().map(|(id, it)| (id, self.state_after(it))).collect();
+            evms.into_iter().map(|(id, evm)| (id, self.state_after(id, evm))).collect();
         let outcomes = match result {
             Ok(outcomes) => outcomes,
             Err(error) => {
@@ -178,19 +205,23 @@ impl World {
         refused: OpTx,
         tx: OpTx,
     ) -> B256 {
-        let mut all = BTreeMap::from([(home, self.participant(home))]);
-        let refusal = execute_jointly(&mut all, self.id, home, refused);
+        let mut evms = BTreeMap::from([(home, self.evm(home))]);
+        let refusal = self.execute_in(&mut evms, home, refused);
         assert!(matches!(refusal, Err(UnionError::PeerUnavailable(_))));
-        all.insert(peer, self.participant(peer));
-        execute_jointly(&mut all, self.id, home, tx).unwrap();
-        self.state_after(all.remove(&home).unwrap()).state_root()
+        evms.insert(peer, self.evm(peer));
+        self.execute_in(&mut evms, home, tx).unwrap();
+        self.state_after(home, evms.remove(&home).unwrap()).state_root()
     }
 
     pub(crate) fn alone(&self, id: ChainId, part: &Part, tx: &OpTx) -> Result<Done, Failure> {
-        let mut participant = self.participant(id);
+        let mut evm = self.evm(id);
         let tx = (part.home == id).then(|| tx.clone());
-        let result = execute_part(&mut participant, part, tx);
-        let state = self.state_after(participant);
+        let result = execute_part(&mut evm.participant(0).unwrap(), part, tx);
+        let result = result.map(|(outcome, state)| {
+            evm.db_mut().commit(state);
+            outcome
+        });
+        let state = self.state_after(id, evm);
         if result.is_err() {
             assert_eq!(state.state_root(), self.rollups[&id].state.state_root());
         }

@@ -1,0 +1,145 @@
+//! Super transactions in the blocks of all rollups that they touch.
+
+use crate::{
+    BlockExecutor, BlockState, Execute, ExecutionError, StateError, StateReader,
+    executor::Admitted, rollup_evm::without_effect,
+};
+use alloc::{collections::BTreeMap, string::ToString, vec::Vec};
+use alloy_evm::Evm;
+use alloy_primitives::{Address, ChainId};
+use lockstep_chain::{Chain, PORT, Rollup};
+use lockstep_union::{
+    PartOutcome, Participant, SuperId, UnionError, execute_jointly, part_transaction,
+};
+use op_alloy_consensus::OpTxEnvelope;
+use revm::inspector::NoOpInspector;
+
+/// The blocks of a union that are open at the same time, by chain id.
+pub type OpenBlocks<'e, 'a, S> = BTreeMap<ChainId, &'e mut BlockExecutor<'a, Rollup, S>>;
+
+/// What a super transaction adds to the block of one rollup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The transactions with their senders, in order: the one that holds the part, if there are calls,
+    /// and on the home rollup the user's.
+    pub transactions: Vec<(OpTxEnvelope, Address)>,
+    /// Gas that they used.
+    pub gas_used: u64,
+    /// Whether the user's transaction succeeded; on peers true.
+    pub success: bool,
+}
+
+/// Why a super transaction was not executed.
+#[derive(Debug, thiserror::Error)]
+pub enum JointError<E> {
+    /// It cannot stand in the home's block, or the state of a rollup could not be read.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError<E>),
+    /// It calls a rollup whose block is not open, or its home's is not; it can wait for one.
+    #[error("rollup {0} is called, and has no open block")]
+    NoBlock(ChainId),
+    /// A peer's block has no room for what is called there; it can wait for the next one.
+    #[error("rollup {chain}: a call with {gas_limit} gas, the block has {available} left")]
+    NoRoom {
+        /// The peer.
+        chain: ChainId,
+        /// What the call may use, in gas.
+        gas_limit: u64,
+        /// What the block has, in gas.
+        available: u64,
+    },
+}
+
+impl<S: StateReader> BlockExecutor<'_, Rollup, S> {
+    /// The rollup as a participant of super transactions; `None` if it is a member of no union.
+    fn participant(&mut self) -> Option<Participant<'_, BlockState<S>, NoOpInspector>> {
+        let available = self.header.gas_limit.saturating_sub(self.progress().gas_used);
+        self.evm.participant(available)
+    }
+}
+
+/// Executes a user's transaction on its home rollup and what it calls on the others, as the next of all
+/// their blocks. Without calls it is an ordinary transaction.
+///
+/// # Errors
+/// [`JointError`]; no block has then changed. After an error of the state the blocks must not be used any
+/// more.
+pub fn transact_jointly<S: StateReader>(
+    blocks: &mut OpenBlocks<'_, '_, S>,
+    id: SuperId,
+    home: ChainId,
+    transaction: &OpTxEnvelope,
+    sender: Address,
+) -> Result<BTreeMap<ChainId, Joined>, JointError<S::Error>> {
+    let block = blocks.get_mut(&home).ok_or(JointError::NoBlock(home))?;
+    let admitted = block.admit(transaction, &sender)?;
+    let tx = block.chain().tx_env(transaction, sender);
+    let members = blocks.iter_mut().filter_map(|(id, block)| Some((*id, block.participant()?)));
+    let executed = execute_jointly(&mut members.collect(), id, home, tx);
+    let outcomes = executed.map_err(|error| explain(blocks, home, transaction, error))?;
+    let mut joined = BTreeMap::new();
+    for (chain, outcome) in outcomes {
+        let Some(block) = blocks.get_mut(&chain) else { continue };
+        let user = (chain == home).then_some((transaction, sender, admitted));
+        joined.insert(chain, record(block, outcome, user)?);
+    }
+    Ok(joined)
+}
+
+/// Puts what a super transaction did on one rollup into its block.
+fn record<S: StateReader>(
+    block: &mut BlockExecutor<'_, Rollup, S>,
+    outcome: PartOutcome,
+    user: Option<(&OpTxEnvelope, Address, Admitted)>,
+) -> Result<Joined, ExecutionError<S::Error>> {
+    let chain = block.chain().chain_id();
+    let mut joined = Joined { transactions: Vec::new(), gas_used: 0, success: true };
+    let has_calls = !outcome.part.steps.is_empty();
+    let holder = OpTxEnvelope::from(part_transaction(&outcome.part, chain));
+    let mut result = outcome.into_result();
+    if has_calls {
+        // What remains of a transaction's admission is its sender's nonce: the room was checked.
+        let admitted = block.admit(&holder, &PORT)?;
+        let on_home = user.is_some();
+        let held = if on_home {
+            without_effect()
+        } else {
+            core::mem::replace(&mut result, without_effect())
+        };
+        joined.gas_used = block.record(&holder, admitted, held).gas_used;
+        joined.transactions.push((holder, PORT));
+    }
+    if let Some((transaction, sender, admitted)) = user {
+        let done = block.record(transaction, admitted, result);
+        (joined.gas_used, joined.success) = (done.gas_used, done.success);
+        joined.transactions.push((transaction.clone(), sender));
+    }
+    Ok(joined)
+}
+
+fn explain<S: StateReader>(
+    blocks: &mut OpenBlocks<'_, '_, S>,
+    home: ChainId,
+    transaction: &OpTxEnvelope,
+    error: UnionError<StateError>,
+) -> JointError<S::Error> {
+    let refused = |reason| {
+        let index = blocks.get(&home).map_or(0, |block| block.progress().transactions);
+        ExecutionError::Transaction { index, hash: transaction.tx_hash(), reason }
+    };
+    match error {
+        UnionError::Transaction(reason) => refused(reason.to_string()).into(),
+        UnionError::Script { .. } => refused(error.to_string()).into(),
+        UnionError::UnknownHome(chain) | UnionError::PeerUnavailable(chain) => {
+            JointError::NoBlock(chain)
+        }
+        UnionError::PeerGas { chain, gas_limit, available } => {
+            JointError::NoRoom { chain, gas_limit, available }
+        }
+        UnionError::Evm(reason) => ExecutionError::Evm(reason).into(),
+        UnionError::State(error) => {
+            let own = blocks.values_mut().find_map(|block| block.evm.db_mut().take_error());
+            own.map_or_else(|| ExecutionError::Evm(error.to_string()), ExecutionError::State).into()
+        }
+    }
+}
