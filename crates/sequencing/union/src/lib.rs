@@ -55,6 +55,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod agreement;
 mod alone;
 mod control;
 mod error;
@@ -66,6 +67,7 @@ mod proxy;
 mod rules;
 mod script;
 
+pub use agreement::{Disagreement, PlacedPart, check_agreement};
 pub use alone::execute_part;
 pub use error::UnionError;
 pub use joint::{JointOutcome, execute_jointly};
