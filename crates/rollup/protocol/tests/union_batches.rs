@@ -175,7 +175,7 @@ fn a_stream_is_whole_and_alone() {
     assert_eq!(decode(&[1, 2]), Err(UnionBatchError::Version(1)));
     assert_eq!(decode(&[0]), Err(CompressionError::Empty.into()));
     assert_eq!(decode(&[0, 2]), Err(CompressionError::Unknown(2).into()));
-    let mut sum = zlib.clone();
+    let mut sum = zlib;
     *sum.last_mut().expect("there are bytes") ^= 1;
     assert_eq!(decode(&sum), Err(UnionBatchError::End));
 }
