@@ -32,6 +32,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A rollup of a union has no batcher. Whoever owns a slot makes the batch of all rollups' blocks with
+//! [`build_union_batch`], and posts it to the union's inbox.
+//!
 //! # How nothing is lost
 //! There is no file: what is left to post follows from the safe head. At each start, and whenever what
 //! was posted turns out to be of no use ([`ResetReason`]), the batcher *settles*: it waits until none
@@ -114,6 +117,7 @@ mod send;
 mod settle;
 mod throttle;
 mod transaction;
+mod union;
 
 pub use batcher::{Backlog, Batcher, Phase, Progress, ResetReason};
 pub use block::BatchBlock;
@@ -128,3 +132,4 @@ pub use l2::{L2Blocks, L2Status};
 pub use rpc::{RpcL1, RpcL2};
 pub use throttle::{DataLimits, Throttle, ThrottlePolicy};
 pub use transaction::{BlobProofs, BlobProver, ChannelPart, KzgProver};
+pub use union::{UnionBlock, build_union_batch};

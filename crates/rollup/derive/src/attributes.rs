@@ -1,7 +1,7 @@
 //! The last stage: what a block is to be made of (OP specification: derivation § deriving payload
 //! attributes).
 
-use crate::{DeriveError, L1Provider, L2Provider, check_fork};
+use crate::{DeriveError, L1Provider, L2Provider, check_fork, part::is_part};
 use alloc::{boxed::Box, vec::Vec};
 use alloy_consensus::Header;
 use alloy_eips::{BlockNumHash, eip2718::Encodable2718};
@@ -30,7 +30,7 @@ pub struct DerivedAttributes {
 }
 
 impl DerivedAttributes {
-    /// The same block with nothing but its deposits: what takes the place of a block that turned out
+    /// The same block with nothing but the deposits of L1, without parts of super transactions: what takes the place of a block that turned out
     /// to be invalid, where [`Self::replaces_invalid_payload`] (OP specification: Holocene § engine
     /// queue). The driver sends [`Signal::FlushChannel`](crate::Signal::FlushChannel) with it.
     #[must_use]
@@ -51,15 +51,16 @@ impl DerivedAttributes {
         config.is_active(OpHardfork::Holocene, self.derived_from.timestamp)
     }
 
-    /// Whether the block has no other transactions than deposits. If such a block is invalid, the
+    /// Whether the block has no other transactions than deposits of L1. If such a block is invalid, the
     /// chain cannot go on.
     pub fn is_deposits_only(&self) -> bool {
         self.attributes.transactions.iter().flatten().all(is_deposit)
     }
 }
 
+/// Whether L1 put the transaction into the block: parts come from a batch.
 fn is_deposit(transaction: &Bytes) -> bool {
-    transaction.first() == Some(&(OpTxType::Deposit as u8))
+    transaction.first() == Some(&(OpTxType::Deposit as u8)) && !is_part(transaction)
 }
 
 /// Makes attributes out of batches.
@@ -134,8 +135,13 @@ impl<L1: L1Provider, L2: L2Provider> AttributesBuilder<'_, L1, L2> {
             .receipts(id.hash)
             .map_err(DeriveError::provider("the receipts of the L1 origin"))?;
         let contract = self.config.deposit_contract_address;
-        let deposits = deposits_from_receipts(&receipts, contract, id.hash)
+        let mut deposits = deposits_from_receipts(&receipts, contract, id.hash)
             .map_err(|error| DeriveError::Deposits { block: id.hash, reason: Box::new(error) })?;
+        if self.config.union.is_some() {
+            // No account of L1 has the port's address. A deposit of it would pass for a part, so it
+            // would be left out; it was counted when the L1 block was passed.
+            deposits.retain(|deposit| !is_part(deposit));
+        }
         let ecotone = self.config.is_active(OpHardfork::Ecotone, header.timestamp);
         let contract = self.config.l1_system_config_address;
         // What is malformed was counted when the L1 block was passed.

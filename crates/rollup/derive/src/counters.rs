@@ -30,6 +30,26 @@ macro_rules! reasons {
 reasons! {
     /// A log of the system config contract is no change that is known.
     SystemConfigUpdate = "system_config_update",
+    /// A deposit from the address whose deposits are parts of super transactions (unions).
+    PortDeposit = "port_deposit",
+    /// A log of the union's inbox is no batch that was posted, or names no blobs of its block.
+    UnionEvent = "union_event",
+    /// A union batch that cannot be decoded, or is too large.
+    UnionEncoding = "union_encoding",
+    /// A union batch that says to be for another slot than the inbox took it for.
+    UnionSlot = "union_slot",
+    /// A union batch with blocks of a rollup that is not of the union.
+    UnionChain = "union_chain",
+    /// A union batch in which the blocks of a rollup are no span batch.
+    UnionSpan = "union_span",
+    /// A union batch with a part that cannot be decoded, or is of another slot.
+    UnionPart = "union_part",
+    /// A union batch with a part where there is no block or transaction for it.
+    UnionPlacement = "union_placement",
+    /// A union batch with a block behind its slot, or one before its slot that is not empty.
+    UnionSlotTime = "union_slot_time",
+    /// A union batch whose parts do not agree with each other.
+    UnionAgreement = "union_agreement",
     /// A transaction to the batch inbox is not from the batcher.
     Sender = "sender",
     /// A transaction to the batch inbox has a type that may not carry batches.

@@ -14,6 +14,16 @@
 //!                                                 attributes ◄───────────────────────────┘
 //! ```
 //!
+//! A rollup of a union ([`RollupConfig::union`](lockstep_protocol::RollupConfig::union)) has no batcher. Its
+//! batches come from the owners of L1's slots, whose right the union's inbox checks on L1:
+//!
+//! ```text
+//! L1 ─► traversal ─► union batches ───────────► batches in order ─► attributes
+//!                    (events of the inbox,      (the stage of
+//!                     blobs, rules for all       Holocene)
+//!                     rollups)
+//! ```
+//!
 //! Each stage is a state machine of its own, without IO; a step pulls from the last one, which is
 //! asked for more only when the ones after it have used up what they had. A driver is a loop:
 //!
@@ -56,6 +66,27 @@
 //!   error. Errors say who must act ([`Severity`]).
 //! - An error of severity `Temporary` loses nothing and counts nothing.
 //!
+//! # Union batches
+//! The inbox takes at most one union batch for each slot, in the order of slots, from the slot's owner.
+//! Each event of it is proof of that. Of the batches in an L1 block each is judged in the order of events:
+//! - First as a whole, by what every follower sees, whichever rollup it follows. The batch must
+//!   decode, be for the event's slot, and hold blocks of the union's rollups only. Blocks behind the slot
+//!   are refused, and blocks before it (of slots that had no batch) must be empty. Parts of super
+//!   transactions belong to the slot, stand in blocks that are there, on the home rollup directly before a
+//!   transaction, and agree over all rollups
+//!   ([`check_agreement`](lockstep_union::check_agreement)). What breaks any of this is dropped whole.
+//! - Then the rollup's own blocks, by Holocene's rules for span batches. What overlaps the safe chain must
+//!   be the same, parts included.
+//!
+//! A part stands in its block as a deposit transaction from the port, at its position among the
+//! transactions; [`DerivedAttributes::deposits_only`] leaves it out. Deposits that L1 makes from the port, if it ever
+//! could, are left out ([`Dropped::PortDeposit`]). Whether a part is true is found by executing it: a block in
+//! which one is not is invalid and replaced, but the blocks of peers are not, since who follows a
+//! peer alone cannot know. Transcripts tell in settlement (`docs/super-transactions.md` § 8.4).
+//!
+//! Who posts a union batch can ask beforehand what followers will find of it ([`open_union_batch`]).
+//! Nothing is waited for across L1 blocks: a reset begins at the L1 origin of the safe head.
+//!
 //! # Where the specification leaves room
 //! Chains in production follow op-node, and so does this crate where the specification says less, or
 //! something else than both of its implementations do:
@@ -91,6 +122,8 @@
 //!   batches of 1 GiB together, none older than a sequencing window. Batches for the future beyond
 //!   that are dropped ([`Dropped::QueueFull`]); the specification knows no such limit, but an honest
 //!   batcher is never near it.
+//! - The blobs of one L1 block's union batches, of which one at a time is decompressed: 32 MiB at most, and
+//!   [`MAX_UNION_STEPS`] steps of super transactions over all rollups.
 //! - The L1 blocks of one sequencing window, 80 bytes each; before Holocene a batcher can hold up its
 //!   rollup, and they go on being counted, until an L1 block is there that its span batch names.
 //! - A step reads at most one L1 block, one channel or one batch. The first step after a reset walks
@@ -104,6 +137,7 @@ extern crate std;
 mod attributes;
 mod batch_queue;
 mod batch_stage;
+mod batcher_source;
 mod batches;
 mod channel_assembler;
 mod channel_bank;
@@ -113,13 +147,17 @@ mod counters;
 mod error;
 mod frame_queue;
 mod l1_window;
+mod part;
 mod pipeline;
 mod providers;
 mod reset;
 mod retrieval;
+mod source;
 mod span_stream;
 mod sync_start;
 mod traversal;
+mod union_rules;
+mod union_source;
 mod validity;
 
 pub use attributes::{DerivedAttributes, sequencer_attributes};
@@ -128,10 +166,12 @@ pub use error::{DeriveError, ProviderError, Severity};
 pub use pipeline::{Pipeline, Signal, Step};
 pub use providers::{BlobProvider, IndexedBlobHash, L1Provider, L2Provider};
 pub use sync_start::{L2Heads, find_sync_start};
+pub use union_rules::{MAX_UNION_STEPS, open_union_batch};
 
 use attributes::AttributesBuilder;
 use batch_queue::BatchQueue;
 use batch_stage::BatchStage;
+use batcher_source::BatcherSource;
 use batches::{BatchContext, Batches, NextBatch};
 use channel_assembler::ChannelAssembler;
 use channel_bank::ChannelBank;
@@ -142,6 +182,8 @@ use frame_queue::FrameQueue;
 use l1_window::L1Window;
 use reset::Reset;
 use retrieval::Retrieval;
+use source::{Pull, Source, SourceContext};
 use span_stream::{NextInSpan, SpanStream};
 use traversal::Traversal;
+use union_source::UnionSource;
 use validity::{Judge, Validity};

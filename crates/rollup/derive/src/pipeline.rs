@@ -1,9 +1,9 @@
 //! The stages, put together.
 
 use crate::{
-    AttributesBuilder, BatchContext, Batches, BlobProvider, ChannelReader, ChannelRules, Channels,
-    Counters, DeriveError, DerivedAttributes, Dropped, FrameQueue, L1Provider, L2Provider,
-    NextBatch, Reset, Retrieval, Traversal,
+    AttributesBuilder, BatchContext, Batches, BlobProvider, Counters, DeriveError,
+    DerivedAttributes, Dropped, L1Provider, L2Provider, NextBatch, Pull, Reset, Source,
+    SourceContext, Traversal,
 };
 use alloc::{boxed::Box, sync::Arc};
 use lockstep_chain::{Ethereum, OpHardfork};
@@ -36,20 +36,11 @@ pub enum Signal {
     /// and batches together by its rules. [`Pipeline::step`] does this itself when it goes on to the
     /// first L1 block of Holocene, so that no driver has to send it; one that does changes nothing.
     Activation,
-    /// Forget the rest of the channel and of the span batch that the last block came from, because
+    /// Forget the rest of the channel (if there are channels) and of the span batch that the last block came from, because
     /// the block turned out to be invalid and one with nothing but its deposits took its place
     /// ([`DerivedAttributes::deposits_only`]). Has no effect before Holocene: there, an invalid block
     /// is left out, and the pipeline finds another when it is asked again.
     FlushChannel,
-}
-
-/// What a stage has for the next one.
-enum Pull<T> {
-    Item(T),
-    /// There may be something, but more work comes first.
-    More,
-    /// Nothing is left before the next L1 block.
-    Exhausted,
 }
 
 /// Derives a rollup's blocks from Ethereum.
@@ -77,10 +68,7 @@ enum State {
 #[derive(Debug)]
 struct Stages {
     traversal: Traversal,
-    retrieval: Retrieval,
-    frames: FrameQueue,
-    channels: Channels,
-    reader: ChannelReader,
+    source: Source,
     batches: Batches,
     /// The batch whose attributes are being made, and whether it is the last of its span.
     batch: Option<(SingleBatch, bool)>,
@@ -172,13 +160,12 @@ impl<L1: L1Provider, B: BlobProvider, L2: L2Provider> Pipeline<L1, B, L2> {
 impl Stages {
     fn new(traversal: Traversal, config: &RollupConfig) -> Self {
         let origin = traversal.origin();
-        let holocene = config.is_active(OpHardfork::Holocene, origin.timestamp);
+        // A union's rollups have it from genesis on, to which an L1 block may be a little older.
+        let holocene =
+            config.union.is_some() || config.is_active(OpHardfork::Holocene, origin.timestamp);
         Self {
             traversal,
-            retrieval: Retrieval::default(),
-            frames: FrameQueue::default(),
-            channels: Channels::new(holocene),
-            reader: ChannelReader::default(),
+            source: Source::new(config, holocene),
             batches: Batches::new(origin, holocene),
             batch: None,
         }
@@ -186,7 +173,7 @@ impl Stages {
 
     /// Drops the rest of the current channel, with the span that came out of it.
     fn flush_channel(&mut self, counters: &mut Counters) {
-        let dropped = self.batches.flush() + usize::from(self.reader.clear());
+        let dropped = self.batches.flush() + self.source.flush();
         let origin = self.traversal.origin().number;
         counters.record_many(Dropped::ChannelFlushed, dropped, origin);
     }
@@ -199,9 +186,9 @@ impl Stages {
             return;
         }
         let origin = origin.number;
-        let dropped = self.frames.clear() + self.batches.activate_holocene();
+        let dropped = self.batches.activate_holocene();
         counters.record_many(Dropped::HoloceneActivation, dropped, origin);
-        self.channels.activate_holocene(counters, origin);
+        self.source.activate_holocene(counters, origin);
     }
 }
 
@@ -263,7 +250,7 @@ impl<L1: L1Provider, B: BlobProvider, L2: L2Provider> Puller<'_, L1, B, L2> {
     fn batch(&mut self, parent: &L2BlockInfo) -> Result<Pull<(SingleBatch, bool)>, DeriveError> {
         let origin = self.origin();
         let input = if self.stages.batches.needs_input(origin, parent) {
-            match self.unordered_batch()? {
+            match self.pull_source()? {
                 Pull::Item(batch) => Some(batch),
                 Pull::More => return Ok(Pull::More),
                 Pull::Exhausted => None,
@@ -284,42 +271,15 @@ impl<L1: L1Provider, B: BlobProvider, L2: L2Provider> Puller<'_, L1, B, L2> {
         }
     }
 
-    /// A batch as it comes out of a channel.
-    fn unordered_batch(&mut self) -> Result<Pull<Batch>, DeriveError> {
-        let origin = self.origin();
-        if self.stages.reader.is_open() {
-            let batch = self.stages.reader.pop(self.config, &origin, self.counters);
-            return Ok(batch.map_or(Pull::More, Pull::Item));
-        }
-        let rules = ChannelRules::at(origin, self.config);
-        if let Some(channel) = self.stages.channels.pop(&rules, self.counters) {
-            self.stages.reader.open(channel, self.config, &origin, self.counters);
-            return Ok(Pull::More);
-        }
-        if let Some(frame) = self.stages.frames.pop() {
-            self.stages.channels.push(frame, &rules, self.counters);
-            return Ok(Pull::More);
-        }
-        self.data()
-    }
-
-    /// Reads the next batcher transaction.
-    fn data<T>(&mut self) -> Result<Pull<T>, DeriveError> {
-        let stages = &mut *self.stages;
-        if stages.retrieval.is_empty() {
-            match stages.traversal.take() {
-                Some(block) => stages.retrieval.push(block),
-                None => return Ok(Pull::Exhausted),
-            }
-        }
-        let origin = stages.traversal.origin();
-        let batcher = stages.traversal.system_config().batcher_address;
-        let providers = (&mut *self.l1, &mut *self.blobs);
-        let data = stages.retrieval.pop(batcher, self.config, providers, self.counters)?;
-        if let Some(data) = data {
-            let in_order = self.config.is_active(OpHardfork::Holocene, origin.timestamp);
-            stages.frames.push(&data, in_order, self.counters, origin.number);
-        }
-        Ok(Pull::More)
+    /// A batch as it comes out of L1.
+    fn pull_source(&mut self) -> Result<Pull<Batch>, DeriveError> {
+        let Stages { traversal, source, .. } = &mut *self.stages;
+        source.pull(&mut SourceContext {
+            config: self.config,
+            l1: &mut *self.l1,
+            blobs: &mut *self.blobs,
+            traversal,
+            counters: &mut *self.counters,
+        })
     }
 }

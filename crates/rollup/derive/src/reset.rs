@@ -57,6 +57,10 @@ impl Reset {
         config: &RollupConfig,
         l1: &mut L1,
     ) -> Result<bool, DeriveError> {
+        if config.union.is_some() {
+            // A union batch is whole in its L1 block.
+            return Ok(false);
+        }
         let distance = self.safe_head.l1_origin.number.saturating_sub(self.at.l1_origin.number);
         let (bedrock, granite) = (config.channel_timeout, CHANNEL_TIMEOUT_GRANITE);
         // The timeout depends on the time of the L1 origin, which is worth asking for only near the

@@ -1,6 +1,6 @@
 //! The first stage: walks along the L1 chain and keeps the system config of where it is.
 
-use crate::{Counters, DeriveError, Dropped, L1Provider, check_fork};
+use crate::{Counters, DeriveError, Dropped, L1Provider, check_fork, part::port_deposits};
 use lockstep_chain::OpHardfork;
 use lockstep_protocol::{BlockInfo, RollupConfig, SystemConfig};
 
@@ -58,6 +58,10 @@ impl Traversal {
         let contract = config.l1_system_config_address;
         let ignored = system_config.update_with_receipts(&receipts, contract, ecotone);
         counters.record_many(Dropped::SystemConfigUpdate, ignored.len(), next.number);
+        if config.union.is_some() {
+            let left_out = port_deposits(&receipts, config.deposit_contract_address);
+            counters.record_many(Dropped::PortDeposit, left_out, next.number);
+        }
         *self = Self::new(next, system_config);
         Ok(Some(next))
     }

@@ -1,7 +1,10 @@
 //! The rules for batches (OP specification: derivation § batch queue, Delta § batch queue, Holocene
 //! § span batches and § batch queue).
 
-use crate::{DeriveError, Dropped, L1Window, L2Provider};
+use crate::{
+    DeriveError, Dropped, L1Window, L2Provider,
+    part::{is_part, is_sequenced},
+};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::Bytes;
 use lockstep_chain::OpHardfork;
@@ -143,7 +146,11 @@ impl Judge<'_> {
         let has_set_code = self.config.is_active(OpHardfork::Isthmus, timestamp);
         transactions.iter().find_map(|transaction| match transaction.first() {
             None => Some(Dropped::EmptyTransaction),
-            Some(&ty) if ty == OpTxType::Deposit as u8 => Some(Dropped::DepositTransaction),
+            Some(&ty) if ty == OpTxType::Deposit as u8 => {
+                // A span batch cannot carry deposits: parts were put in by the rules for unions.
+                let is_allowed = self.config.union.is_some() && is_part(transaction);
+                (!is_allowed).then_some(Dropped::DepositTransaction)
+            }
             Some(&ty) if ty == OpTxType::Eip7702 as u8 && !has_set_code => {
                 Some(Dropped::SetCodeTransaction)
             }
@@ -302,8 +309,7 @@ impl Judge<'_> {
             let safe = l2
                 .block(number)
                 .map_err(DeriveError::provider("a block that a span batch overlaps"))?;
-            let sequenced =
-                safe.body.transactions.iter().filter(|transaction| !transaction.is_deposit());
+            let sequenced = safe.body.transactions.iter().filter(|tx| is_sequenced(tx));
             let mut encoded = alloc::vec::Vec::new();
             let is_same = info.l1_origin.number == block.epoch_num
                 && sequenced.clone().count() == block.transactions.len()

@@ -2,7 +2,8 @@
 //!
 //! A rollup's data comes in as transactions and blobs of its batcher ([`decode_blob`],
 //! [`parse_frames`]), is put together ([`Channel`]), decompressed and cut into batches
-//! ([`BatchReader`], [`Batch`]). Deposits and changes of the system configuration come in as logs of
+//! ([`BatchReader`], [`Batch`]); that of a rollup of a union as events of the union's inbox
+//! ([`BatchPosted`]) and blobs that hold a [`UnionBatch`]. Deposits and changes of the system configuration come in as logs of
 //! L1 contracts ([`deposits_from_receipts`], [`SystemConfig::update_with_receipts`]). Out go the
 //! deposit that begins each block ([`L1Attributes`]), the transactions of network upgrades
 //! ([`upgrade_transactions`]), and to L1 output roots and withdrawals ([`OutputRoot`],
@@ -47,6 +48,8 @@
 //! - Of a channel 10 MB are decompressed, from Fjord on 100 MB
 //!   ([`RollupConfig::max_rlp_bytes_per_channel`]), and no more than the next batch needs.
 //! - A span batch has at most [`MAX_SPAN_BATCH_ELEMENTS`] blocks and as many transactions.
+//! - A union batch decompresses to [`MAX_UNION_BATCH_BYTES`], and has at most [`MAX_UNION_ROLLUPS`],
+//!   [`MAX_UNION_PARTS`] and [`MAX_UNION_BLOCKS`].
 //! - A decoded batch takes a few times the memory of its encoding: at worst, for ten million empty
 //!   blocks in one span, about forty times.
 //! - Chains whose data is not on L1 (`alt_da`) are not supported; [`RollupConfig::validate`] refuses
@@ -72,6 +75,8 @@ pub mod predeploys;
 mod rlp;
 mod span_batch;
 mod system_config;
+mod union_batch;
+mod union_event;
 mod upgrades;
 mod withdrawal;
 
@@ -85,7 +90,7 @@ pub use config::{
     CHANNEL_TIMEOUT_BEDROCK, CHANNEL_TIMEOUT_GRANITE, ChainOpConfig, ConfigError,
     MAX_CHANNEL_BANK_BYTES_BEDROCK, MAX_CHANNEL_BANK_BYTES_FJORD,
     MAX_RLP_BYTES_PER_CHANNEL_BEDROCK, MAX_RLP_BYTES_PER_CHANNEL_FJORD, MAX_SEQUENCER_DRIFT_FJORD,
-    RollupConfig, RollupGenesis,
+    RollupConfig, RollupGenesis, UnionConfig,
 };
 pub use deposit::{
     DepositError, DepositSource, TRANSACTION_DEPOSITED_TOPIC, deposit_from_log, deposit_log,
@@ -104,5 +109,10 @@ pub use system_config::{
     CONFIG_UPDATE_TOPIC, DEFAULT_DA_FOOTPRINT_GAS_SCALAR, EcotoneScalars, SystemConfig,
     SystemConfigError, SystemConfigUpdate,
 };
+pub use union_batch::{
+    MAX_UNION_BATCH_BYTES, MAX_UNION_BLOBS, MAX_UNION_BLOCKS, MAX_UNION_PARTS, MAX_UNION_ROLLUPS,
+    PartEntry, RollupBatch, UNION_BATCH_VERSION_0, UnionBatch, UnionBatchError,
+};
+pub use union_event::{BATCH_POSTED_TOPIC, BatchPosted, BatchPostedError};
 pub use upgrades::upgrade_transactions;
 pub use withdrawal::{MESSAGE_PASSED_TOPIC, Withdrawal, WithdrawalError, sent_message_slot};

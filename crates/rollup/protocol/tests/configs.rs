@@ -7,7 +7,7 @@ mod common;
 use alloy_primitives::Address;
 use common::config;
 use lockstep_chain::OpHardfork;
-use lockstep_protocol::{ConfigError, RollupConfig};
+use lockstep_protocol::{ConfigError, RollupConfig, UnionConfig};
 use serde_json::{Value, json};
 
 #[test]
@@ -135,4 +135,65 @@ fn regolith_may_be_left_out_where_it_was_always_active() {
     assert_eq!(only(None, Some(5_000)).fork_at(5_000), OpHardfork::Canyon);
     assert_eq!(only(None, None).fork_at(5_000), OpHardfork::Bedrock);
     assert_eq!(only(Some(10), Some(5_000)).fork_at(9), OpHardfork::Bedrock);
+}
+
+fn union() -> UnionConfig {
+    let genesis_time = config().genesis.l2_time - 600;
+    let chains = [901, 902].into();
+    UnionConfig { inbox: Address::repeat_byte(0x1b), chains, slot_seconds: 12, genesis_time }
+}
+
+#[test]
+fn a_union_is_part_of_the_configuration() {
+    let json = json!({ "union": { "inbox": Address::repeat_byte(0x1b), "chains": [902, 901],
+        "slotSeconds": 12, "genesisTime": 400 } });
+    let read = with_fields(&json).expect("it can be derived");
+    assert_eq!(read.union, Some(union()));
+    assert_ne!(read.hash(), config().hash());
+    let json = serde_json::to_vec(&read).expect("JSON");
+    assert_eq!(RollupConfig::from_json(&json), Ok(read));
+    // Ordinary chains have no such field, not even an empty one.
+    let json = serde_json::to_value(config()).expect("JSON");
+    assert!(json.get("union").is_none());
+    assert_eq!(with_fields(&json!({ "union": null })), Ok(config()));
+    let unknown = json!({ "union": { "inbox": Address::repeat_byte(0x1b), "chains": [901],
+        "slotSeconds": 12, "genesisTime": 400, "quorum": 3 } });
+    assert!(matches!(with_fields(&unknown), Err(ConfigError::Malformed(_))));
+}
+
+#[test]
+fn unions_that_cannot_work_are_refused() {
+    let refused = |change: &dyn Fn(&mut RollupConfig, &mut UnionConfig)| {
+        let (mut config, mut union) = (config(), union());
+        change(&mut config, &mut union);
+        config.union = Some(union);
+        config.validate().expect_err("something is wrong")
+    };
+    assert_eq!(refused(&|_, union| union.inbox = Address::ZERO), ConfigError::Zero("union.inbox"));
+    assert_eq!(refused(&|_, union| union.slot_seconds = 0), ConfigError::Zero("union.slotSeconds"));
+    for chains in [vec![], vec![902], vec![900, 901], vec![0, 901], (850..950).collect()] {
+        let error = refused(&|config, union| {
+            config.l1_chain_id = 900;
+            union.chains = chains.iter().copied().collect();
+        });
+        assert!(matches!(error, ConfigError::UnionChains(_)), "{error}");
+    }
+    let many = refused(&|_, union| union.chains = (901..966).collect());
+    assert_eq!(many.to_string(), "field `union.chains` has 65 rollups, the limit is 64");
+    let genesis = config().genesis.l2_time;
+    for holocene in [None, Some(genesis + 1)] {
+        let error = refused(&|config, _| {
+            (config.holocene_time, config.isthmus_time, config.jovian_time) =
+                (holocene, None, None);
+        });
+        assert_eq!(error, ConfigError::UnionBeforeHolocene { genesis, holocene });
+    }
+    for time in [genesis + 2, genesis - 601] {
+        let error = refused(&|_, union| union.genesis_time = time);
+        assert_eq!(error, ConfigError::UnionTime { genesis, block_time: 2, union: time });
+    }
+    let at_genesis =
+        RollupConfig { union: Some(union()), holocene_time: Some(genesis), ..config() };
+    let at_genesis = RollupConfig { isthmus_time: None, jovian_time: None, ..at_genesis };
+    assert_eq!(at_genesis.validate(), Ok(()));
 }

@@ -287,6 +287,7 @@ fn a_real_block_begins_with_the_attributes_that_we_would_write() {
             jovian_time: public.jovian_time,
             karst_time: public.karst_time,
             alt_da: None,
+            union: None,
             ..config.clone()
         };
         assert_eq!(later, public);

@@ -45,6 +45,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod agreement;
 mod alone;
 mod control;
 mod error;
@@ -57,6 +58,7 @@ mod proxy;
 mod script;
 mod transaction;
 
+pub use agreement::{Disagreement, PlacedPart, check_agreement};
 pub use alone::execute_part;
 pub use error::UnionError;
 pub use joint::{JointOutcome, execute_jointly};

@@ -1,7 +1,7 @@
 //! A rollup in memory: the sequencer's, built from the rules without the pipeline, or a follower's,
 //! built from what was derived.
 
-use super::{BLOCK_TIME, GENESIS_TIME, L1, L2_CHAIN_ID, Numbers, l1::Sender, l1_chain};
+use super::{BLOCK_TIME, GENESIS_TIME, L1, Numbers, l1::Sender, l1_chain};
 use alloy_consensus::{Header, TxEip1559, TxEip2930, TxEip7702, TxLegacy};
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{B64, B256, Bytes, TxKind, U256, address, keccak256};
@@ -110,7 +110,7 @@ impl L2 {
         let to = address!("00000000000000000000000000000000000000aa");
         let kind = if nonce.is_multiple_of(3) { TxKind::Create } else { TxKind::Call(to) };
         let (value, gas_limit) = (U256::from(nonce), 21_000 + nonce);
-        let chain_id = L2_CHAIN_ID;
+        let chain_id = self.config.l2_chain_id;
         let signed = match ty {
             0 => self.sender.sign(TxLegacy {
                 chain_id: nonce.is_multiple_of(2).then_some(chain_id),

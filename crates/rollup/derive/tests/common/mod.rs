@@ -7,12 +7,13 @@
 pub(crate) mod batcher;
 pub(crate) mod l1;
 pub(crate) mod l2;
+pub(crate) mod union;
 
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256, U256, address};
 use lockstep_chain::{Ethereum, EthereumHardfork, ForkSchedule, OpHardfork};
 use lockstep_derive::{DerivedAttributes, Pipeline, Severity, Signal, Step};
-use lockstep_protocol::{L2BlockInfo, RollupConfig, RollupGenesis, SystemConfig};
+use lockstep_protocol::{BlockInfo, L2BlockInfo, RollupConfig, RollupGenesis, SystemConfig};
 use std::sync::Arc;
 
 pub(crate) use batcher::Batcher;
@@ -68,6 +69,26 @@ pub(crate) fn config(fork: OpHardfork) -> RollupConfig {
     }
 }
 
+/// The beginning of a rollup on the L1 block `l1`.
+pub(crate) fn rollup_genesis(l1: BlockInfo, batcher_address: Address) -> RollupGenesis {
+    let mut scalar = [0; 32];
+    scalar[0] = 1;
+    scalar[31] = 11;
+    scalar[27] = 22;
+    RollupGenesis {
+        l1: l1.id(),
+        l2: BlockNumHash { number: 0, hash: l2::genesis().hash_slow() },
+        l2_time: GENESIS_TIME,
+        system_config: SystemConfig {
+            batcher_address,
+            scalar: U256::from_be_bytes(scalar),
+            overhead: U256::from(188),
+            gas_limit: 30_000_000,
+            ..SystemConfig::default()
+        },
+    }
+}
+
 /// A world: the L1, the rollup as the sequencer has it, and the batcher.
 pub(crate) struct World {
     pub(crate) config: Arc<RollupConfig>,
@@ -81,23 +102,7 @@ impl World {
     pub(crate) fn new(mut config: RollupConfig) -> Self {
         let batcher = Batcher::new(7);
         let l1 = SharedL1::new(L1::new());
-        let mut scalar = [0; 32];
-        scalar[0] = 1;
-        scalar[31] = 11;
-        scalar[27] = 22;
-        let genesis_block = l2::genesis();
-        config.genesis = RollupGenesis {
-            l1: l1.borrow().head().id(),
-            l2: BlockNumHash { number: 0, hash: genesis_block.hash_slow() },
-            l2_time: GENESIS_TIME,
-            system_config: SystemConfig {
-                batcher_address: batcher.address(),
-                scalar: U256::from_be_bytes(scalar),
-                overhead: U256::from(188),
-                gas_limit: 30_000_000,
-                ..SystemConfig::default()
-            },
-        };
+        config.genesis = rollup_genesis(l1.borrow().head(), batcher.address());
         let config = Arc::new(config);
         let l2 = L2::new(config.clone());
         Self { config, l1, l2, batcher }

@@ -70,6 +70,11 @@ impl BrotliStream {
         Ok(())
     }
 
+    /// Whether all was decompressed and given out, and nothing is behind it.
+    pub(super) fn is_complete(&self) -> bool {
+        self.end == Some(Ok(())) && self.taken == self.ready.len() && self.at == self.input.len()
+    }
+
     /// Fills `room`, or uses up a piece of the input; returns how much was written.
     fn step(&mut self, room: &mut [u8]) -> usize {
         let rest = self.input.get(self.at..).unwrap_or_default();

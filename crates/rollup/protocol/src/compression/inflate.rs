@@ -106,6 +106,14 @@ impl Inflate {
         self.position = input.position;
         result
     }
+
+    /// What stands behind the last block, if that was read.
+    pub(super) fn behind_end(&self) -> Option<&[u8]> {
+        let Position { at, count, .. } = self.position;
+        // Whole bytes among the bits were looked at, but not used.
+        let end = at.checked_sub(count as usize / 8)?;
+        self.data.get(end..).filter(|_| self.blocks.state == State::End)
+    }
 }
 
 impl Blocks {

@@ -100,6 +100,32 @@ impl Decompressor {
         }
     }
 
+    /// Whether the data ended where it should and nothing is behind it, given all that it decompressed to.
+    /// Behind zlib's data is its checksum, which must be right.
+    pub(crate) fn is_complete(&self, content: &[u8]) -> bool {
+        match self {
+            Self::Zlib(inflate) => inflate
+                .behind_end()
+                .is_some_and(|behind| behind == adler32(content).to_be_bytes().as_slice()),
+            Self::Brotli(stream) => stream.is_complete(),
+        }
+    }
+
     /// Decompressed bytes to which later ones may refer.
     pub(crate) const HISTORY_BYTES: usize = inflate::WINDOW_BYTES;
+}
+
+/// The checksum of zlib (RFC 1950).
+fn adler32(content: &[u8]) -> u32 {
+    /// As many bytes can be added up before the sums exceed 32 bits.
+    const PIECE_BYTES: usize = 5_552;
+    let (mut low, mut high) = (1_u32, 0_u32);
+    for piece in content.chunks(PIECE_BYTES) {
+        for byte in piece {
+            low += u32::from(*byte);
+            high += low;
+        }
+        (low, high) = (low % 65_521, high % 65_521);
+    }
+    high << 16 | low
 }

@@ -1,8 +1,10 @@
 //! The configuration of a rollup: where on L1 its data is, and which rules hold when.
 
 mod public;
+mod union;
 mod validate;
 
+pub use union::UnionConfig;
 pub use validate::ConfigError;
 
 use self::validate::is_other_da;
@@ -154,6 +156,10 @@ pub struct RollupConfig {
     /// [`Self::validate`] refuses them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alt_da: Option<Value>,
+    /// The union that the rollup belongs to. Its blocks then come from union batches, and not from a
+    /// batcher; absent on ordinary OP Stack chains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub union: Option<UnionConfig>,
     /// Fields that this version does not know, and on which the rules may depend: the times of other
     /// forks (`*_time`), and older ways to say that data is kept elsewhere than on L1. All other
     /// fields that are not known are ignored when a configuration is read.

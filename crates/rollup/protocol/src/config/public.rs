@@ -84,6 +84,7 @@ impl Columns {
                 "l1" => None,
                 other => Some(Value::from(other)),
             },
+            union: None,
             other: Default::default(),
         })
     }

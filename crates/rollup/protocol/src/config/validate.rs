@@ -1,6 +1,7 @@
 //! What must hold of a configuration.
 
 use super::{RollupConfig, is_time};
+use crate::MAX_UNION_ROLLUPS;
 use alloc::string::String;
 use serde_json::Value;
 
@@ -53,6 +54,33 @@ pub enum ConfigError {
     /// The rollup's data is not on L1.
     #[error("the rollup keeps its data elsewhere than on L1 (`{0}`), which is not supported")]
     AltDa(String),
+    /// The union's rules hold from Holocene on only.
+    #[error(
+        "field `union` needs Holocene from genesis (at {genesis}) on, but `holocene_time` is \
+         {holocene:?}"
+    )]
+    UnionBeforeHolocene {
+        /// The time of genesis, in seconds.
+        genesis: u64,
+        /// When Holocene activates, in seconds.
+        holocene: Option<u64>,
+    },
+    /// The rollups of the union are wrong.
+    #[error("field `union.chains` {0}")]
+    UnionChains(String),
+    /// The rollup's blocks are not where those of other rollups of the union are.
+    #[error(
+        "genesis at {genesis} is not a whole number of blocks of {block_time} s after \
+         `union.genesisTime`, {union}"
+    )]
+    UnionTime {
+        /// The time of genesis, in seconds.
+        genesis: u64,
+        /// The time from block to block, in seconds.
+        block_time: u64,
+        /// The time of the union's slot 0, in seconds.
+        union: u64,
+    },
 }
 
 impl RollupConfig {
@@ -91,6 +119,7 @@ impl RollupConfig {
             return Err(ConfigError::ChainId(self.l1_chain_id));
         }
         self.validate_data_source()?;
+        self.validate_union()?;
         self.validate_fork_order()?;
         self.validate_other_times()?;
         match self.unsupported_fork() {
@@ -111,6 +140,40 @@ impl RollupConfig {
             Some((field, _)) => Err(ConfigError::AltDa(field.clone())),
             None => Ok(()),
         }
+    }
+
+    fn validate_union(&self) -> Result<(), ConfigError> {
+        let Some(union) = &self.union else { return Ok(()) };
+        if union.inbox.is_zero() {
+            return Err(ConfigError::Zero("union.inbox"));
+        }
+        if union.slot_seconds == 0 {
+            return Err(ConfigError::Zero("union.slotSeconds"));
+        }
+        let chains = &union.chains;
+        let problem = if !chains.contains(&self.l2_chain_id) {
+            Some(alloc::format!("does not hold the rollup itself, {}", self.l2_chain_id))
+        } else if chains.contains(&self.l1_chain_id) || chains.contains(&0) {
+            Some(alloc::format!("must hold neither 0 nor the L1, {}", self.l1_chain_id))
+        } else if chains.len() > MAX_UNION_ROLLUPS {
+            Some(alloc::format!("has {} rollups, the limit is {MAX_UNION_ROLLUPS}", chains.len()))
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            return Err(ConfigError::UnionChains(problem));
+        }
+        let (genesis, block_time) = (self.genesis.l2_time, self.block_time);
+        let holocene = self.holocene_time;
+        if holocene.is_none_or(|at| at > genesis) {
+            return Err(ConfigError::UnionBeforeHolocene { genesis, holocene });
+        }
+        let since_zero = genesis.checked_sub(union.genesis_time);
+        if since_zero.is_none_or(|seconds| !seconds.is_multiple_of(block_time)) {
+            let union = union.genesis_time;
+            return Err(ConfigError::UnionTime { genesis, block_time, union });
+        }
+        Ok(())
     }
 
     fn validate_other_times(&self) -> Result<(), ConfigError> {

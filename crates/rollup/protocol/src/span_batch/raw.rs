@@ -78,12 +78,22 @@ impl RawSpanBatch {
     /// # Errors
     /// [`BatchError`] if a transaction is malformed or of a type that span batches do not carry.
     pub fn to_span(&self, config: &RollupConfig) -> Result<SpanBatch, BatchError> {
-        let mut transactions = self.transactions.assemble(config.l2_chain_id)?.into_iter();
-        let first = config.genesis.l2_time.wrapping_add(self.rel_timestamp);
+        self.to_span_since(config.genesis.l2_time, config.block_time, config.l2_chain_id)
+    }
+
+    /// The blocks of the batch, where its timestamp counts from `time_zero`, in seconds.
+    pub(crate) fn to_span_since(
+        &self,
+        time_zero: u64,
+        block_time: u64,
+        chain_id: u64,
+    ) -> Result<SpanBatch, BatchError> {
+        let mut transactions = self.transactions.assemble(chain_id)?.into_iter();
+        let first = time_zero.wrapping_add(self.rel_timestamp);
         let mut blocks = Vec::with_capacity(self.block_tx_counts.len());
         for (index, count) in self.block_tx_counts.iter().enumerate() {
             blocks.push(SpanBatchBlock {
-                timestamp: first.wrapping_add(config.block_time.wrapping_mul(index as u64)),
+                timestamp: first.wrapping_add(block_time.wrapping_mul(index as u64)),
                 epoch_num: 0,
                 transactions: transactions.by_ref().take(*count as usize).collect(),
             });
@@ -102,9 +112,10 @@ impl RawSpanBatch {
         })
     }
 
-    pub(super) fn new(
+    /// The wire form of `span`, whose timestamp is to count from `time_zero`, in seconds.
+    pub(crate) fn new(
         span: &SpanBatch,
-        genesis_time: u64,
+        time_zero: u64,
         block_time: u64,
         chain_id: u64,
     ) -> Result<Self, BatchError> {
@@ -135,7 +146,7 @@ impl RawSpanBatch {
         let all = span.blocks.iter().flat_map(|block| &block.transactions);
         limited("block_tx_counts", all.clone().count() as u64)?;
         Ok(Self {
-            rel_timestamp: first.timestamp.wrapping_sub(genesis_time),
+            rel_timestamp: first.timestamp.wrapping_sub(time_zero),
             l1_origin_num: last.epoch_num,
             parent_check: span.parent_check,
             l1_origin_check: span.l1_origin_check,

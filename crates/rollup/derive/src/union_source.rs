@@ -1,0 +1,163 @@
+//! Where batches come from on a rollup of a union: what the inbox on L1 took from the owners of slots.
+
+use crate::{
+    BlobProvider, Counters, DeriveError, Dropped, IndexedBlobHash, L1Provider, Pull, SourceContext,
+    open_union_batch,
+};
+use alloc::{collections::VecDeque, vec::Vec};
+use alloy_consensus::{ReceiptEnvelope, Transaction, TxEnvelope};
+use alloy_primitives::Bytes;
+use lockstep_protocol::{
+    BATCH_POSTED_TOPIC, Batch, BatchPosted, BlockInfo, UnionBatch, UnionConfig,
+};
+
+/// What blobs hold of a union batch.
+#[derive(Clone, Debug)]
+struct Posted {
+    /// The slot that the inbox took it for.
+    slot: u64,
+    data: Bytes,
+}
+
+/// The union batches of the L1 block that derivation is at, in the order of their events. What it holds
+/// is bounded by the blobs of an L1 block; one batch is decompressed at a time.
+#[derive(Clone, Debug)]
+pub(crate) struct UnionSource {
+    union: UnionConfig,
+    /// The block whose batches could not be read yet.
+    waiting: Option<BlockInfo>,
+    posted: VecDeque<Posted>,
+}
+
+impl UnionSource {
+    pub(crate) const fn new(union: UnionConfig) -> Self {
+        Self { union, waiting: None, posted: VecDeque::new() }
+    }
+
+    /// This rollup's blocks in the next union batch.
+    ///
+    /// An error leaves the stage as it was, so that the next call tries again.
+    pub(crate) fn pull<L1: L1Provider, B: BlobProvider>(
+        &mut self,
+        context: &mut SourceContext<'_, L1, B>,
+    ) -> Result<Pull<Batch>, DeriveError> {
+        if let Some(posted) = self.posted.pop_front() {
+            let opened = open_union_batch(&posted.data, posted.slot, context.config, &self.union);
+            return Ok(match opened {
+                Ok(Some(span)) => Pull::Item(Batch::Span(span)),
+                Ok(None) => Pull::More,
+                Err(reason) => {
+                    context.counters.record(reason, context.traversal.origin().number);
+                    Pull::More
+                }
+            });
+        }
+        self.waiting = self.waiting.or_else(|| context.traversal.take());
+        let Some(block) = self.waiting else { return Ok(Pull::Exhausted) };
+        self.posted = self.read(block, context.l1, context.blobs, context.counters)?;
+        self.waiting = None;
+        Ok(Pull::More)
+    }
+
+    /// Reads what was posted in an L1 block.
+    fn read<L1: L1Provider, B: BlobProvider>(
+        &self,
+        block: BlockInfo,
+        l1: &mut L1,
+        blobs: &mut B,
+        counters: &mut Counters,
+    ) -> Result<VecDeque<Posted>, DeriveError> {
+        let receipts = l1
+            .receipts(block.hash)
+            .map_err(DeriveError::provider("the receipts of an L1 block"))?;
+        // Nothing is counted before nothing can fail any more: a block is tried until it is read.
+        let mut dropped = Vec::new();
+        let events = self.events(&receipts, &mut dropped);
+        let mut posted = VecDeque::new();
+        if !events.is_empty() {
+            let (_, transactions) = l1
+                .transactions(block.hash)
+                .map_err(DeriveError::provider("the transactions of an L1 block"))?;
+            posted = read_blobs(&block, &events, &transactions, blobs, &mut dropped)?;
+        }
+        for reason in dropped {
+            counters.record(reason, block.number);
+        }
+        Ok(posted)
+    }
+
+    /// What the inbox says in these receipts that it took.
+    fn events(&self, receipts: &[ReceiptEnvelope], dropped: &mut Vec<Dropped>) -> Vec<BatchPosted> {
+        let mut events = Vec::new();
+        let receipts = receipts.iter().filter(|receipt| receipt.status());
+        for log in receipts.flat_map(|receipt| receipt.logs()) {
+            let is_posted = log.address == self.union.inbox
+                && log.topics().first() == Some(&BATCH_POSTED_TOPIC);
+            if is_posted {
+                match BatchPosted::from_log(log) {
+                    Ok(event) => events.push(event),
+                    Err(_) => dropped.push(Dropped::UnionEvent),
+                }
+            }
+        }
+        events
+    }
+}
+
+/// Reads the blobs that events name.
+fn read_blobs<B: BlobProvider>(
+    block: &BlockInfo,
+    events: &[BatchPosted],
+    transactions: &[TxEnvelope],
+    blobs: &mut B,
+    dropped: &mut Vec<Dropped>,
+) -> Result<VecDeque<Posted>, DeriveError> {
+    let (mut found, mut hashes) = (Vec::new(), Vec::new());
+    for event in events {
+        match find_blobs(event, transactions) {
+            Some(first) => {
+                found.push(event);
+                let indexed = (first..).zip(&event.blob_hashes);
+                hashes.extend(indexed.map(|(index, hash)| IndexedBlobHash { index, hash: *hash }));
+            }
+            None => dropped.push(Dropped::UnionEvent),
+        }
+    }
+    let mut posted = VecDeque::new();
+    if hashes.is_empty() {
+        return Ok(posted);
+    }
+    let bodies =
+        blobs.blobs(block, &hashes).map_err(DeriveError::provider("the blobs of an L1 block"))?;
+    if bodies.len() != hashes.len() {
+        let (asked, got) = (hashes.len(), bodies.len());
+        return Err(DeriveError::BlobCount { asked, got, block: block.hash });
+    }
+    let mut rest = bodies.as_slice();
+    for event in found {
+        let (own, others) = rest.split_at_checked(event.blob_hashes.len()).unwrap_or((rest, &[]));
+        rest = others;
+        match UnionBatch::join_blobs(own) {
+            Ok(data) => posted.push_back(Posted { slot: event.slot, data }),
+            Err(_) => dropped.push(Dropped::UnionEncoding),
+        }
+    }
+    Ok(posted)
+}
+
+/// The position, among all blobs of the block, of the first one that an event names. The inbox takes
+/// blobs of its own transaction that follow each other; where there are several such, they are the same.
+fn find_blobs(event: &BatchPosted, transactions: &[TxEnvelope]) -> Option<u64> {
+    let wanted = event.blob_hashes.as_slice();
+    let mut first = 0_u64;
+    for transaction in transactions {
+        let hashes = transaction.blob_versioned_hashes().unwrap_or_default();
+        if !wanted.is_empty()
+            && let Some(at) = hashes.windows(wanted.len()).position(|run| run == wanted)
+        {
+            return first.checked_add(at as u64);
+        }
+        first = first.saturating_add(hashes.len() as u64);
+    }
+    None
+}
