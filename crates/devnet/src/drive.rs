@@ -2,7 +2,6 @@
 
 use crate::{
     Agreement, AgreementError, Clock, DevAccount, LocalRollup, Proposer, Sequencer,
-    clock::until,
     foreign::{POLLS_LATER, Settlement},
 };
 use alloy_primitives::keccak256;
@@ -45,6 +44,11 @@ impl Failure {
     fn fatal(error: impl Into<PartError>) -> Self {
         Self::Fatal(error.into())
     }
+}
+
+/// How long it is until a moment given in Unix time; zero once it has passed.
+fn until(clock: &dyn Clock, unix_time: Duration) -> Duration {
+    unix_time.saturating_sub(clock.unix_time())
 }
 
 /// Lets a part take steps until the node stops; each says how long to wait for the next.

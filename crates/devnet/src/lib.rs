@@ -29,10 +29,8 @@
 //!
 //! # Metrics
 //! All begin with `lockstep_devnet_`: gauges `agreed_block`, `lag_seconds` (of the sequencer behind the
-//! clock), `drift_seconds` (of its next block from the L1 origin), `last_post_seconds` (Unix time of the
-//! batcher's last good step); counters `disagreements_total`, `failures_total` (by `part`),
-//! `l1_silences_total` (blocks that the sequencer made without an answer of the L1),
-//! `rewound_blocks_total`.
+//! clock), `last_post_seconds` (Unix time of the batcher's last good step); counters
+//! `disagreements_total`, `failures_total` (by `part`).
 //!
 //! # Limits
 //! - One rollup.
@@ -43,7 +41,6 @@ mod accounts;
 mod agreement;
 pub mod beacon;
 mod beacon_engine;
-mod clock;
 mod devnet;
 mod drive;
 mod embedded;
@@ -55,7 +52,6 @@ mod parts;
 mod plan;
 mod proposer;
 mod rollup;
-mod sequencer;
 mod settings;
 mod signer;
 pub mod ssz;
@@ -63,17 +59,16 @@ mod throttle;
 
 pub use accounts::{ACCOUNTS, DevAccount, MNEMONIC, Operators, accounts, operators};
 pub use agreement::{Agreement, AgreementError};
-pub use clock::Clock;
 pub use devnet::{Devnet, DevnetError, dev_l1_genesis};
 pub use foreign::ForeignL1Error;
 pub use genesis::{BALANCE, GAS_LIMIT, L1_CHAIN_ID, ROLLUP_CHAIN_ID, l1_genesis, rollup_genesis};
 pub use l1_wallet::WalletError;
 pub use local_rollup::{LocalRollup, SafeBlock};
 pub use lockstep_batcher::DataAvailability;
+pub use lockstep_gateway::{Clock, Sequencer, SequencerError};
 pub use parts::dev_server;
 pub use plan::{Beginning, FINALIZATION_PERIOD_S, RollupPlan};
 pub use proposer::{Proposer, ProposerError};
-pub use sequencer::{Sequencer, SequencerError};
 pub use settings::{DevnetConfig, EmbeddedL1, FolderError, L1Source, stored_l1_genesis};
 pub use signer::DevSigner;
 pub use throttle::ThrottledBuilder;

@@ -8,7 +8,9 @@ use alloy_consensus::{BlockHeader, Transaction, transaction::SignerRecoverable};
 use alloy_eips::{eip4895::Withdrawals, eip7594::BlobTransactionSidecarVariant};
 use alloy_primitives::{Address, B256, Sealable, Sealed, U256};
 use alloy_rlp::Encodable;
-use lockstep_execution::{BlockExecutor, BlockParts, ExecutionError, TransactionOutcome};
+use lockstep_execution::{
+    BlockExecutor, BlockOutput, BlockParts, ExecutionError, TransactionOutcome,
+};
 use lockstep_storage::{ExecutedBlock, RecoveredBlock, State, StorageError};
 use std::{
     fmt::Debug,
@@ -88,6 +90,10 @@ pub enum Refusal {
     /// It cannot stand here: wrong nonce, too poor, a fee below the base fee…
     #[error("{0}")]
     Invalid(String),
+    /// It calls another rollup of the union: it can only be executed in the blocks of both
+    /// ([`push_jointly`](crate::push_jointly)).
+    #[error("it calls another rollup of the union")]
+    CallsPeer,
     /// The parent's state could not be read; no further transaction can be judged.
     #[error(transparent)]
     Failed(#[from] BuildError),
@@ -116,10 +122,10 @@ impl<C: Payloads> BuiltPayload<C> {
 
 /// A block in the making.
 pub struct BlockBuilder<'a, C: Payloads> {
-    executor: BlockExecutor<'a, C, &'a dyn State>,
-    header: &'a C::Header,
-    transactions: Vec<C::Transaction>,
-    senders: Vec<Address>,
+    pub(crate) executor: BlockExecutor<'a, C, &'a dyn State>,
+    pub(crate) header: &'a C::Header,
+    pub(crate) transactions: Vec<C::Transaction>,
+    pub(crate) senders: Vec<Address>,
     blobs: Vec<Arc<BlobTransactionSidecarVariant>>,
     fees: U256,
     bytes: usize,
@@ -199,6 +205,14 @@ impl<C: Payloads> BlockBuilder<'_, C> {
         sender: Address,
         sidecar: Option<Arc<BlobTransactionSidecarVariant>>,
     ) -> Result<TransactionOutcome, Refusal> {
+        self.check_room(&transaction)?;
+        let outcome = self.executor.transact(&transaction, sender).map_err(refusal)?;
+        self.append(transaction, sender, sidecar, outcome);
+        Ok(outcome)
+    }
+
+    /// Whether the limits on bytes and blobs leave room for the transaction.
+    pub(crate) fn check_room(&self, transaction: &C::Transaction) -> Result<(), Refusal> {
         let length = transaction.length();
         if length > self.limits.transaction_bytes {
             // Not for want of room: others must not be kept out by many that are too large.
@@ -219,18 +233,28 @@ impl<C: Payloads> BlockBuilder<'_, C> {
                 self.limits.blobs
             )));
         }
-        let outcome = self.executor.transact(&transaction, sender).map_err(refusal)?;
+        Ok(())
+    }
+
+    /// Counts a transaction that was executed.
+    pub(crate) fn append(
+        &mut self,
+        transaction: C::Transaction,
+        sender: Address,
+        sidecar: Option<Arc<BlobTransactionSidecarVariant>>,
+        outcome: TransactionOutcome,
+    ) {
         if !self.executor_pays_nobody(&transaction) {
             let tip = transaction.effective_tip_per_gas(self.base_fee()).unwrap_or_default();
             let paid = U256::from(tip).saturating_mul(U256::from(outcome.gas_used));
             self.fees = self.fees.saturating_add(paid);
         }
-        self.bytes = bytes;
-        self.blob_count = blobs;
+        self.bytes = self.bytes.saturating_add(transaction.length());
+        let blobs = transaction.blob_count().unwrap_or_default();
+        self.blob_count = self.blob_count.saturating_add(blobs);
         self.blobs.extend(sidecar);
         self.transactions.push(transaction);
         self.senders.push(sender);
-        Ok(outcome)
     }
 
     /// Deposits have no price.
@@ -239,12 +263,13 @@ impl<C: Payloads> BlockBuilder<'_, C> {
     }
 }
 
-fn refusal(error: ExecutionError<StorageError>) -> Refusal {
+pub(crate) fn refusal(error: ExecutionError<StorageError>) -> Refusal {
     match error {
         ExecutionError::GasLimit { .. } | ExecutionError::DataFootprint { .. } => {
             Refusal::NoRoom(error.to_string())
         }
         ExecutionError::State(error) => BuildError::from(error).into(),
+        ExecutionError::CallsPeer { .. } => Refusal::CallsPeer,
         error if error.is_invalid_block() => Refusal::Invalid(error.to_string()),
         error => BuildError::Execution(error.to_string()).into(),
     }
@@ -258,26 +283,56 @@ fn failure(error: ExecutionError<StorageError>) -> BuildError {
     }
 }
 
-/// Builds a block on `parent`. `commitment` is to the parent's state and becomes that to the
-/// block's; after an error it must not be used again.
-pub(crate) fn build<C: Payloads>(
-    chain: &C,
-    parent: &Parent<C>,
-    plan: BlockPlan<C>,
-    builder: Option<&dyn PayloadBuilder<C>>,
-    commitment: &mut C::Commitment,
-    cancelled: &AtomicBool,
-) -> Result<BuiltPayload<C>, BuildError> {
-    let header = plan.header.clone();
-    let withdrawals = plan.withdrawals.clone();
+/// A block that was begun on a known block, and stays open until [`Engine::close_block`].
+///
+/// It holds what does not change while transactions are added; [`Self::builder`] adds them.
+#[derive(Debug)]
+pub struct OpenBlock<C: Payloads> {
+    pub(crate) chain: C,
+    pub(crate) parent: Parent<C>,
+    pub(crate) plan: BlockPlan<C>,
+}
+
+impl<C: Payloads> OpenBlock<C> {
+    /// Executes what comes before the transactions of others, and goes on from there.
+    ///
+    /// # Errors
+    /// When what the attributes demand cannot stand in the block, or the parent's state not be read.
+    pub fn builder<'a>(
+        &'a self,
+        cancelled: &'a AtomicBool,
+    ) -> Result<BlockBuilder<'a, C>, BuildError> {
+        begin(&self.chain, &self.parent, &self.plan, cancelled)
+    }
+
+    /// The block's header, as far as it is known before the block is complete.
+    pub const fn header(&self) -> &C::Header {
+        &self.plan.header
+    }
+
+    /// The state that the block begins with.
+    pub fn parent_state(&self) -> Arc<dyn State> {
+        self.parent.state.clone()
+    }
+}
+
+/// A block with the transactions that its attributes demand.
+fn begin<'a, C: Payloads>(
+    chain: &'a C,
+    parent: &'a Parent<C>,
+    plan: &'a BlockPlan<C>,
+    cancelled: &'a AtomicBool,
+) -> Result<BlockBuilder<'a, C>, BuildError> {
+    let header = &plan.header;
+    let withdrawals = plan.withdrawals.as_ref();
     let mut block = BlockBuilder {
-        executor: BlockExecutor::new(chain, &header, &*parent.state),
-        header: &header,
+        executor: BlockExecutor::new(chain, header, &*parent.state),
+        header,
         transactions: Vec::new(),
         senders: Vec::new(),
         blobs: Vec::new(),
         fees: U256::ZERO,
-        bytes: HEADER_BYTES.saturating_add(withdrawals.as_ref().map_or(0, Encodable::length)),
+        bytes: HEADER_BYTES.saturating_add(withdrawals.map_or(0, Encodable::length)),
         blob_count: 0,
         limits: Limits {
             bytes: plan.max_bytes,
@@ -291,10 +346,25 @@ pub(crate) fn build<C: Payloads>(
     for (index, transaction) in plan.forced.iter().enumerate() {
         push_forced(&mut block, index, transaction)?;
     }
+    Ok(block)
+}
+
+/// Builds a block on `parent`. `commitment` is to the parent's state and becomes that to the
+/// block's; after an error it must not be used again.
+pub(crate) fn build<C: Payloads>(
+    chain: &C,
+    parent: &Parent<C>,
+    plan: BlockPlan<C>,
+    builder: Option<&dyn PayloadBuilder<C>>,
+    commitment: &mut C::Commitment,
+    cancelled: &AtomicBool,
+) -> Result<BuiltPayload<C>, BuildError> {
+    let mut block = begin(chain, parent, &plan, cancelled)?;
     if let Some(builder) = builder.filter(|_| plan.takes_transactions) {
         builder.build(&mut block)?;
     }
-    finish(chain, parent, plan, block, withdrawals.as_ref(), commitment)
+    let filled = block.fill_with(plan.withdrawals.as_ref())?;
+    finish(chain, parent, plan, filled, commitment)
 }
 
 fn push_forced<C: Payloads>(
@@ -312,21 +382,47 @@ fn push_forced<C: Payloads>(
     }
 }
 
-fn finish<C: Payloads>(
+/// A block whose transactions are all there, and executed.
+#[derive(Debug)]
+pub struct FilledBlock<C: Payloads> {
+    transactions: Vec<C::Transaction>,
+    senders: Vec<Address>,
+    blobs: Vec<Arc<BlobTransactionSidecarVariant>>,
+    fees: U256,
+    output: BlockOutput<C::Receipt>,
+}
+
+impl<C: Payloads> BlockBuilder<'_, C> {
+    /// Ends a block that has no withdrawals: nothing can be added any more.
+    ///
+    /// # Errors
+    /// When a system call fails that must not, or the state cannot be read.
+    pub fn fill(self) -> Result<FilledBlock<C>, BuildError> {
+        self.fill_with(None)
+    }
+
+    pub(crate) fn fill_with(
+        self,
+        withdrawals: Option<&Withdrawals>,
+    ) -> Result<FilledBlock<C>, BuildError> {
+        let Self { executor, transactions, senders, blobs, fees, .. } = self;
+        let withdrawals = withdrawals.map_or(&[][..], |list| list.as_slice());
+        let output = executor.finish(BlockParts { ommers: &[], withdrawals }, false);
+        Ok(FilledBlock { transactions, senders, blobs, fees, output: output.map_err(failure)? })
+    }
+}
+
+pub(crate) fn finish<C: Payloads>(
     chain: &C,
     parent: &Parent<C>,
     plan: BlockPlan<C>,
-    block: BlockBuilder<'_, C>,
-    withdrawals: Option<&Withdrawals>,
+    filled: FilledBlock<C>,
     commitment: &mut C::Commitment,
 ) -> Result<BuiltPayload<C>, BuildError> {
-    let BlockBuilder { executor, header, transactions, senders, blobs, fees, .. } = block;
-    let parts =
-        BlockParts { ommers: &[], withdrawals: withdrawals.map_or(&[], |list| list.as_slice()) };
-    let output = executor.finish(parts, false).map_err(failure)?;
+    let FilledBlock { transactions, senders, blobs, fees, output } = filled;
     let state = &*parent.state;
     let (root, nodes) = commit(&output.changes, commitment, state)?;
-    let storage = match chain.storage_commitment(header) {
+    let storage = match chain.storage_commitment(&plan.header) {
         Some((account, _)) => Some(storage_root(commitment, account, state)?),
         None => None,
     };

@@ -304,7 +304,11 @@ impl<C: Payloads> Engine<C> {
 }
 
 impl<C: Payloads> Core<C> {
-    fn plan(&self, parent: &B256, attributes: &C::Attributes) -> Result<BlockPlan<C>, EngineError> {
+    pub(crate) fn plan(
+        &self,
+        parent: &B256,
+        attributes: &C::Attributes,
+    ) -> Result<BlockPlan<C>, EngineError> {
         self.plan_with(parent, attributes, self.config.extra_data.clone())
     }
 

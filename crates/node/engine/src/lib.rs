@@ -69,6 +69,7 @@ mod insert;
 mod jobs;
 mod known;
 mod measure;
+mod open;
 mod payloads;
 mod persist;
 mod pool;
@@ -78,13 +79,15 @@ mod update;
 mod view;
 
 pub use builder::{
-    BlockBuilder, BuildError, BuiltPayload, NoTransactions, PayloadBuilder, Refusal,
+    BlockBuilder, BuildError, BuiltPayload, FilledBlock, NoTransactions, OpenBlock, PayloadBuilder,
+    Refusal,
 };
 pub use chains::{EthereumEnvelope, RollupEnvelope};
 pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use lockstep_execution::{AttributesError, StateRoots};
+pub use open::{JointRefusal, OpenUnion, PendingBlock, push_jointly};
 pub use payloads::{
     BesidePayload, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions, PayloadFault,
     PayloadPlace, Payloads,

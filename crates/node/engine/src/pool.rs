@@ -43,10 +43,10 @@ impl<C: Payloads + Pooled> PayloadBuilder<C> for PoolBuilder<C> {
                     misfits += 1;
                     best.mark_invalid(&tx);
                 }
-                Err(Refusal::Invalid(reason)) => {
+                Err(refusal @ (Refusal::Invalid(_) | Refusal::CallsPeer)) => {
                     tracing::debug!(
                         target: "lockstep_engine",
-                        hash = %tx.hash, reason,
+                        hash = %tx.hash, reason = %refusal,
                         "left a pooled transaction out of a block"
                     );
                     best.mark_invalid(&tx);

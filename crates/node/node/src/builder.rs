@@ -8,7 +8,8 @@ use alloy_genesis::Genesis;
 use lockstep_engine::{Engine, EngineConfig, PayloadBuilder, PoolBuilder};
 use lockstep_pool::{Pool, PoolConfig, PoolHead};
 use lockstep_rpc::{
-    Context, EngineTestBlocks, LocalSigner, Modules, Parts, RpcServer, RpcSettings, ServerSettings,
+    Context, EngineTestBlocks, LocalSigner, Modules, Parts, PendingBlocks, RpcServer, RpcSettings,
+    ServerSettings,
     engine_api::{ClientVersion, EngineServer, EngineServerSettings, engine_methods},
 };
 use lockstep_storage::{GenesisBlock, MemoryStorage, Options, Storage, StorageError};
@@ -62,6 +63,7 @@ pub struct NodeBuilder<C: NodeChain> {
     server: Option<ServerSettings>,
     engine_api: Option<EngineServerSettings>,
     signer: Option<Arc<dyn LocalSigner>>,
+    pending: Option<Arc<dyn PendingBlocks<C>>>,
     extensions: Vec<ExtendRpc<C>>,
 }
 
@@ -89,6 +91,7 @@ impl<C: NodeChain> NodeBuilder<C> {
             server: None,
             engine_api: None,
             signer: None,
+            pending: None,
             extensions: Vec::new(),
         }
     }
@@ -176,6 +179,13 @@ impl<C: NodeChain> NodeBuilder<C> {
         self
     }
 
+    /// Shows the block under construction as `pending`.
+    #[must_use]
+    pub fn pending(mut self, blocks: Arc<dyn PendingBlocks<C>>) -> Self {
+        self.pending = Some(blocks);
+        self
+    }
+
     /// Adds methods or whole namespaces to JSON-RPC.
     #[must_use]
     pub fn extend_rpc(
@@ -207,6 +217,7 @@ impl<C: NodeChain> NodeBuilder<C> {
             server: self.server,
             engine_api: self.engine_api,
             signer: self.signer,
+            pending: self.pending,
             extensions: self.extensions,
         };
         let servers = rpc.start(&context).await;
@@ -231,6 +242,7 @@ struct Rpc<C: NodeChain> {
     server: Option<ServerSettings>,
     engine_api: Option<EngineServerSettings>,
     signer: Option<Arc<dyn LocalSigner>>,
+    pending: Option<Arc<dyn PendingBlocks<C>>>,
     extensions: Vec<ExtendRpc<C>>,
 }
 
@@ -245,6 +257,7 @@ impl<C: NodeChain> Rpc<C> {
         let test_blocks = Arc::new(EngineTestBlocks::new(engine.clone(), pool.clone()));
         let parts = Parts {
             signer: self.signer,
+            pending: self.pending,
             test_blocks: Some(test_blocks),
             ..Parts::new(node.view(), pool.clone())
         };

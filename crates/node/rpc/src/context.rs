@@ -7,7 +7,7 @@ use crate::{
 use alloy_consensus::Header;
 use alloy_eips::{BlockId, BlockNumHash, BlockNumberOrTag, RpcBlockHash};
 use alloy_primitives::{B256, Sealed};
-use lockstep_engine::{ChainSnapshot, ChainView};
+use lockstep_engine::{ChainSnapshot, ChainView, PendingBlock};
 use lockstep_pool::Pool;
 use lockstep_storage::{RecoveredBlock, State, StorageError};
 use parking_lot::RwLock;
@@ -15,7 +15,7 @@ use std::{
     fmt,
     sync::{Arc, OnceLock},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Tells whether the node is catching up.
 pub trait SyncState: fmt::Debug + Send + Sync {
@@ -27,17 +27,9 @@ pub trait SyncState: fmt::Debug + Send + Sync {
 pub trait PendingBlocks<C: RpcChain>: fmt::Debug + Send + Sync {
     /// The block on top of the head as it would be now, with its receipts.
     fn pending(&self) -> Option<PendingBlock<C>>;
-}
 
-/// A block that is not part of the chain yet.
-#[derive(Debug)]
-pub struct PendingBlock<C: RpcChain> {
-    /// The block.
-    pub block: Arc<RecoveredBlock<C>>,
-    /// Its receipts.
-    pub receipts: Arc<Vec<C::Receipt>>,
-    /// The state after it.
-    pub state: Arc<dyn State>,
+    /// Tells of every new [`Self::pending`] from now on.
+    fn changes(&self) -> watch::Receiver<()>;
 }
 
 /// The parts of a node that the methods speak for. The optional ones may be left out.

@@ -92,7 +92,7 @@ mod workers;
 
 pub use args::Args;
 pub use chain::{BlobSchedule, ForkConfig, ForkConfigs, RpcChain};
-pub use context::{Context, Parts, PendingBlock, PendingBlocks, SyncState};
+pub use context::{Context, Parts, PendingBlocks, SyncState};
 pub use error::{RpcError, RpcResult};
 pub use local::LocalSigner;
 pub use modules::{Modules, ModulesError};

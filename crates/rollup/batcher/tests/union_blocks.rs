@@ -64,18 +64,18 @@ fn parts(index: u64) -> BTreeMap<u64, Part> {
                 message: message.clone(),
             };
             let steps = vec![step(1, is_caller, &call), step(2, !is_caller, &back)];
-            (chain, Part { id, home, origin: Address::repeat_byte(3), steps })
+            (chain, Part { id, home, origin: Address::repeat_byte(3), gas_limit: 0, steps })
         })
         .into()
 }
 
-fn part_transaction(part: &Part) -> OpTxEnvelope {
+fn part_transaction(part: &Part, chain: u64) -> OpTxEnvelope {
     let word = |value: u64| B256::from(U256::from(value));
     let id = keccak256([word(part.id.slot), word(part.id.index)].concat());
     TxDeposit {
         source_hash: keccak256([word(0x4c53), id].concat()),
         from: PORT,
-        to: TxKind::Call(GATE),
+        to: TxKind::Call(if part.home == chain { PORT } else { GATE }),
         input: alloy_rlp::encode(part).into(),
         ..Default::default()
     }
@@ -131,7 +131,7 @@ fn blocks(empty: u64, plan: &[(u8, u8)]) -> BTreeMap<u64, Vec<Block<Rollup>>> {
             for _ in 0..*supers {
                 for (chain, part) in parts(index) {
                     let content = contents.get_mut(&chain).unwrap();
-                    content.push(part_transaction(&part));
+                    content.push(part_transaction(&part, chain));
                     if chain == part.home {
                         nonce += 1;
                         content.push(transaction(chain, nonce));

@@ -1,31 +1,12 @@
-//! A rollup's part of a super transaction, as it stands in a block: a deposit transaction of the port.
+//! Parts of super transactions among the transactions of a block.
 
 use alloc::vec::Vec;
 use alloy_consensus::ReceiptEnvelope;
-use alloy_primitives::{B256, Bytes, TxKind, U256, keccak256};
+use alloy_primitives::Bytes;
 use alloy_rlp::Header;
 use lockstep_protocol::TRANSACTION_DEPOSITED_TOPIC;
-use lockstep_union::{GATE, PORT, Part};
-use op_alloy_consensus::{OpTxEnvelope, OpTxType, TxDeposit};
-
-/// What sets the source hashes of parts apart from those of other deposits.
-const DOMAIN: u64 = 0x4c53;
-
-/// The transaction by which a block holds a part.
-pub(crate) fn part_transaction(part: &Part) -> TxDeposit {
-    let word = |value: u64| B256::from(U256::from(value));
-    let id = keccak256([word(part.id.slot), word(part.id.index)].concat());
-    TxDeposit {
-        source_hash: keccak256([word(DOMAIN), id].concat()),
-        from: PORT,
-        to: TxKind::Call(GATE),
-        mint: 0,
-        value: U256::ZERO,
-        gas_limit: 0,
-        is_system_transaction: false,
-        input: alloy_rlp::encode(part).into(),
-    }
-}
+use lockstep_union::PORT;
+use op_alloy_consensus::{OpTxEnvelope, OpTxType};
 
 /// Whether an encoded transaction is a deposit of the port: a part, which no L1 can deposit.
 pub(crate) fn is_part(transaction: &Bytes) -> bool {

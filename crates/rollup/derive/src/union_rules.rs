@@ -3,15 +3,12 @@
 //! What breaks one of them is dropped whole, by the followers of all rollups: they need nothing but the
 //! batch to tell. So what one rollup executes is not lost to another by a fault that can be seen.
 
-use crate::{
-    Dropped,
-    part::{insert_parts, part_transaction},
-};
+use crate::{Dropped, part::insert_parts};
 use alloc::{collections::BTreeMap, vec::Vec};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::Bytes;
 use lockstep_protocol::{RollupBatch, RollupConfig, SpanBatch, UnionBatch, UnionConfig};
-use lockstep_union::{Part, PlacedPart, UnionRules, check_agreement};
+use lockstep_union::{Part, PlacedPart, UnionRules, check_agreement, part_transaction};
 
 /// The most steps of all parts of a union batch together. An encoded step can be thirty times smaller
 /// than what it takes in memory.
@@ -122,7 +119,9 @@ fn check_times(
 
 /// The blocks with their parts in them, as deposit transactions. There is a placed part for each entry.
 fn with_parts(mut span: SpanBatch, rollup: &RollupBatch, placed: &[PlacedPart]) -> SpanBatch {
-    let encoded = |placed: &PlacedPart| Bytes::from(part_transaction(&placed.part).encoded_2718());
+    let encoded = |placed: &PlacedPart| {
+        Bytes::from(part_transaction(&placed.part, rollup.chain_id).encoded_2718())
+    };
     let mut entries = rollup.parts.iter().zip(placed).peekable();
     while let Some((first, _)) = entries.peek() {
         let block = first.block;

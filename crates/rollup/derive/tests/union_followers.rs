@@ -238,7 +238,7 @@ fn parts_count_where_a_batch_overlaps_the_safe_chain() {
     let mut contents = vec![Vec::new(), Vec::new()];
     let parts = world.parts(0);
     for ((chain, part), content) in parts.iter().zip(&mut contents) {
-        content.push(part_transaction(part));
+        content.push(part_transaction(part, *chain));
         if *chain == 901 {
             content.push(world.l2s[0].transaction(0));
         }
@@ -256,7 +256,7 @@ fn parts_count_where_a_batch_overlaps_the_safe_chain() {
                 _ => {
                     let mut part = parts[&(901 + rollup as u64)].clone();
                     part.origin = Address::ZERO;
-                    content[0] = part_transaction(&part);
+                    content[0] = part_transaction(&part, 901 + rollup as u64);
                 }
             }
             let config = &world.configs[rollup];

@@ -27,7 +27,7 @@ fn world() -> UnionWorld {
             vec![vec![world.l2s[0].transaction(0)], vec![world.l2s[1].transaction(1)]];
         for (chain, part) in world.parts(home) {
             let rollup = (chain - 901) as usize;
-            contents[rollup].push(common::union::part_transaction(&part));
+            contents[rollup].push(common::union::part_transaction(&part, chain));
             contents[rollup].push(world.l2s[rollup].transaction(2));
         }
         world.sequence_contents(contents);

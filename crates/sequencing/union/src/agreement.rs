@@ -184,7 +184,7 @@ mod tests {
                     let (home, origin) = (said[0].0, Address::repeat_byte(3));
                     vec![PlacedPart {
                         timestamp: 60,
-                        part: Part { id, home, origin, steps: vec![] },
+                        part: Part { id, home, origin, gas_limit: 0, steps: vec![] },
                     }]
                 });
                 let message = message.clone();

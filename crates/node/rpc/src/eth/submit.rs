@@ -15,6 +15,7 @@ use jsonrpsee::types::Params;
 use lockstep_pool::{Origin, PoolError};
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 /// Transactions larger than this have proofs to check, which takes milliseconds.
 const MAX_INLINE_BYTES: usize = 32 * 1024;
@@ -121,6 +122,7 @@ async fn send_sync<C: RpcChain>(
     };
     // Listening begins first, so that no block can be missed.
     let mut events = context.feed.subscribe();
+    let mut updates = context.pending.as_ref().map(|pending| pending.changes());
     let hash = match submit(&context, bytes.clone(), Origin::User).await? {
         Ok(hash) | Err(PoolError::AlreadyKnown { hash }) => hash,
         Err(error @ PoolError::NonceTooLow { .. }) => {
@@ -137,7 +139,8 @@ async fn send_sync<C: RpcChain>(
     if let Some(gap) = missing_nonce(&context, &hash)? {
         return Err(nonce_gap(gap));
     }
-    match tokio::time::timeout(timeout, included(&context, &hash, &mut events)).await {
+    match tokio::time::timeout(timeout, included(&context, &hash, &mut events, &mut updates)).await
+    {
         Ok(receipt) => receipt,
         Err(_) => Err(RpcError::RefusedWith {
             code: SYNC_TIMEOUT,
@@ -175,16 +178,35 @@ fn json_string(value: &impl Serialize) -> RpcResult<Box<serde_json::value::RawVa
     serde_json::value::to_raw_value(value).map_err(|error| RpcError::Internal(error.to_string()))
 }
 
+/// Waits until a transaction is in a block, be it one that is not complete yet.
 async fn included<C: RpcChain>(
     context: &Context<C>,
     hash: &B256,
     events: &mut Events<C>,
+    updates: &mut Option<watch::Receiver<()>>,
 ) -> RpcResult<C::RpcReceipt> {
     loop {
         if let Some(receipt) = transactions::receipt(context, hash)? {
             return Ok(receipt);
         }
-        events.next().await.map_err(|end| RpcError::Internal(end.to_string()))?;
+        if let Some(receipt) = transactions::pending_receipt(context, hash) {
+            return Ok(receipt);
+        }
+        let updated = async {
+            if let Some(updates) = updates
+                && updates.changed().await.is_ok()
+            {
+                return;
+            }
+            // When no more updates come there are still blocks.
+            std::future::pending().await
+        };
+        tokio::select! {
+            event = events.next() => {
+                event.map_err(|end| RpcError::Internal(end.to_string()))?;
+            }
+            () = updated => {}
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     eth::blocks::{Found, find},
     register::Registrar,
 };
+use alloy_consensus::transaction::TxHashRef;
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::TransactionInfo;
@@ -141,6 +142,19 @@ pub(crate) fn receipt<C: RpcChain>(
     let Some(receipts) = now.snapshot.receipts(block.number())? else { return Ok(None) };
     let chain = context.view.chain();
     Ok(chain.rpc_receipts(&block.block, &block.senders, &receipts, index..index + 1).pop())
+}
+
+/// The receipt of a transaction in the block that is being built.
+pub(crate) fn pending_receipt<C: RpcChain>(
+    context: &Context<C>,
+    hash: &B256,
+) -> Option<C::RpcReceipt> {
+    let pending = context.pending.as_ref()?.pending()?;
+    let block = &pending.block;
+    let index =
+        block.transactions().iter().position(|transaction| transaction.tx_hash() == hash)?;
+    let chain = context.view.chain();
+    chain.rpc_receipts(&block.block, &block.senders, &pending.receipts, index..index + 1).pop()
 }
 
 /// Transactions in the pool from accounts that the node holds the keys of.

@@ -142,7 +142,7 @@ impl UnionWorld {
             let rollup = (chain - L2_CHAIN_ID) as usize;
             let content = &mut contents[rollup];
             // Behind all that is there: super transactions have an order.
-            content.push(part_transaction(&part));
+            content.push(part_transaction(&part, chain));
             if rollup == home {
                 let transaction = self.l2s[rollup].transaction(2);
                 content.push(transaction);
@@ -162,7 +162,13 @@ impl UnionWorld {
             number += 1;
             for (chain, peer, is_sent) in [(from, to, true), (to, from, false)] {
                 let (home, origin) = (chains[home], Address::repeat_byte(3));
-                let part = parts.entry(chain).or_insert(Part { id, home, origin, steps: vec![] });
+                let part = parts.entry(chain).or_insert(Part {
+                    id,
+                    home,
+                    origin,
+                    gas_limit: 0,
+                    steps: vec![],
+                });
                 let message = message.clone();
                 part.steps.push(Step { index: number, peer, is_sent, message });
             }
@@ -311,13 +317,14 @@ pub(crate) fn back(output: Bytes) -> Message {
 }
 
 /// A part as it stands in a block.
-pub(crate) fn part_transaction(part: &Part) -> Bytes {
+pub(crate) fn part_transaction(part: &Part, chain: u64) -> Bytes {
     let word = |value: u64| B256::from(U256::from(value));
     let id = keccak256([word(part.id.slot), word(part.id.index)].concat());
     let deposit = TxDeposit {
         source_hash: keccak256([word(0x4c53), id].concat()),
         from: PORT,
-        to: TxKind::Call(GATE),
+        to: TxKind::Call(if part.home == chain { PORT } else { GATE }),
+        gas_limit: part.gas_limit,
         input: alloy_rlp::encode(part).into(),
         ..TxDeposit::default()
     };

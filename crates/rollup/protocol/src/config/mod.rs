@@ -14,6 +14,7 @@ use alloy_eips::{BlockNumHash, eip7840::BlobParams};
 use alloy_primitives::{Address, B256, keccak256};
 use lockstep_chain::{
     Chain, Ethereum, EthereumHardfork, FeeParams, ForkCondition, ForkSchedule, OpHardfork, Rollup,
+    UnionRules,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -333,7 +334,11 @@ impl RollupConfig {
             eip1559_denominator_canyon: denominator_canyon,
         } = self.chain_op_config;
         let fees = FeeParams { elasticity, denominator, denominator_canyon };
-        Rollup::new(self.l2_chain_id, ForkSchedule::new(forks), fees)
+        let rollup = Rollup::new(self.l2_chain_id, ForkSchedule::new(forks), fees);
+        match &self.union {
+            Some(union) => rollup.with_union(UnionRules::new(union.chains.iter().copied())),
+            None => rollup,
+        }
     }
 
     /// What identifies the configuration: the Keccak-256 of its compact JSON.

@@ -100,17 +100,36 @@ impl<L1: L1Provider> Sequencer<L1> {
     /// # Errors
     /// When the L1 or the chain cannot be read, or the engine refuses.
     pub fn next_block(&mut self) -> Result<Arc<ExecutedBlock<Rollup>>, SequencerError> {
-        let mut chain = RollupChain::new(self.engine.view(), self.config.clone());
-        let (parent, attributes) = match self.on_l1(&mut chain) {
-            Err(error) if error.is_silence() => self.without_l1(&mut chain, &error)?,
-            placed => {
-                self.is_l1_silent = false;
-                placed?
-            }
-        };
+        let (parent, attributes) = self.place()?;
         let block = self.engine.build_and_insert(parent.block.hash, &attributes)?;
         self.engine.extend(parent.block.hash, block.block.hash())?;
         Ok(block)
+    }
+
+    /// What the next block stands on and begins with, after blocks were taken back as
+    /// [`Self::next_block`] does.
+    ///
+    /// # Errors
+    /// As [`Self::next_block`].
+    pub fn place(&mut self) -> Result<(L2BlockInfo, OpPayloadAttributes), SequencerError> {
+        let mut chain = RollupChain::new(self.engine.view(), self.config.clone());
+        match self.on_l1(&mut chain) {
+            Err(error) if error.is_silence() => self.without_l1(&mut chain, &error),
+            placed => {
+                self.is_l1_silent = false;
+                placed
+            }
+        }
+    }
+
+    /// The engine that it drives.
+    pub const fn engine(&self) -> &Engine<Rollup> {
+        &self.engine
+    }
+
+    /// The configuration of the rollup.
+    pub const fn config(&self) -> &Arc<RollupConfig> {
+        &self.config
     }
 
     /// What the next block stands on and begins with, as L1 is now.
@@ -131,13 +150,13 @@ impl<L1: L1Provider> Sequencer<L1> {
         chain: &mut RollupChain,
         silence: &SequencerError,
     ) -> Result<(L2BlockInfo, OpPayloadAttributes), SequencerError> {
-        counter!("lockstep_devnet_l1_silences_total").increment(1);
+        counter!("lockstep_gateway_l1_silences_total").increment(1);
         let parent = chain.block_info(self.engine.view().head().number)?;
         self.check_drift(&parent)?;
         if !self.is_l1_silent {
             self.is_l1_silent = true;
             tracing::warn!(
-                target: "lockstep_devnet",
+                target: "lockstep_gateway",
                 error = %silence, origin = parent.l1_origin.number,
                 "the L1 says nothing; blocks keep their L1 origin"
             );
@@ -172,9 +191,9 @@ impl<L1: L1Provider> Sequencer<L1> {
             if is_canonical {
                 if number < head {
                     self.engine.rewind_from(head_hash, block.block.hash)?;
-                    counter!("lockstep_devnet_rewound_blocks_total").increment(head - number);
+                    counter!("lockstep_gateway_rewound_blocks_total").increment(head - number);
                     tracing::warn!(
-                        target: "lockstep_devnet",
+                        target: "lockstep_gateway",
                         from = head,
                         to = number,
                         "took rollup blocks back because their L1 origin is gone"
@@ -223,7 +242,7 @@ impl<L1: L1Provider> Sequencer<L1> {
         let origin = self.l1.header_by_hash(parent.l1_origin.hash).map_err(l1_error)?;
         let timestamp = parent.block.timestamp.saturating_add(self.config.block_time);
         let drift_s = timestamp.saturating_sub(origin.timestamp);
-        gauge!("lockstep_devnet_drift_seconds").set(drift_s as f64);
+        gauge!("lockstep_gateway_drift_seconds").set(drift_s as f64);
         let limit_s = self.config.max_sequencer_drift(origin.timestamp);
         if drift_s <= limit_s {
             return Ok(());

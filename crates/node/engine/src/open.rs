@@ -1,0 +1,140 @@
+//! Blocks that stay open for a while: transactions are executed as they come, and seen before the
+//! block is complete.
+
+use crate::{
+    BlockBuilder, Engine, EngineError, FilledBlock, OpenBlock, Payloads, Refusal,
+    builder::{finish, refusal},
+    insert::Log,
+};
+use alloy_consensus::{BlockBody, BlockHeader};
+use alloy_eips::eip7685::Requests;
+use alloy_primitives::{Address, B256, ChainId, Sealed, U256};
+use lockstep_chain::{Block, Chain, Rollup};
+use lockstep_execution::{Joined, JointError, TransactionOutcome, transact_jointly};
+use lockstep_storage::{ExecutedBlock, OverlayState, RecoveredBlock, State, TrieNodes};
+use lockstep_union::SuperId;
+use op_alloy_consensus::OpTxEnvelope;
+use std::{collections::BTreeMap, sync::Arc};
+
+impl<C: Payloads> Engine<C> {
+    /// Begins a block on a known block.
+    ///
+    /// # Errors
+    /// As [`Engine::start_payload`], and when the parent's state cannot be read.
+    pub fn open_block(
+        &self,
+        parent: B256,
+        attributes: &C::Attributes,
+    ) -> Result<OpenBlock<C>, EngineError> {
+        let core = &self.core;
+        core.check_running()?;
+        let plan = core.plan(&parent, attributes)?;
+        let parent = core.parent(&parent)?.ok_or(EngineError::UnknownBlock(parent))?;
+        Ok(OpenBlock { chain: core.chain().clone(), parent, plan })
+    }
+
+    /// Completes a block and adds it to the tree, as [`Engine::build_and_insert`] does.
+    ///
+    /// # Errors
+    /// As [`Engine::build_and_insert`]. If storage was unwound meanwhile, the block is to be opened and
+    /// filled again.
+    pub fn close_block(
+        &self,
+        open: OpenBlock<C>,
+        filled: FilledBlock<C>,
+    ) -> Result<Arc<ExecutedBlock<C>>, EngineError> {
+        let core = &self.core;
+        core.check_running()?;
+        core.wait_for_persistence()?;
+        let OpenBlock { chain, parent, plan } = open;
+        let mut execution = core.execution.lock();
+        let (of, root) = (parent.header.seal(), parent.header.state_root());
+        let mut commitment = execution.take_commitment(of, root);
+        let built = finish(&chain, &parent, plan, filled, &mut commitment)?;
+        let block = built.block;
+        execution.keep_commitment(block.block.hash(), commitment, core.config.max_trie_nodes);
+        core.add(block.clone(), Log::Write)?;
+        Ok(block)
+    }
+}
+
+/// A block that is not complete: what `pending` shows.
+#[derive(Clone, Debug)]
+pub struct PendingBlock<C: Chain> {
+    /// The block so far; what follows from its execution is not in the header yet, so its hash is not
+    /// known, and zero here.
+    pub block: Arc<RecoveredBlock<C>>,
+    /// Its receipts so far.
+    pub receipts: Arc<Vec<C::Receipt>>,
+    /// The state so far. It has no trie, so nothing in it can be proven.
+    pub state: Arc<dyn State>,
+}
+
+impl<C: Payloads> BlockBuilder<'_, C> {
+    /// The block as it is now; more can be added afterwards.
+    pub fn pending(&self, parent_state: Arc<dyn State>) -> PendingBlock<C> {
+        let body = BlockBody {
+            transactions: self.transactions.clone(),
+            ommers: Vec::new(),
+            withdrawals: None,
+        };
+        let block = Block::<C> { header: self.header.clone(), body };
+        let block = Sealed::new_unchecked(block, B256::ZERO);
+        let block = Arc::new(RecoveredBlock { block, senders: self.senders.clone() });
+        let executed = ExecutedBlock::new(
+            block.clone(),
+            self.executor.receipts().to_vec(),
+            Requests::default(),
+            U256::ZERO,
+            self.executor.changes(),
+            TrieNodes::default(),
+        );
+        let receipts = executed.receipts.clone();
+        let state = Arc::new(OverlayState::new(vec![Arc::new(executed)], parent_state));
+        PendingBlock { block, receipts, state }
+    }
+}
+
+/// The blocks of a union that are open at the same time, by chain id.
+pub type OpenUnion<'b, 'a> = BTreeMap<ChainId, &'b mut BlockBuilder<'a, Rollup>>;
+
+/// Why a super transaction was not taken. The blocks stay as they were.
+#[derive(Debug, thiserror::Error)]
+pub enum JointRefusal {
+    /// It cannot stand in the home's block.
+    #[error(transparent)]
+    Home(#[from] Refusal),
+    /// It can wait until a peer has a block, or one with more room.
+    #[error("{0}")]
+    Wait(String),
+}
+
+/// Executes a transaction as the next of its home's block and, as far as it calls them, of its peers'.
+///
+/// # Errors
+/// Why it was not taken.
+pub fn push_jointly(
+    blocks: &mut OpenUnion<'_, '_>,
+    id: SuperId,
+    home: ChainId,
+    transaction: &OpTxEnvelope,
+    sender: Address,
+) -> Result<BTreeMap<ChainId, Joined>, JointRefusal> {
+    if let Some(block) = blocks.get(&home) {
+        block.check_room(transaction)?;
+    }
+    let mut executors = blocks.iter_mut().map(|(id, it)| (*id, &mut it.executor)).collect();
+    let joined = transact_jointly(&mut executors, id, home, transaction, sender);
+    let joined = joined.map_err(|error| match error {
+        JointError::Execution(error) => JointRefusal::Home(refusal(error)),
+        error => JointRefusal::Wait(error.to_string()),
+    })?;
+    for (chain, joined) in &joined {
+        let Some(block) = blocks.get_mut(chain) else { continue };
+        for (transaction, sender) in &joined.transactions {
+            let outcome = TransactionOutcome { gas_used: joined.gas_used, success: joined.success };
+            block.append(transaction.clone(), *sender, None, outcome);
+        }
+    }
+    Ok(joined)
+}

@@ -1,0 +1,71 @@
+//! Why a round of blocks could not be made.
+
+use crate::SequencerError;
+use alloy_primitives::ChainId;
+use lockstep_engine::{BuildError, EngineError};
+use lockstep_storage::StorageError;
+use std::{io, path::PathBuf};
+
+/// Why a round of blocks could not be made. What can pass by itself does; call again.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The rollup's configuration names no union, or another one than the rollup before it.
+    #[error("rollup {0} is configured for no union, or not for that of the others")]
+    NoUnion(ChainId),
+    /// No rollup could begin a block; the first reason.
+    #[error("rollup {chain}: {source}")]
+    Sequencer {
+        /// The rollup.
+        chain: ChainId,
+        /// Why not.
+        source: Box<SequencerError>,
+    },
+    /// A rollup's engine failed.
+    #[error("rollup {chain}: {source}")]
+    Engine {
+        /// The rollup.
+        chain: ChainId,
+        /// What happened.
+        source: Box<EngineError>,
+    },
+    /// A block could not be executed.
+    #[error("rollup {chain}: {source}")]
+    Build {
+        /// The rollup.
+        chain: ChainId,
+        /// What happened.
+        source: Box<BuildError>,
+    },
+    /// A rollup's chain could not be read.
+    #[error("rollup {chain}: {source}")]
+    Storage {
+        /// The rollup.
+        chain: ChainId,
+        /// What happened.
+        source: StorageError,
+    },
+    /// The log of decisions holds what no gateway writes; remove the file, and what users were shown last
+    /// is lost.
+    #[error("the log of decisions: {0}")]
+    Malformed(String),
+    /// The log of decisions cannot be used; without it nothing is promised.
+    #[error("cannot {operation} {path}: {source}")]
+    Log {
+        /// What was to be done.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl GatewayError {
+    pub(crate) fn engine(chain: ChainId) -> impl FnOnce(EngineError) -> Self {
+        move |source| Self::Engine { chain, source: Box::new(source) }
+    }
+
+    pub(crate) fn build(chain: ChainId) -> impl FnOnce(BuildError) -> Self {
+        move |source| Self::Build { chain, source: Box::new(source) }
+    }
+}
