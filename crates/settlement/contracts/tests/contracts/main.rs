@@ -10,7 +10,9 @@
 mod attributes;
 mod bridge;
 mod fees;
+mod gate;
 mod genesis;
 mod machine;
 mod preinstalls;
 mod proofs;
+mod union;
