@@ -121,7 +121,7 @@ pub fn validator_key_root(key: &FixedBytes<48>) -> B256 {
 impl BeaconChain {
     fn validate(&self) -> Result<(), SettingsError> {
         let slots = self.slots_per_epoch;
-        if slots < 2 || slots > MAX_SLOTS_PER_EPOCH || !slots.is_power_of_two() {
+        if !(2..=MAX_SLOTS_PER_EPOCH).contains(&slots) || !slots.is_power_of_two() {
             return Err(SettingsError::SlotsPerEpoch { got: slots });
         }
         let Some(last) = self.layouts.last() else { return Err(SettingsError::NoLayout) };
