@@ -9,7 +9,7 @@
 
 mod common;
 
-use alloy_consensus::{Header, SignableTransaction, Transaction, TxEip4844, TxReceipt};
+use alloy_consensus::{Header, SignableTransaction, TxEip4844, TxReceipt};
 use alloy_primitives::{Address, B256, Bytes, Log, Signature, U256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
@@ -17,20 +17,18 @@ use alloy_sol_types::{SolCall, SolEvent};
 use common::{FakeEngine, config, genesis, run, start};
 use lockstep_chain::{Ethereum, EthereumHardfork, EthereumTransaction};
 use lockstep_contracts::{
-    BeaconChain, BeaconHeader, Delegation, Inbox, OptedInProposer, ProposersProof, StateLayout,
-    UnionAddresses, UnionHoldings, UnionSettings, union_batch_hash, union_genesis_accounts,
-    validator_key_root,
+    BeaconHeader, Inbox, ProposersProof, union_batch_hash, validator_key_root,
 };
 use lockstep_devnet::{
-    L1_CHAIN_ID,
+    Beginning, L1_CHAIN_ID, MNEMONIC, OptedInValidator, UnionPlan,
     beacon::{DevBeacon, ImportedBlock, Preset, ValidatorKeys, types::Validator},
-    l1_genesis,
+    l1_genesis, operators,
     ssz::hash_pair,
 };
 use lockstep_execution::{BlockExecutor, MemoryState};
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 const POSTER: Address = Address::repeat_byte(0x77);
-const NOBODY: Address = Address::repeat_byte(0x78);
 
 /// A validator's key is the first of a state's eight fields for it.
 const VALIDATOR_FIELDS: usize = 8;
@@ -38,7 +36,7 @@ const PROPOSER_LOOKAHEAD: usize = 37;
 const VALIDATORS: usize = 11;
 const STATE_DEPTH: usize = 6;
 
-/// A beacon, and the state of its L1, with a union whose gateway some proposers chose.
+/// A beacon, and the state of its L1, with a union for which half of the proposers chose one of two gateways.
 struct World {
     preset: &'static Preset,
     beacon: DevBeacon<FakeEngine>,
@@ -46,54 +44,42 @@ struct World {
     state: MemoryState,
     number: u64,
     inbox: Address,
-    gateway: PrivateKeySigner,
+    gateways: [PrivateKeySigner; 2],
 }
 
-fn opted_in(validator: u64) -> bool {
-    validator.is_multiple_of(3)
+/// Which of the gateways a validator delegated to, if it opted in.
+fn gateway_of(validator: u64) -> Option<usize> {
+    [Some(0), Some(1), None, None][validator as usize % 4]
 }
 
 impl World {
     fn new(preset: &'static Preset) -> Self {
-        let gateway = PrivateKeySigner::from_bytes(&B256::repeat_byte(5)).unwrap();
+        let gateways =
+            [5, 6].map(|it| PrivateKeySigner::from_bytes(&B256::repeat_byte(it)).unwrap());
         let (beacon, _) = start(config(preset));
         let spec = beacon.view().spec().clone();
         let count = beacon.view().genesis().state.validators.len() as u64;
-        let settings = UnionSettings {
-            beacon: BeaconChain {
-                genesis_time_s: spec.genesis_time,
-                seconds_per_slot: spec.seconds_per_slot,
-                slots_per_epoch: preset.slots_per_epoch,
-                end_slot: u64::MAX,
-                layouts: vec![StateLayout::fulu(0)],
-            },
-            min_collateral: U256::ONE,
-            exit_delay_slots: 100,
-            first_slot: 0,
-            window_slots: 64,
-            admin: POSTER,
-            settlement: NOBODY,
-            rollups: Vec::new(),
-        };
         let keys = ValidatorKeys::interop(count);
-        let proposers = (0..count).filter(|index| opted_in(*index)).map(|index| OptedInProposer {
-            key: keys.public()[index as usize],
-            owner: POSTER,
-            collateral: U256::ONE,
-            delegations: vec![Delegation::of_all_slots(gateway.address())],
-        });
-        let holdings = UnionHoldings { proposers: proposers.collect(), ..Default::default() };
-        let addresses = UnionAddresses::created_by(NOBODY, 0, 0);
-        let mut l1 = l1_genesis(EthereumHardfork::Osaka, genesis().timestamp, &[POSTER]);
-        l1.alloc.extend(union_genesis_accounts(&settings, &addresses, &holdings).unwrap());
+        let opted_in: Vec<_> = (0..count)
+            .filter_map(|index| {
+                let gateway = gateways[gateway_of(index)?].address();
+                Some(OptedInValidator { key: keys.public()[index as usize], gateway })
+            })
+            .collect();
+        let timestamp = genesis().timestamp;
+        let beginning = Beginning { timestamp, l1_origin: 0, block_time_s: 1 };
+        let operators = operators(MNEMONIC).unwrap();
+        let plan = UnionPlan::new(&beginning, &spec, 2, &opted_in, &[POSTER], &operators);
+        let mut l1 = l1_genesis(EthereumHardfork::Osaka, timestamp, &[POSTER]);
+        plan.put_into(&mut l1).unwrap();
         Self {
             preset,
             beacon,
             chain: Ethereum::from_genesis(&l1).unwrap(),
             state: MemoryState::from_genesis(&l1),
             number: 0,
-            inbox: addresses.inbox,
-            gateway,
+            inbox: plan.addresses.inbox,
+            gateways,
         }
     }
 
@@ -111,11 +97,11 @@ impl World {
 
     /// The first slot from `slot` on whose proposer opted in.
     fn owned_slot(&self, slot: u64) -> u64 {
-        (slot..).find(|slot| opted_in(self.proposer(*slot))).unwrap()
+        (slot..).find(|slot| gateway_of(self.proposer(*slot)).is_some()).unwrap()
     }
 
     /// Proves the proposers of these slots in the L1 block that comes next.
-    fn prove(&self, slots: std::ops::RangeInclusive<u64>) -> ProposersProof {
+    fn prove(&self, slots: RangeInclusive<u64>) -> ProposersProof {
         let timestamp = self.beacon.view().spec().slot_time(self.next_slot());
         let head = self.beacon.view().head();
         let validators = slots.map(|slot| self.proposer(slot) as usize).collect::<Vec<_>>();
@@ -148,9 +134,15 @@ impl World {
         Some(Inbox::BatchPosted::decode_log(&logs[0]).unwrap().data)
     }
 
+    /// The gateway that owns a slot.
+    fn owner(&self, slot: u64) -> &PrivateKeySigner {
+        let validator = self.proposer(self.owned_slot(slot));
+        &self.gateways[gateway_of(validator).unwrap()]
+    }
+
     fn sign(&self, batch: &Inbox::Batch) -> Signature {
         let hash = union_batch_hash(batch, L1_CHAIN_ID, self.inbox);
-        self.gateway.sign_hash_sync(&hash).unwrap()
+        self.owner(batch.slot).sign_hash_sync(&hash).unwrap()
     }
 
     /// Executes the L1 block of the next slot with one transaction to the inbox, and lets the beacon go on.
@@ -187,7 +179,6 @@ impl World {
         let outcome = executor.transact(&tx, POSTER).unwrap();
         let changes = executor.changes();
         let logs = executor.receipts()[0].logs().to_vec();
-        eprintln!("{} gas for {} bytes", outcome.gas_used, tx.input().len());
         self.state.apply(&changes);
         self.beacon.next_slot().unwrap();
         outcome.success.then_some(logs)
@@ -257,20 +248,23 @@ fn the_owner_of_a_slot_is_proven_from_the_beacons_state() {
         let mut world = World::new(preset);
         let mut parent = B256::ZERO;
         let mut by_another = 0;
+        let mut owners = BTreeSet::new();
         for sequence in 0..3 * preset.slots_per_epoch {
             let slot = world.next_slot();
             let owned = world.owned_slot(slot);
             by_another += u64::from(owned != slot);
             let batch = world.batch(slot, parent);
-            let signature = world.sign(&batch);
+            let (owner, signature) = (world.owner(slot).address(), world.sign(&batch));
             let proof = world.prove(slot..=owned);
             let posted = world.post(&batch, proof, &signature).expect("it is the owner's");
-            assert_eq!(posted.owner, world.gateway.address());
+            assert_eq!(posted.owner, owner);
+            owners.insert(owner);
             assert_eq!((posted.slot, posted.ownerSlot, posted.sequence), (slot, owned, sequence));
             assert_eq!(posted.blobHashes, batch.blobHashes);
             parent = union_batch_hash(&batch, L1_CHAIN_ID, world.inbox);
             assert_eq!(posted.batchHash, parent);
         }
+        assert_eq!(owners.len(), 2, "both gateways have slots");
         assert!(by_another > 0, "proposers who did not opt in are among them");
     }
 }
@@ -317,7 +311,8 @@ fn nobody_else_posts_and_no_proof_is_bent() {
     let slot = world.next_slot();
     let batch = world.batch(slot, B256::ZERO);
     let proof = world.prove(slot..=world.owned_slot(slot));
-    let other = PrivateKeySigner::from_bytes(&B256::repeat_byte(6)).unwrap();
+    let owner = world.owner(slot).address();
+    let other = world.gateways.iter().find(|gateway| gateway.address() != owner).unwrap();
     let hash = union_batch_hash(&batch, L1_CHAIN_ID, world.inbox);
     let signature = other.sign_hash_sync(&hash).unwrap();
     assert!(world.post(&batch, proof, &signature).is_none());
