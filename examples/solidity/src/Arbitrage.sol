@@ -26,14 +26,14 @@ contract Arbitrage is IBorrower {
 
     /// Earns what two pools of one token differ by, or reverts. The owner gets it.
     function run(uint256 amount, Pool cheap, Pool dear) external {
-        if (msg.sender != owner) revert NotOwner();
+        require(msg.sender == owner, NotOwner());
         lender.flashLoan(amount, abi.encode(cheap, dear));
         _pay(owner, address(this).balance);
     }
 
     /// In the middle of the loan: `msg.value` has come from the lender's rollup.
     function onFlashLoan(uint256 amount, uint256 fee, bytes calldata data) external payable {
-        if (msg.sender != address(lender)) revert NotTheLender();
+        require(msg.sender == address(lender), NotTheLender());
         (Pool cheap, Pool dear) = abi.decode(data, (Pool, Pool));
         Token token = cheap.token();
         uint256 bought = cheap.buy{value: amount}(address(this));
@@ -44,6 +44,6 @@ contract Arbitrage is IBorrower {
 
     function _pay(address to, uint256 amount) private {
         (bool success,) = to.call{value: amount}("");
-        if (!success) revert PaymentFailed();
+        require(success, PaymentFailed());
     }
 }

@@ -10,6 +10,7 @@ import {Token} from "./Token.sol";
 /// It sells in the pool here, and buys in the pool there with the ether that this brought. If what it gets is too little,
 /// neither has happened, on either rollup: nobody is ever left with ether on the way.
 contract CrossSwap {
+    error NotPaid();
     error TooLittle(uint256 bought, uint256 least);
 
     Pool public pool;
@@ -31,11 +32,11 @@ contract CrossSwap {
 
     /// Swaps `amount` of the caller's tokens for at least `least` of the peer's, which `recipient` gets there.
     function swap(uint256 amount, uint256 least, address recipient) external returns (uint256 bought) {
-        token.transferFrom(msg.sender, address(this), amount);
+        require(token.transferFrom(msg.sender, address(this), amount), NotPaid());
         token.approve(address(pool), amount);
         uint256 paid = pool.sell(amount);
         // On the other rollup, now.
         bought = peerPool.buy{value: paid}(recipient);
-        if (bought < least) revert TooLittle(bought, least);
+        require(bought >= least, TooLittle(bought, least));
     }
 }

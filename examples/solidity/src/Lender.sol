@@ -35,12 +35,12 @@ contract Lender {
     function flashLoan(uint256 amount, bytes calldata data) external {
         uint256 expected = address(this).balance + feeOf(amount);
         IBorrower(msg.sender).onFlashLoan{value: amount}(amount, feeOf(amount), data);
-        if (address(this).balance < expected) revert NotRepaid(address(this).balance, expected);
+        require(address(this).balance >= expected, NotRepaid(address(this).balance, expected));
     }
 
     function withdraw(uint256 amount, address payable to) external {
-        if (msg.sender != owner) revert NotOwner();
+        require(msg.sender == owner, NotOwner());
         (bool success,) = to.call{value: amount}("");
-        if (!success) revert PaymentFailed();
+        require(success, PaymentFailed());
     }
 }

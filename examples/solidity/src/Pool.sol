@@ -10,6 +10,7 @@ contract Pool {
     uint256 private constant FEE = 3;
     uint256 private constant FEE_UNIT = 1000;
 
+    error NotPaid();
     error PaymentFailed();
 
     Token public token;
@@ -22,7 +23,7 @@ contract Pool {
 
     /// Takes reserves, for good.
     function fund(uint256 amount) external payable {
-        token.transferFrom(msg.sender, address(this), amount);
+        require(token.transferFrom(msg.sender, address(this), amount), NotPaid());
         etherReserve += msg.value;
         tokenReserve += amount;
     }
@@ -32,7 +33,7 @@ contract Pool {
         bought = _out(msg.value, etherReserve, tokenReserve);
         etherReserve += msg.value;
         tokenReserve -= bought;
-        token.transfer(recipient, bought);
+        require(token.transfer(recipient, bought), PaymentFailed());
     }
 
     /// Takes tokens from the caller's allowance, pays it in ether, and returns how much.
@@ -40,9 +41,9 @@ contract Pool {
         paid = _out(amount, tokenReserve, etherReserve);
         tokenReserve += amount;
         etherReserve -= paid;
-        token.transferFrom(msg.sender, address(this), amount);
+        require(token.transferFrom(msg.sender, address(this), amount), NotPaid());
         (bool success,) = msg.sender.call{value: paid}("");
-        if (!success) revert PaymentFailed();
+        require(success, PaymentFailed());
     }
 
     function _out(uint256 amount, uint256 reserveIn, uint256 reserveOut) private pure returns (uint256) {

@@ -35,7 +35,7 @@ contract CrossSwapTest is SimulatedUnion {
         poolA = new Pool(tokenA);
         tokenA.approve(address(poolA), 1_000_000);
         poolA.fund{value: 100 ether}(1_000_000);
-        tokenA.transfer(ALICE, 10_000);
+        require(tokenA.transfer(ALICE, 10_000), "transfer");
         swapper = new CrossSwap(poolA, B, address(poolB));
         cheats.prank(ALICE);
         tokenA.approve(address(swapper), 10_000);

@@ -7,6 +7,7 @@
     reason = "a test may stop at what it did not expect"
 )]
 
+mod apps;
 mod attributes;
 mod bridge;
 mod fees;
@@ -16,3 +17,4 @@ mod machine;
 mod preinstalls;
 mod proofs;
 mod union;
+mod union_world;
