@@ -6,6 +6,8 @@
 //! nothing else; and a proposer that claims what that one found, so that withdrawals can be proven.
 //! The two nodes are compared ([`Agreement`]); that they disagree ends the network.
 //!
+//! [`UnionPlan`] is what a union of several rollups begins with, on them and on L1. No network runs one yet.
+//!
 //! ```
 //! use lockstep_devnet::{Beginning, MNEMONIC, RollupPlan, accounts, operators};
 //! use lockstep_contracts::L1Addresses;
@@ -56,6 +58,7 @@ mod settings;
 mod signer;
 pub mod ssz;
 mod throttle;
+mod union_plan;
 
 pub use accounts::{ACCOUNTS, DevAccount, MNEMONIC, Operators, accounts, operators};
 pub use agreement::{Agreement, AgreementError};
@@ -72,3 +75,4 @@ pub use proposer::{Proposer, ProposerError};
 pub use settings::{DevnetConfig, EmbeddedL1, FolderError, L1Source, stored_l1_genesis};
 pub use signer::DevSigner;
 pub use throttle::ThrottledBuilder;
+pub use union_plan::{OptedInValidator, UnionPlan};

@@ -7,7 +7,7 @@ use crate::{
 };
 use alloy_eips::BlockNumHash;
 use alloy_genesis::Genesis;
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, ChainId, U256};
 use lockstep_contracts::{L1Addresses, L1Settings, SettingsError, l1_genesis_accounts};
 use lockstep_protocol::{ChainOpConfig, RollupConfig, RollupGenesis};
 
@@ -49,7 +49,7 @@ pub struct RollupPlan {
 
 /// Who would have created the contracts that are in the genesis of an embedded L1: nobody, so that
 /// they are where no contract of a user will be.
-fn nobody() -> Address {
+pub(crate) fn nobody() -> Address {
     Address::left_padding_from(b"lockstep")
 }
 
@@ -64,9 +64,26 @@ fn batch_inbox(chain_id: u64) -> Address {
     digits.parse().unwrap_or_default()
 }
 
+/// The ether that a chain begins with, in wei.
+pub(crate) fn supply(genesis: &Genesis) -> U256 {
+    let balances = genesis.alloc.values().map(|account| account.balance);
+    balances.fold(U256::ZERO, U256::saturating_add)
+}
+
 impl RollupPlan {
     /// The rollup that begins so, with `funded` accounts, of which the first owns the contracts.
     pub fn new(
+        beginning: &Beginning,
+        addresses: L1Addresses,
+        funded: &[Address],
+        operators: &Operators,
+    ) -> Self {
+        Self::of_chain(ROLLUP_CHAIN_ID, beginning, addresses, funded, operators)
+    }
+
+    /// As [`Self::new`], with another chain id than [`ROLLUP_CHAIN_ID`].
+    pub fn of_chain(
+        chain_id: ChainId,
         beginning: &Beginning,
         addresses: L1Addresses,
         funded: &[Address],
@@ -76,11 +93,11 @@ impl RollupPlan {
         let settings = L1Settings {
             owner,
             batcher: operators.batcher.address,
-            batch_inbox: batch_inbox(ROLLUP_CHAIN_ID),
+            batch_inbox: batch_inbox(chain_id),
             unsafe_block_signer: owner,
             proposer: operators.proposer.address,
             challenger: owner,
-            l2_chain_id: ROLLUP_CHAIN_ID,
+            l2_chain_id: chain_id,
             gas_limit: GAS_LIMIT,
             base_fee_scalar: BASE_FEE_SCALAR,
             blob_base_fee_scalar: BLOB_BASE_FEE_SCALAR,
@@ -97,7 +114,7 @@ impl RollupPlan {
             starting_timestamp_s: beginning.timestamp,
             finalization_period_s: FINALIZATION_PERIOD_S,
         };
-        let genesis = rollup_genesis(ROLLUP_CHAIN_ID, beginning.timestamp, funded);
+        let genesis = rollup_genesis(chain_id, beginning.timestamp, funded);
         Self { genesis, settings, addresses }
     }
 
@@ -108,9 +125,7 @@ impl RollupPlan {
     /// When the contracts would refuse their settings.
     pub fn put_into(&self, l1: &mut Genesis) -> Result<(), SettingsError> {
         l1.alloc.extend(l1_genesis_accounts(&self.settings, &self.addresses)?);
-        let supply = self.genesis.alloc.values().map(|account| account.balance);
-        let portal = l1.alloc.entry(self.addresses.portal).or_default();
-        portal.balance = supply.fold(U256::ZERO, U256::saturating_add);
+        l1.alloc.entry(self.addresses.portal).or_default().balance = supply(&self.genesis);
         for operator in [self.settings.batcher, self.settings.proposer] {
             l1.alloc.entry(operator).or_default().balance = crate::BALANCE;
         }

@@ -22,7 +22,8 @@ pub struct L1Addresses {
     pub output_oracle: Address,
     /// [`SystemConfig`].
     pub system_config: Address,
-    /// [`Portal`], the deposit contract of the rollup's configuration.
+    /// [`Portal`], the deposit contract of the rollup's configuration; in a union a
+    /// [`UnionPortal`](crate::UnionPortal).
     pub portal: Address,
 }
 
@@ -57,17 +58,25 @@ pub fn l1_deployments(
     addresses: &L1Addresses,
 ) -> Result<[Deployment; 3], SettingsError> {
     settings.validate()?;
-    let oracle = OutputOracle::constructorCall { config: oracle_config(settings) };
-    let config = SystemConfig::constructorCall { config: system_config(settings, addresses) };
-    let portal = Portal::constructorCall {
+    let [oracle, config] = deployments_before_portal(settings, addresses);
+    let arguments = Portal::constructorCall {
         oracle: addresses.output_oracle,
         config: addresses.system_config,
     };
-    Ok([
+    Ok([oracle, config, deployment(addresses.portal, &Portal::BYTECODE, &arguments)])
+}
+
+/// What a portal of either kind relies on. The settings are valid.
+pub(crate) fn deployments_before_portal(
+    settings: &L1Settings,
+    addresses: &L1Addresses,
+) -> [Deployment; 2] {
+    let oracle = OutputOracle::constructorCall { config: oracle_config(settings) };
+    let config = SystemConfig::constructorCall { config: system_config(settings, addresses) };
+    [
         deployment(addresses.output_oracle, &OutputOracle::BYTECODE, &oracle),
         deployment(addresses.system_config, &SystemConfig::BYTECODE, &config),
-        deployment(addresses.portal, &Portal::BYTECODE, &portal),
-    ])
+    ]
 }
 
 /// The contracts as accounts of a development L1's genesis, as if created in its first block.
@@ -79,14 +88,28 @@ pub fn l1_genesis_accounts(
     addresses: &L1Addresses,
 ) -> Result<BTreeMap<Address, GenesisAccount>, SettingsError> {
     settings.validate()?;
-    Ok(BTreeMap::from([
-        (addresses.output_oracle, oracle_account(settings)),
-        (addresses.system_config, system_config_account(settings, addresses)),
-        (addresses.portal, portal_account(addresses)),
-    ]))
+    let mut accounts = BTreeMap::from(accounts_before_portal(settings, addresses));
+    let portal = portal_slots(addresses).into_account(&Portal::DEPLOYED_BYTECODE);
+    accounts.insert(addresses.portal, portal);
+    Ok(accounts)
 }
 
-fn deployment(address: Address, code: &Bytes, arguments: &impl SolConstructor) -> Deployment {
+/// What a portal of either kind relies on. The settings are valid.
+pub(crate) fn accounts_before_portal(
+    settings: &L1Settings,
+    addresses: &L1Addresses,
+) -> [(Address, GenesisAccount); 2] {
+    [
+        (addresses.output_oracle, oracle_account(settings)),
+        (addresses.system_config, system_config_account(settings, addresses)),
+    ]
+}
+
+pub(crate) fn deployment(
+    address: Address,
+    code: &Bytes,
+    arguments: &impl SolConstructor,
+) -> Deployment {
     let init_code = [code.as_ref(), &arguments.abi_encode()].concat().into();
     Deployment { address, init_code }
 }
@@ -174,12 +197,11 @@ fn system_config_account(settings: &L1Settings, addresses: &L1Addresses) -> Gene
         .into_account(&SystemConfig::DEPLOYED_BYTECODE)
 }
 
-fn portal_account(addresses: &L1Addresses) -> GenesisAccount {
+pub(crate) fn portal_slots(addresses: &L1Addresses) -> Slots {
     // The price, then the gas sold and the block, both zero.
     Slots::default()
         .pack(0, [(U256::from(FIRST_RESOURCE_PRICE), 128)])
         .pack(1, [(U256::from(NOBODY), 160)])
         .pack(2, [(word(addresses.output_oracle), 160)])
         .pack(3, [(word(addresses.system_config), 160)])
-        .into_account(&Portal::DEPLOYED_BYTECODE)
 }

@@ -8,6 +8,11 @@
 //! development chain's genesis ([`l1_genesis_accounts`]); both end in the same state. [`preinstalls`]
 //! are contracts of others, which tools expect at the same address on every chain.
 //!
+//! A union of rollups has [`Lookahead`], [`Registry`], [`Inbox`] and [`Vault`] on L1, and there for each rollup
+//! an [`OutputOracle`], a [`SystemConfig`] and a [`UnionPortal`] ([`union_deployments`],
+//! [`union_genesis_accounts`]); on each rollup a [`Gate`] and the port ([`union_predeploys`]). What the owner of a
+//! slot signs is [`union_batch_hash`].
+//!
 //! ```
 //! use alloy_primitives::{Address, U256};
 //! use lockstep_chain::OpHardfork;
@@ -27,7 +32,9 @@
 //!   checks every receipt before the next one: the portal refuses to exist without the other two, and
 //!   nobody may be told of a portal that does not.
 //! - In a genesis, the portal's account has no balance. Ether that the rollup's genesis gives to accounts can
-//!   only be withdrawn if whoever makes the L1's genesis puts as much into the portal.
+//!   only be withdrawn if whoever makes the L1's genesis puts as much into the portal, or of a union's rollup into the
+//!   vault ([`UnionHoldings::ether`]).
+//! - Keys of proposers that a genesis names as registered are points of the curve: nobody has checked a signature.
 //!
 //! # Invariants
 //! - Storage in a genesis is what the constructor would write; tests run the constructors and compare.
@@ -36,21 +43,30 @@
 //! # Limits
 //! - The contracts cannot be upgraded; a new version is a new set of addresses.
 
+mod batch;
 mod bindings;
 mod l1;
 mod predeploys;
 mod preinstalls;
 mod settings;
 mod storage;
+mod union_l1;
+mod union_settings;
 
+pub use batch::union_batch_hash;
 pub use bindings::{
-    FeeVault, GasPriceOracle, L1Block, L2ToL1MessagePasser, OutputOracle, Portal, SystemConfig,
-    WETH9,
+    BeaconHeader, FeeVault, GasPriceOracle, Gate, Inbox, L1Block, L2ToL1MessagePasser, Lookahead,
+    OutputOracle, Portal, ProposersProof, Registry, SystemConfig, UnionPortal, Vault, WETH9,
 };
 pub use l1::{Deployment, L1Addresses, l1_deployments, l1_genesis_accounts};
 pub use predeploys::{
-    BASE_FEE_VAULT, FeeRecipient, GAS_PRICE_ORACLE, L1_BLOCK, L1_FEE_VAULT, MESSAGE_PASSER,
-    OPERATOR_FEE_VAULT, SEQUENCER_FEE_VAULT, WETH, predeploys,
+    BASE_FEE_VAULT, FeeRecipient, GAS_PRICE_ORACLE, GATE, L1_BLOCK, L1_FEE_VAULT, MESSAGE_PASSER,
+    OPERATOR_FEE_VAULT, PORT, SEQUENCER_FEE_VAULT, WETH, predeploys, union_predeploys,
 };
 pub use preinstalls::{CREATE2_DEPLOYER, MULTICALL3, preinstalls};
 pub use settings::{L1Settings, MAX_ELASTICITY, MAX_GAS_LIMIT, MIN_GAS_LIMIT, SettingsError};
+pub use union_l1::{UnionAddresses, union_deployments, union_genesis_accounts};
+pub use union_settings::{
+    BeaconChain, Delegation, MAX_EXIT_DELAY_SLOTS, OptedInProposer, StateLayout, UnionHoldings,
+    UnionSettings, validator_key_root,
+};

@@ -1,11 +1,11 @@
 //! The contracts that a rollup has from its first block on (OP specification: predeploys).
 
 use crate::{
-    FeeVault, GasPriceOracle, L1Block, L2ToL1MessagePasser, WETH9,
+    FeeVault, GasPriceOracle, Gate, L1Block, L2ToL1MessagePasser, WETH9,
     storage::{Slots, word},
 };
 use alloy_genesis::GenesisAccount;
-use alloy_primitives::{Address, U256, address};
+use alloy_primitives::{Address, Bytes, U256, address, bytes};
 use lockstep_chain::OpHardfork;
 use std::collections::BTreeMap;
 
@@ -25,6 +25,13 @@ pub const BASE_FEE_VAULT: Address = address!("4200000000000000000000000000000000
 pub const L1_FEE_VAULT: Address = address!("420000000000000000000000000000000000001A");
 /// Where the [`FeeVault`] of operator fees is.
 pub const OPERATOR_FEE_VAULT: Address = address!("420000000000000000000000000000000000001b");
+/// Where [`Gate`] is, on rollups of a union.
+pub const GATE: Address = address!("42000000000000000000000000000000000000E0");
+/// The port, on rollups of a union: proxies send their calls here, and the executor carries them out.
+pub const PORT: Address = address!("42000000000000000000000000000000000000E1");
+
+/// What an executor without the rules of super transactions fails at: an invalid instruction.
+const PORT_CODE: Bytes = bytes!("fe");
 
 /// Who gets the fees that the vaults collect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +62,15 @@ pub fn predeploys(
         (BASE_FEE_VAULT, vault.clone()),
         (L1_FEE_VAULT, vault.clone()),
         (OPERATOR_FEE_VAULT, vault),
+    ])
+}
+
+/// What a rollup of a union has besides [`predeploys`], from its first block on: [`GATE`] and [`PORT`]
+/// (rule 1.1 of super transactions). Proxies need Shanghai, which is Canyon on a rollup.
+pub fn union_predeploys() -> BTreeMap<Address, GenesisAccount> {
+    BTreeMap::from([
+        (GATE, Slots::default().into_account(&Gate::DEPLOYED_BYTECODE)),
+        (PORT, Slots::default().into_account(&PORT_CODE)),
     ])
 }
 

@@ -1,6 +1,6 @@
 //! What the contracts on L1 begin with.
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, ChainId, FixedBytes, U256};
 use lockstep_protocol::{EcotoneScalars, SystemConfig};
 
 /// The least gas limit of a rollup that [`SystemConfig`](crate::SystemConfig) takes.
@@ -88,6 +88,83 @@ pub enum SettingsError {
     Nobody {
         /// Which setting.
         field: &'static str,
+    },
+    /// Two epochs of slots do not fill a tree.
+    #[error("an epoch of {got} slots: it must be a power of two from 2 to 64")]
+    SlotsPerEpoch {
+        /// What was given.
+        got: u64,
+    },
+    /// Nothing is known of the beacon chain's states.
+    #[error("no layout of the beacon chain's states is given")]
+    NoLayout,
+    /// The layouts of states are not usable.
+    #[error(
+        "the layouts of the beacon chain's states are not by ascending slot, or an index is not between 2 and 2^32"
+    )]
+    Layouts,
+    /// The contracts would end before they know of the last fork.
+    #[error("the last slot is before {end}, but the last fork that is known begins at {last_fork}")]
+    EndSlot {
+        /// The first slot that is not known.
+        end: u64,
+        /// The first slot of the last layout.
+        last_fork: u64,
+    },
+    /// Collateral would be locked for too long.
+    #[error("an exit delay of {got} slots is above {}", crate::MAX_EXIT_DELAY_SLOTS)]
+    ExitDelay {
+        /// What was given, in slots.
+        got: u64,
+    },
+    /// Two rollups of a union have one chain id.
+    #[error("chain {chain} is in the union twice")]
+    ChainTwice {
+        /// Its id.
+        chain: ChainId,
+    },
+    /// Something is said of a rollup that is not in the union.
+    #[error("chain {chain} is not in the union")]
+    NotAMember {
+        /// Its id.
+        chain: ChainId,
+    },
+    /// Each rollup needs addresses.
+    #[error("there are {rollups} rollups in the union, and addresses for {addresses}")]
+    AddressCount {
+        /// Rollups.
+        rollups: usize,
+        /// Addresses of rollups' contracts.
+        addresses: usize,
+    },
+    /// A proposer's key is registered twice.
+    #[error("the key {key} is registered twice")]
+    KeyTwice {
+        /// The key.
+        key: FixedBytes<48>,
+    },
+    /// A proposer has too little collateral.
+    #[error("the key {key} has {got} wei of collateral, less than {least}")]
+    SmallCollateral {
+        /// The key.
+        key: FixedBytes<48>,
+        /// Its collateral, in wei.
+        got: U256,
+        /// The least, in wei.
+        least: U256,
+    },
+    /// Delegated slots are out of order.
+    #[error(
+        "the key {key} delegates slots {first} to {last}, which end before they begin, overlap with those before, \
+         or do not fit into 48 bits"
+    )]
+    DelegatedSlots {
+        /// The key.
+        key: FixedBytes<48>,
+        /// The first slot.
+        first: u64,
+        /// The last slot.
+        last: u64,
     },
 }
 

@@ -43,17 +43,17 @@ pub(crate) const SETTINGS: L1Settings = L1Settings {
     finalization_period_s: 17,
 };
 
-fn storage(account: &GenesisAccount) -> BTreeMap<U256, U256> {
+pub(crate) fn storage(account: &GenesisAccount) -> BTreeMap<U256, U256> {
     let slots = account.storage.iter().flatten();
     slots.map(|(slot, value)| ((*slot).into(), (*value).into())).collect()
 }
 
-fn storage_of(machine: &Machine, address: Address) -> BTreeMap<U256, U256> {
+pub(crate) fn storage_of(machine: &Machine, address: Address) -> BTreeMap<U256, U256> {
     let account = machine.state.get(&address).expect("it exists");
     account.storage.iter().map(|(slot, value)| (*slot, *value)).collect()
 }
 
-fn code_of(machine: &Machine, address: Address) -> Bytes {
+pub(crate) fn code_of(machine: &Machine, address: Address) -> Bytes {
     let account = machine.state.get(&address).expect("it exists");
     machine.state.code_of(&account.info.code_hash).expect("it has code").original_bytes()
 }

@@ -7,10 +7,14 @@
     reason = "a test may stop at what it did not expect"
 )]
 
+mod apps;
 mod attributes;
 mod bridge;
 mod fees;
+mod gate;
 mod genesis;
 mod machine;
 mod preinstalls;
 mod proofs;
+mod union;
+mod union_world;

@@ -1,0 +1,149 @@
+//! Two rollups of a union, from their genesis on, under the executor of super transactions.
+
+use crate::machine::Machine;
+use alloy_consensus::Header;
+use alloy_genesis::GenesisAccount;
+use alloy_op_evm::OpTx;
+use alloy_primitives::{Address, B256, Bytes, ChainId, TxKind, U256};
+use lockstep_chain::{FeeParams, ForkSchedule, OpHardfork, Rollup};
+use lockstep_contracts::{FeeRecipient, GATE, Gate, predeploys, union_predeploys};
+use lockstep_execution::{BlockState, MemoryState};
+use lockstep_union::{
+    JointOutcome, Participant, SuperId, UnionRules, execute_jointly, execute_part,
+};
+use op_revm::OpTransaction;
+use revm::context::TxEnv;
+use std::collections::BTreeMap;
+
+pub(crate) const HOME: ChainId = 901;
+pub(crate) const PEER: ChainId = 902;
+/// Who sends super transactions.
+pub(crate) const USER: Address = Address::repeat_byte(0xaa);
+/// Who sends deposits that are not the user's.
+pub(crate) const ANYBODY: Address = Address::repeat_byte(0xcc);
+const BASE_FEE: u64 = 7;
+const GAS_LIMIT: u64 = 30_000_000;
+
+/// The rollups' states between blocks, and what they agree on.
+pub(crate) struct World {
+    pub(crate) home: Machine,
+    pub(crate) peer: Machine,
+    rules: UnionRules,
+    header: Header,
+    chains: BTreeMap<ChainId, Rollup>,
+    /// Super transactions so far.
+    count: u64,
+}
+
+/// A rollup of a union after its genesis, with ether for the user.
+pub(crate) fn member() -> Machine {
+    let recipient = FeeRecipient::OnRollup(Address::ZERO);
+    let mut accounts = predeploys(OpHardfork::Isthmus, recipient, U256::ZERO);
+    accounts.extend(union_predeploys());
+    let ether = U256::from(10).pow(U256::from(18));
+    accounts.insert(USER, GenesisAccount { balance: ether, ..Default::default() });
+    Machine::new(OpHardfork::Isthmus, accounts)
+}
+
+/// Makes a proxy by the contract.
+pub(crate) fn deploy_proxy(machine: &mut Machine, chain: ChainId, target: Address) -> Address {
+    let call = Gate::deployProxyCall { chainId: U256::from(chain), target };
+    let proxy = Gate::proxyOfCall { chainId: U256::from(chain), target };
+    assert!(machine.call(ANYBODY, GATE, &call).is_empty(), "it logs nothing");
+    machine.read(GATE, &proxy)
+}
+
+/// The transcript with a peer, and the ether that went there and came from there.
+pub(crate) fn transcript(machine: &mut Machine, peer: ChainId) -> (B256, U256, U256) {
+    let pair = machine.read(GATE, &Gate::transcriptCall { peer: U256::from(peer) });
+    (pair.hash, pair.sent, pair.received)
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let chain = |id| {
+            let forks = ForkSchedule::<OpHardfork>::at(OpHardfork::Isthmus);
+            (id, Rollup::new(id, forks, FeeParams::OP_MAINNET))
+        };
+        let header = Header {
+            number: 50,
+            timestamp: 1_700_000_000,
+            gas_limit: GAS_LIMIT,
+            base_fee_per_gas: Some(BASE_FEE),
+            ..Default::default()
+        };
+        Self {
+            home: member(),
+            peer: member(),
+            rules: UnionRules::new([HOME, PEER]),
+            header,
+            chains: [HOME, PEER].map(chain).into(),
+            count: 0,
+        }
+    }
+
+    fn join<'a>(
+        &'a self,
+        chain: ChainId,
+        state: &'a MemoryState,
+    ) -> Participant<'a, &'a MemoryState> {
+        let state = BlockState::new(state, true);
+        Participant::new(&self.chains[&chain], &self.header, state, &self.rules, GAS_LIMIT)
+    }
+
+    /// The user's next transaction on the home rollup.
+    fn transaction(&self, to: Address, value: u64, data: Bytes) -> OpTx {
+        let base = TxEnv {
+            caller: USER,
+            nonce: self.home.state.get(&USER).map_or(0, |account| account.info.nonce),
+            kind: TxKind::Call(to),
+            value: U256::from(value),
+            data,
+            gas_limit: 5_000_000,
+            gas_price: BASE_FEE.into(),
+            chain_id: Some(HOME),
+            ..TxEnv::default()
+        };
+        OpTx(OpTransaction { base, enveloped_tx: Some(vec![1; 100].into()), ..Default::default() })
+    }
+
+    /// Executes a super transaction of the user: on both rollups together, and each part alone, to the same state.
+    pub(crate) fn execute(
+        &mut self,
+        to: Address,
+        value: u64,
+        data: impl Into<Bytes>,
+    ) -> JointOutcome {
+        let tx = self.transaction(to, value, data.into());
+        let id = SuperId { slot: 3, index: self.count };
+        let before =
+            BTreeMap::from([(HOME, self.home.state.clone()), (PEER, self.peer.state.clone())]);
+        let mut rollups: BTreeMap<_, _> =
+            before.iter().map(|(chain, state)| (*chain, self.join(*chain, state))).collect();
+        let outcome = execute_jointly(&mut rollups, id, HOME, tx.clone()).expect("it executes");
+        let after = |chain, participant: Participant<'_, &MemoryState>| {
+            let mut state = before[&chain].clone();
+            state.apply(&participant.into_state().into_changes());
+            state
+        };
+        let mut jointly: BTreeMap<_, _> =
+            rollups.into_iter().map(|(chain, it)| (chain, after(chain, it))).collect();
+        for (chain, done) in &outcome {
+            let mut alone = self.join(*chain, &before[chain]);
+            let tx = (*chain == HOME).then(|| tx.clone());
+            assert_eq!(execute_part(&mut alone, &done.part, tx).expect("it is right"), *done);
+            assert_eq!(after(*chain, alone).state_root(), jointly[chain].state_root());
+        }
+        self.count += 1;
+        self.home.state = jointly.remove(&HOME).expect("it took part");
+        self.peer.state = jointly.remove(&PEER).expect("it is there");
+        self.check_transcripts();
+        outcome
+    }
+
+    /// What settlement requires of a pair.
+    fn check_transcripts(&mut self) {
+        let (at_home, sent, received) = transcript(&mut self.home, PEER);
+        assert_eq!(transcript(&mut self.peer, HOME), (at_home, received, sent));
+    }
+}
