@@ -58,8 +58,9 @@ mod rollup;
 mod sequencer;
 mod settings;
 mod signer;
-pub mod ssz;
 mod throttle;
+
+pub use lockstep_ssz as ssz;
 
 pub use accounts::{ACCOUNTS, DevAccount, MNEMONIC, Operators, accounts, operators};
 pub use agreement::{Agreement, AgreementError};
