@@ -1,4 +1,4 @@
-//! The rule against a naive model.
+//! The rule against a naive model, and the source against nodes that follow a chain, change it, or lie.
 
 #![allow(
     clippy::indexing_slicing,
@@ -8,3 +8,5 @@
 )]
 
 mod rule;
+mod source;
+mod world;
