@@ -3,6 +3,7 @@
 
 #![no_main]
 
+use alloy_consensus::Header;
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{Address, B256, Sealable};
 use libfuzzer_sys::fuzz_target;
@@ -43,6 +44,9 @@ fuzz_target!(|body: &[u8]| {
         let _ = l1.headers_back(header.hash(), 3);
     }
     assert!(l1.header_by_hash(hash).is_err(), "nobody knows a header of this hash");
+    let header = Header { state_root: hash, ..Header::default() }.seal_slow();
+    let slots = [B256::ZERO, hash];
+    assert!(l1.storage(&header, Address::ZERO, &slots).is_err(), "no state has this root");
     let _ = l1.prefetch(0..3);
 
     let l2 = L2Client::new(rpc, Arc::new(RollupConfig::of_chain(10).expect("it is public")));
@@ -56,5 +60,7 @@ fuzz_target!(|body: &[u8]| {
 
     let beacon = BeaconClient::new(vec![node], Retry::at_once(1)).expect("a node");
     let _ = beacon.clock();
+    let _ = beacon.proposer_duties(7);
+    assert!(beacon.header(hash).is_err(), "no beacon block has this root");
     assert!(beacon.blobs(1_700_000_000, &[hash]).is_err(), "no blob has this hash");
 });

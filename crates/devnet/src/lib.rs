@@ -56,9 +56,10 @@ mod proposer;
 mod rollup;
 mod settings;
 mod signer;
-pub mod ssz;
 mod throttle;
 mod union_plan;
+
+pub use lockstep_ssz as ssz;
 
 pub use accounts::{ACCOUNTS, DevAccount, MNEMONIC, Operators, accounts, operators};
 pub use agreement::{Agreement, AgreementError};

@@ -52,7 +52,6 @@ mod events;
 mod genesis;
 mod keys;
 mod lookahead;
-mod preset;
 mod produce;
 mod recover;
 mod runner;
@@ -69,8 +68,8 @@ pub use engine::{BlobsBundle, BuiltPayload, EngineError, ExecutionEngine, Payloa
 pub use events::{AttributesEvent, BeaconEvent};
 pub use genesis::{GenesisValidators, genesis_state};
 pub use keys::{Domain, Signing, ValidatorKeys, signing_root, verify_signature};
+pub use lockstep_ssz::Preset;
 pub use lookahead::{LookaheadProof, lookahead_index};
-pub use preset::Preset;
 pub use runner::{
     BeaconControls, BeaconRunner, Clock, Control, ControlError, Controlled, MAX_MINE, MAX_SKIP,
 };

@@ -1,7 +1,11 @@
-//! Blobs from beacon nodes.
+//! Blobs, and who proposes, from beacon nodes.
+
+mod proposers;
+
+pub use proposers::{BeaconHeader, MAX_DUTIES, MAX_STATE_BYTES, ProposerDuties, ProposerDuty};
 
 use crate::{
-    BlobError, ClientError, Endpoint, HttpTransport, Request, Retry, Timeouts, Transport,
+    Accept, BlobError, ClientError, Endpoint, HttpTransport, Request, Retry, Timeouts, Transport,
     VerifiedBlob,
     bounded::Bounded,
     lru::Lru,
@@ -297,11 +301,22 @@ impl BeaconClient {
         path: &str,
         max_response_bytes: u64,
     ) -> Result<T, ClientError> {
-        let request = Request { path, body: None, max_response_bytes };
-        let body = exchange(node, &self.shared.retry, method, &request)?;
+        let body = self.fetch_bytes(node, method, path, Accept::Json, max_response_bytes)?;
         let answer: Envelope<T> = serde_json::from_slice(&body)
             .map_err(|error| malformed(node, method, error.to_string()))?;
         Ok(answer.data)
+    }
+
+    fn fetch_bytes(
+        &self,
+        node: &dyn Transport,
+        method: &'static str,
+        path: &str,
+        accept: Accept,
+        max_response_bytes: u64,
+    ) -> Result<Vec<u8>, ClientError> {
+        let request = Request { path, body: None, accept, max_response_bytes };
+        exchange(node, &self.shared.retry, method, &request)
     }
 }
 

@@ -50,7 +50,7 @@ impl HttpTransport {
     fn send(&self, request: &Request<'_>) -> Result<Response, ureq::Error> {
         let url = self.endpoint.join(request.path);
         let mut response = match request.body {
-            None => self.agent.get(url).header("accept", "application/json").call()?,
+            None => self.agent.get(url).header("accept", request.accept.media_type()).call()?,
             Some(body) => {
                 self.agent.post(url).header("content-type", "application/json").send(body)?
             }

@@ -3,7 +3,8 @@
 use crate::{
     ClientError, Endpoint, RpcClient,
     lru::Lru,
-    proof::{AccountProof, RpcProof},
+    proof::AccountProof,
+    storage::{GET_PROOF, fetch_proof},
     verify::Witness,
     witness::{RpcWitness, WitnessNodes},
 };
@@ -220,23 +221,10 @@ impl L2Client {
         address: Address,
         slots: &[B256],
     ) -> Result<AccountProof, ClientError> {
-        if slots.len() > MAX_PROVEN_SLOTS {
-            let (found, limit) = (slots.len(), MAX_PROVEN_SLOTS);
-            return Err(ClientError::Limit { what: "slots", found, limit });
-        }
-        let method = "eth_getProof";
-        // By hash, so that the answer is of this block even after a reorganisation.
-        let by_hash = self.rpc().call::<RpcProof>(method, &(address, slots, header.hash()));
-        let proof = match by_hash {
-            // Old nodes know blocks by number only. The root tells whether it is the same block.
-            Err(ClientError::Rpc { code: -32_602, .. }) => {
-                self.rpc().call(method, &(address, slots, U64::from(header.number)))?
-            }
-            proof => proof?,
-        };
+        let proof = fetch_proof(self.rpc(), header, address, slots)?;
         proof
             .verify(header.state_root, address, slots.len())
-            .map_err(|reason| self.witness(method).untrue("proof", "one that holds", reason))
+            .map_err(|reason| self.witness(GET_PROOF).untrue("proof", "one that holds", reason))
     }
 
     /// The trie nodes and codes that the execution of the canonical block at a number reads

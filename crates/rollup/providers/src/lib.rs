@@ -2,8 +2,8 @@
 //!
 //! Three clients ask over HTTP (or any other [`Transport`]) and answer with what a hash commits to:
 //!
-//! - [`L1Client`] for headers, transactions and receipts;
-//! - [`BeaconClient`] for blobs;
+//! - [`L1Client`] for headers, transactions, receipts and what contracts store;
+//! - [`BeaconClient`] for blobs, headers of beacon blocks and who proposes them;
 //! - [`L2Client`] for blocks of the rollup, output roots, state proofs, execution witnesses.
 //!
 //! They implement the provider traits of `lockstep-derive`, and serve the host of proofs. A call
@@ -28,11 +28,12 @@
 //! # Assumptions
 //! - keccak-256 is collision resistant, and the KZG setup of Ethereum's mainnet sound.
 //! - Which block is canonical, safe or final is the node's word: no hash commits to it. Whoever
-//!   needs to know asks a node of their own.
+//!   needs to know asks a node of their own. So is who proposes a slot ([`BeaconClient::proposer_duties`]).
 //!
 //! # Invariants
 //! - What is returned for a hash has that hash: headers by their encoding, transactions and receipts
-//!   by the roots in the header, blobs by their commitment, accounts by their path from the state root.
+//!   by the roots in the header, blobs by their commitment, accounts and slots by their path from the state root.
+//!   [`BeaconClient::state`] alone is unchecked: who asks for a state hashes it.
 //! - Nothing is remembered by number, so no answer outlives a reorganisation.
 //! - An error says who must act ([`ClientError::severity`]), and shows no path, query or user of a
 //!   URL, which may hold a secret.
@@ -43,7 +44,8 @@
 //!   ([`Timeouts`]). Redirects are not followed. Lists of small things in it have a limit of their own.
 //! - A JSON-RPC batch has at most [`RpcLimits::max_batch`] calls; longer ones go out in parts.
 //! - Caches are bounded in bytes ([`L1CacheLimits`]; 64 MiB of L2 blocks, 64 blobs).
-//! - [`MAX_HEADERS_BACK`], [`MAX_BLOCKS_BACK`], [`MAX_PREFETCH`], [`MAX_BLOBS`], [`MAX_PROVEN_SLOTS`] bound single calls.
+//! - [`MAX_HEADERS_BACK`], [`MAX_BLOCKS_BACK`], [`MAX_PREFETCH`], [`MAX_BLOBS`], [`MAX_PROVEN_SLOTS`],
+//!   [`MAX_DUTIES`], [`MAX_STATE_BYTES`] bound single calls.
 //! - A block with a transaction of a type that alloy does not know cannot be read.
 
 mod beacon;
@@ -58,11 +60,15 @@ mod l2;
 mod lru;
 mod proof;
 mod rpc;
+mod storage;
 mod transport;
 mod verify;
 mod witness;
 
-pub use beacon::{BeaconClient, MAX_BLOBS, SlotClock};
+pub use beacon::{
+    BeaconClient, BeaconHeader, MAX_BLOBS, MAX_DUTIES, MAX_STATE_BYTES, ProposerDuties,
+    ProposerDuty, SlotClock,
+};
 pub use blob::{BlobError, VerifiedBlob};
 pub use endpoint::Endpoint;
 pub use error::ClientError;
@@ -71,5 +77,5 @@ pub use l1::{L1CacheLimits, L1Client, MAX_HEADERS_BACK, MAX_PREFETCH};
 pub use l2::{L2Client, MAX_BLOCKS_BACK, MAX_PROVEN_SLOTS, MESSAGE_PASSER};
 pub use proof::AccountProof;
 pub use rpc::{RpcClient, RpcLimits};
-pub use transport::{Pause, Request, Response, Retry, Transport, TransportError};
+pub use transport::{Accept, Pause, Request, Response, Retry, Transport, TransportError};
 pub use witness::WitnessNodes;

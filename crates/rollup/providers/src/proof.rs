@@ -23,6 +23,8 @@ pub(crate) struct RpcProof {
 
 #[derive(Debug, Deserialize)]
 struct RpcSlotProof {
+    #[serde(default)]
+    value: U256,
     proof: Bounded<Bytes, MAX_PATH_NODES>,
 }
 
@@ -79,6 +81,24 @@ impl RpcProof {
             }
         }
         Ok(AccountProof { storage_root, account_nodes: self.account_proof.0, slot_nodes })
+    }
+
+    /// The values of some slots of `address` under `state_root`.
+    pub(crate) fn verify_values(
+        self,
+        state_root: B256,
+        address: Address,
+        slots: &[B256],
+    ) -> Result<Vec<U256>, String> {
+        let values: Vec<U256> = self.storage_proof.0.iter().map(|slot| slot.value).collect();
+        let proof = self.verify(state_root, address, slots.len())?;
+        for ((slot, value), nodes) in slots.iter().zip(&values).zip(&proof.slot_nodes) {
+            let key = Nibbles::unpack(keccak256(slot));
+            let encoded = (!value.is_zero()).then(|| alloy_rlp::encode(value));
+            verify_proof(proof.storage_root, &key, encoded.as_deref(), nodes)
+                .map_err(|reason| format!("slot {slot}: {reason}"))?;
+        }
+        Ok(values)
     }
 
     /// Whether the answer may be about an account that does not exist. Nodes differ in what hashes

@@ -1,8 +1,8 @@
 //! JSON-RPC over a transport: single calls and batches.
 
 use crate::{
-    ClientError, Endpoint, HttpTransport, Request, Retry, Timeouts, Transport, TransportError,
-    transport::is_final,
+    Accept, ClientError, Endpoint, HttpTransport, Request, Retry, Timeouts, Transport,
+    TransportError, transport::is_final,
 };
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -228,7 +228,8 @@ impl RpcClient {
         let body =
             serde_json::to_vec(body).map_err(|error| self.malformed(method, error.to_string()))?;
         let max_response_bytes = self.limits.max_response_bytes;
-        let request = Request { path: "", body: Some(&body), max_response_bytes };
+        let request =
+            Request { path: "", body: Some(&body), accept: Accept::Json, max_response_bytes };
         exchange(self.transport.as_ref(), &self.retry, method, &request)
     }
 

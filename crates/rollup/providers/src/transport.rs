@@ -10,8 +10,29 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// The JSON to post; without one, the request is a GET.
     pub body: Option<&'a [u8]>,
+    /// The form that a GET asks for.
+    pub accept: Accept,
     /// The largest answer that is read, in bytes.
     pub max_response_bytes: u64,
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// JSON.
+    Json,
+    /// Simple Serialize, as beacon nodes answer with if they are asked to.
+    Ssz,
+}
+
+impl Accept {
+    /// The media type.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ssz => "application/octet-stream",
+        }
+    }
 }
 
 /// What a server answered.

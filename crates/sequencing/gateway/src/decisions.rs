@@ -136,7 +136,6 @@ fn read_one(bytes: &[u8]) -> Option<(Decision, usize)> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 mod tests {
     use super::*;
 

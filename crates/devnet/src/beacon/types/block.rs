@@ -115,7 +115,7 @@ impl SignedBeaconBlock {
 impl BeaconBlockBody {
     /// The branch from a blob's commitment up to the body's root: 17 nodes, lowest first.
     pub fn commitment_branch(&self, index: usize, preset: &Preset) -> Vec<B256> {
-        let (chunks, depth) = self.blob_kzg_commitments.chunks(preset);
+        let (chunks, depth) = self.blob_kzg_commitments.tree_chunks(preset);
         let mut branch = branch_of(chunks, depth, index);
         branch.push(self.blob_kzg_commitments.len_chunk());
         let fields = self.field_roots(preset);

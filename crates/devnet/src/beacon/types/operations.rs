@@ -1,9 +1,10 @@
 //! What a block carries besides its payload.
 
 use super::{BlsPublicKey, BlsSignature};
-use crate::{
-    beacon::preset::{MaxAttestersPerSlot, MaxCommitteesPerSlot, SyncCommitteeSize},
-    ssz::{BitVector, Bitlist, Const, List, container, tree_elements},
+use crate::ssz::{
+    BitVector, Bitlist, Const, List, container,
+    preset::{MaxAttestersPerSlot, MaxCommitteesPerSlot, SyncCommitteeSize},
+    tree_elements,
 };
 use alloy_primitives::{Address, B256, FixedBytes};
 

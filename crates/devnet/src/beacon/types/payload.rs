@@ -2,14 +2,14 @@
 
 use super::{BlsPublicKey, BlsSignature};
 use crate::{
-    beacon::{
-        Preset,
+    beacon::Preset,
+    ssz::{
+        ByteList, Const, List, Ssz, SszError, container,
         preset::{
             MaxConsolidationRequests, MaxDepositRequests, MaxWithdrawalRequests,
             MaxWithdrawalsPerPayload,
         },
     },
-    ssz::{ByteList, Const, List, Ssz, SszError, container},
 };
 use alloy_eips::{eip4895, eip7685::Requests};
 use alloy_primitives::{Address, B256, Bloom, Bytes, U256};

@@ -4,16 +4,14 @@ use super::{
     BeaconBlockHeader, BlsPublicKey, BlsSignature, Checkpoint, Eth1Data, ExecutionPayloadHeader,
 };
 use crate::{
-    beacon::{
-        Preset,
+    beacon::Preset,
+    ssz::{
+        ApiJson, BitVector, Const, JsonError, Ssz, SszError, TreeList, TreeVector, container,
         preset::{
             EpochsPerHistoricalVector, EpochsPerSlashingsVector, Eth1VotesPerPeriod,
             PendingConsolidationsLimit, PendingPartialWithdrawalsLimit, ProposerLookaheadLength,
             SlotsPerHistoricalRoot, SyncCommitteeSize,
         },
-    },
-    ssz::{
-        ApiJson, BitVector, Const, JsonError, Ssz, SszError, TreeList, TreeVector, container,
         tree_elements,
     },
 };

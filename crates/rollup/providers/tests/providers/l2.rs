@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, Bytes, Sealed, U256, keccak256};
 use lockstep_chain::OpHardfork;
 use lockstep_derive::{L2Provider, Severity};
 use lockstep_protocol::{L1Attributes, RollupConfig, RollupGenesis};
-use lockstep_providers::{ClientError, L2Client, MAX_PROVEN_SLOTS, MESSAGE_PASSER};
+use lockstep_providers::{ClientError, L1Client, L2Client, MAX_PROVEN_SLOTS, MESSAGE_PASSER};
 use lockstep_trie::{KECCAK_EMPTY, NoSource, NodeSet, StateTrie};
 use op_alloy_consensus::OpTxEnvelope;
 use serde_json::{Value, json};
@@ -278,6 +278,39 @@ fn a_proof_that_does_not_hold_is_not_believed() {
             Ok(answer)
         });
         let error = client.account_proof(&header(false), MESSAGE_PASSER, &[SLOT]).unwrap_err();
+        assert!(matches!(error, ClientError::Untrue { .. }), "{index}: {error}");
+    }
+}
+
+#[test]
+fn values_of_slots_are_followed_from_the_state_root() {
+    let l1 = |node: &FakeNode| L1Client::new(node.rpc());
+    let (node, _) = truthful(true);
+    let absent = B256::repeat_byte(8);
+    let values = l1(&node).storage(&header(true), MESSAGE_PASSER, &[SLOT, absent]).unwrap();
+    assert_eq!(values, [U256::from(1), U256::ZERO]);
+    let nobody = l1(&node).storage(&header(true), Address::repeat_byte(1), &[SLOT]).unwrap();
+    assert_eq!(nobody, [U256::ZERO]);
+    let too_many = vec![B256::ZERO; MAX_PROVEN_SLOTS + 1];
+    let error = l1(&node).storage(&header(true), MESSAGE_PASSER, &too_many).unwrap_err();
+    assert!(matches!(error, ClientError::Limit { .. }), "{error}");
+
+    let lies: [fn(&mut Value); 5] = [
+        |proof| proof["storageProof"][0]["value"] = json!("0x2"),
+        |proof| proof["storageProof"][0]["value"] = json!("0x0"),
+        |proof| proof["storageProof"][1]["value"] = json!("0x1"),
+        |proof| proof["storageProof"][0]["proof"] = json!([]),
+        |proof| proof["storageHash"] = json!(B256::repeat_byte(1)),
+    ];
+    for (index, lie) in lies.into_iter().enumerate() {
+        let node = FakeNode::new(move |method, params| {
+            let mut answer = answer(true, method, params)?;
+            if method == "eth_getProof" {
+                lie(&mut answer);
+            }
+            Ok(answer)
+        });
+        let error = l1(&node).storage(&header(true), MESSAGE_PASSER, &[SLOT, absent]).unwrap_err();
         assert!(matches!(error, ClientError::Untrue { .. }), "{index}: {error}");
     }
 }

@@ -13,5 +13,6 @@ mod fake_l1;
 mod http;
 mod l1;
 mod l2;
+mod proposers;
 mod rpc;
 mod server;

@@ -14,6 +14,7 @@ use std::{
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) line: String,
+    pub(crate) accept: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -114,7 +115,7 @@ fn wait_for_end(reader: &mut impl Read) -> bool {
 fn receive(reader: &mut impl BufRead) -> Option<Received> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-    let mut length = 0;
+    let (mut length, mut accept) = (0, String::new());
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok().filter(|read| *read > 0)?;
@@ -125,8 +126,11 @@ fn receive(reader: &mut impl BufRead) -> Option<Received> {
         if let Some(value) = header.strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
         }
+        if let Some(value) = header.strip_prefix("accept:") {
+            value.trim().clone_into(&mut accept);
+        }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Received { line: line.trim().to_owned(), body })
+    Some(Received { line: line.trim().to_owned(), accept, body })
 }

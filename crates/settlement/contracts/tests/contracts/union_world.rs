@@ -2,17 +2,16 @@
 
 use crate::machine::Machine;
 use alloy_consensus::Header;
+use alloy_evm::{Evm, EvmFactory};
 use alloy_genesis::GenesisAccount;
 use alloy_op_evm::OpTx;
 use alloy_primitives::{Address, B256, Bytes, ChainId, TxKind, U256};
 use lockstep_chain::{FeeParams, ForkSchedule, OpHardfork, Rollup};
 use lockstep_contracts::{FeeRecipient, GATE, Gate, predeploys, union_predeploys};
-use lockstep_execution::{BlockState, MemoryState};
-use lockstep_union::{
-    JointOutcome, Participant, SuperId, UnionRules, execute_jointly, execute_part,
-};
+use lockstep_execution::{BlockState, Execute, MemoryState, RollupEvm};
+use lockstep_union::{JointOutcome, SuperId, UnionRules, execute_jointly, execute_part};
 use op_revm::OpTransaction;
-use revm::context::TxEnv;
+use revm::{DatabaseCommit, context::TxEnv, inspector::NoOpInspector};
 use std::collections::BTreeMap;
 
 pub(crate) const HOME: ChainId = 901;
@@ -24,11 +23,12 @@ pub(crate) const ANYBODY: Address = Address::repeat_byte(0xcc);
 const BASE_FEE: u64 = 7;
 const GAS_LIMIT: u64 = 30_000_000;
 
+type MemberEvm<'a> = RollupEvm<BlockState<&'a MemoryState>, NoOpInspector>;
+
 /// The rollups' states between blocks, and what they agree on.
 pub(crate) struct World {
     pub(crate) home: Machine,
     pub(crate) peer: Machine,
-    rules: UnionRules,
     header: Header,
     chains: BTreeMap<ChainId, Rollup>,
     /// Super transactions so far.
@@ -63,7 +63,8 @@ impl World {
     pub(crate) fn new() -> Self {
         let chain = |id| {
             let forks = ForkSchedule::<OpHardfork>::at(OpHardfork::Isthmus);
-            (id, Rollup::new(id, forks, FeeParams::OP_MAINNET))
+            let rollup = Rollup::new(id, forks, FeeParams::OP_MAINNET);
+            (id, rollup.with_union(UnionRules::new([HOME, PEER])))
         };
         let header = Header {
             number: 50,
@@ -75,20 +76,16 @@ impl World {
         Self {
             home: member(),
             peer: member(),
-            rules: UnionRules::new([HOME, PEER]),
             header,
             chains: [HOME, PEER].map(chain).into(),
             count: 0,
         }
     }
 
-    fn join<'a>(
-        &'a self,
-        chain: ChainId,
-        state: &'a MemoryState,
-    ) -> Participant<'a, &'a MemoryState> {
+    fn evm<'a>(&self, chain: ChainId, state: &'a MemoryState) -> MemberEvm<'a> {
+        let chain = &self.chains[&chain];
         let state = BlockState::new(state, true);
-        Participant::new(&self.chains[&chain], &self.header, state, &self.rules, GAS_LIMIT)
+        chain.evm_factory(&self.header).create_evm(state, chain.evm_env(&self.header))
     }
 
     /// The user's next transaction on the home rollup.
@@ -118,20 +115,27 @@ impl World {
         let id = SuperId { slot: 3, index: self.count };
         let before =
             BTreeMap::from([(HOME, self.home.state.clone()), (PEER, self.peer.state.clone())]);
-        let mut rollups: BTreeMap<_, _> =
-            before.iter().map(|(chain, state)| (*chain, self.join(*chain, state))).collect();
-        let outcome = execute_jointly(&mut rollups, id, HOME, tx.clone()).expect("it executes");
-        let after = |chain, participant: Participant<'_, &MemoryState>| {
+        let mut evms: BTreeMap<_, _> =
+            before.iter().map(|(chain, state)| (*chain, self.evm(*chain, state))).collect();
+        let members = evms
+            .iter_mut()
+            .map(|(chain, evm)| (*chain, evm.participant(GAS_LIMIT).expect("a member")));
+        let outcome =
+            execute_jointly(&mut members.collect(), id, HOME, tx.clone()).expect("it executes");
+        let after = |chain, evm: MemberEvm<'_>| {
             let mut state = before[&chain].clone();
-            state.apply(&participant.into_state().into_changes());
+            state.apply(&evm.into_db().into_changes());
             state
         };
         let mut jointly: BTreeMap<_, _> =
-            rollups.into_iter().map(|(chain, it)| (chain, after(chain, it))).collect();
+            evms.into_iter().map(|(chain, evm)| (chain, after(chain, evm))).collect();
         for (chain, done) in &outcome {
-            let mut alone = self.join(*chain, &before[chain]);
+            let mut alone = self.evm(*chain, &before[chain]);
             let tx = (*chain == HOME).then(|| tx.clone());
-            assert_eq!(execute_part(&mut alone, &done.part, tx).expect("it is right"), *done);
+            let part = execute_part(&mut alone.participant(0).expect("a member"), &done.part, tx);
+            let (part, changes) = part.expect("it is right");
+            assert_eq!(part, *done);
+            alone.db_mut().commit(changes);
             assert_eq!(after(*chain, alone).state_root(), jointly[chain].state_root());
         }
         self.count += 1;

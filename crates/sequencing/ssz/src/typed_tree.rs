@@ -1,7 +1,7 @@
 //! Vectors and lists of a beacon state, kept as persistent Merkle trees.
 
 use super::{Limit, MerkleTree, Ssz, SszError, TreeLeaf, depth_for, mix_in_length};
-use crate::beacon::Preset;
+use crate::Preset;
 use alloy_primitives::B256;
 use std::{fmt, marker::PhantomData, sync::Arc};
 
@@ -26,11 +26,13 @@ pub trait TreeElement: Ssz + Clone {
 pub struct Hashed<T>(Arc<(T, B256)>);
 
 impl<T: Clone> Hashed<T> {
-    pub(crate) fn new(value: T, root: B256) -> Self {
+    /// A container and its root.
+    pub fn new(value: T, root: B256) -> Self {
         Self(Arc::new((value, root)))
     }
 
-    pub(crate) fn value(&self) -> &T {
+    /// The container.
+    pub fn value(&self) -> &T {
         &self.0.0
     }
 }
@@ -42,15 +44,16 @@ impl<T: Clone> TreeLeaf for Hashed<T> {
 }
 
 /// Makes containers elements of trees.
+#[macro_export]
 macro_rules! tree_elements {
     ($($type:ty),+) => { $(
-        impl $crate::ssz::TreeElement for $type {
-            type Leaf = $crate::ssz::Hashed<$type>;
+        impl $crate::TreeElement for $type {
+            type Leaf = $crate::Hashed<$type>;
             const PER_LEAF: usize = 1;
 
-            fn put(self, _: Option<&Self::Leaf>, _: usize, preset: &$crate::beacon::Preset) -> Self::Leaf {
-                let root = $crate::ssz::Ssz::root(&self, preset);
-                $crate::ssz::Hashed::new(self, root)
+            fn put(self, _: Option<&Self::Leaf>, _: usize, preset: &$crate::Preset) -> Self::Leaf {
+                let root = $crate::Ssz::root(&self, preset);
+                $crate::Hashed::new(self, root)
             }
 
             fn take(leaf: &Self::Leaf, _: usize) -> Self {
@@ -59,8 +62,6 @@ macro_rules! tree_elements {
         }
     )+ };
 }
-
-pub(crate) use tree_elements;
 
 impl TreeElement for B256 {
     type Leaf = Self;

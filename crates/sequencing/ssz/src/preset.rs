@@ -1,6 +1,6 @@
 //! The constants that size consensus types.
 
-use crate::ssz::Limit;
+use crate::Limit;
 
 /// Compile-time constants of the consensus specifications which differ between presets
 /// (`presets/mainnet`, `presets/minimal`), under their names there. Counts without a unit

@@ -6,31 +6,59 @@
 //!
 //! Collections that a beacon state holds are persistent Merkle trees ([`TreeVector`],
 //! [`TreeList`]): a copy of a state shares all that did not change, and a root costs only
-//! the hashes above what changed.
+//! the hashes above what changed. Who needs but a root builds no tree: `lockstep-lookahead` hashes
+//! the bytes of a state as they come.
+//!
+//! ```
+//! use lockstep_ssz::{Preset, Ssz, container};
+//!
+//! container! {
+//!     /// `Checkpoint`.
+//!     pub struct Checkpoint {
+//!         /// The epoch.
+//!         pub epoch: u64,
+//!         /// The block before which it begins.
+//!         pub root: alloy_primitives::B256,
+//!     }
+//! }
+//!
+//! let checkpoint = Checkpoint { epoch: 1, root: Default::default() };
+//! let bytes = checkpoint.encode(&Preset::MAINNET);
+//! assert_eq!(Checkpoint::read(&bytes, &Preset::MAINNET), Ok(checkpoint));
+//! ```
+//!
+//! # Assumptions
+//! SHA-256 is collision resistant.
+//!
+//! # Invariants
+//! - What decodes is the one encoding of what it decodes to.
+//! - What is read takes no more memory than a small multiple of the bytes it was read from.
+//!
+//! # Limits
+//! Trees are at most 63 levels deep. Lists are as long as the [`Limit`] of their type, for a [`Preset`].
 
 mod collections;
-#[macro_use]
-pub(crate) mod container;
+mod container;
 mod hash;
 mod json;
+pub mod preset;
 mod scalars;
 mod tree;
-#[macro_use]
 mod typed_tree;
 
 pub use collections::{BitVector, Bitlist, ByteList, List};
+pub use container::field_spans;
+#[doc(hidden)]
+pub use container::write_offset;
 pub use hash::{
-    ZERO_HASHES, depth_for, hash_bytes, hash_pair, is_valid_branch, merkleize, mix_in_length,
+    ZERO_HASHES, branch_of, depth_for, hash_bytes, hash_pair, is_valid_branch, length_chunk,
+    merkleize, mix_in_length, zero_hash,
 };
 pub use json::{ApiJson, JsonError};
+pub use preset::Preset;
 pub use tree::{MerkleTree, TreeLeaf};
 pub use typed_tree::{Hashed, TreeElement, TreeList, TreeVector};
 
-pub(crate) use container::container;
-pub(crate) use hash::branch_of;
-pub(crate) use typed_tree::tree_elements;
-
-use crate::beacon::Preset;
 use alloy_primitives::B256;
 
 /// Something with a Simple Serialize encoding and a Merkle root.

@@ -3,7 +3,9 @@
 use super::SszError;
 use std::ops::Range;
 
-/// Defines an SSZ container with its encoding, Merkle root and Beacon API JSON.
+/// Defines SSZ containers with their encodings, Merkle roots and Beacon API JSON. Whoever calls it depends on
+/// `alloy-primitives` and `serde_json`.
+#[macro_export]
 macro_rules! container {
     ($(
         $(#[$attribute:meta])*
@@ -13,17 +15,17 @@ macro_rules! container {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct $name { $( $(#[$field_attribute])* pub $field: $type, )+ }
 
-        impl $crate::ssz::Ssz for $name {
-            fn fixed_len(preset: &$crate::beacon::Preset) -> Option<usize> {
+        impl $crate::Ssz for $name {
+            fn fixed_len(preset: &$crate::Preset) -> Option<usize> {
                 let mut total = 0;
-                $( total += <$type as $crate::ssz::Ssz>::fixed_len(preset)?; )+
+                $( total += <$type as $crate::Ssz>::fixed_len(preset)?; )+
                 Some(total)
             }
 
-            fn write(&self, out: &mut Vec<u8>, preset: &$crate::beacon::Preset) {
+            fn write(&self, out: &mut Vec<u8>, preset: &$crate::Preset) {
                 let start = out.len();
                 let mut places = Vec::new();
-                $( match <$type as $crate::ssz::Ssz>::fixed_len(preset) {
+                $( match <$type as $crate::Ssz>::fixed_len(preset) {
                     Some(_) => self.$field.write(out, preset),
                     None => {
                         places.push(out.len());
@@ -31,28 +33,28 @@ macro_rules! container {
                     }
                 } )+
                 let mut places = places.into_iter();
-                $( if <$type as $crate::ssz::Ssz>::fixed_len(preset).is_none() {
-                    $crate::ssz::container::write_offset(out, places.next(), start);
+                $( if <$type as $crate::Ssz>::fixed_len(preset).is_none() {
+                    $crate::write_offset(out, places.next(), start);
                     self.$field.write(out, preset);
                 } )+
             }
 
             fn read(
                 bytes: &[u8],
-                preset: &$crate::beacon::Preset,
-            ) -> Result<Self, $crate::ssz::SszError> {
-                let lengths = [ $( <$type as $crate::ssz::Ssz>::fixed_len(preset) ),+ ];
-                let mut spans = $crate::ssz::container::field_spans(bytes, &lengths)?.into_iter();
+                preset: &$crate::Preset,
+            ) -> Result<Self, $crate::SszError> {
+                let lengths = [ $( <$type as $crate::Ssz>::fixed_len(preset) ),+ ];
+                let mut spans = $crate::field_spans(bytes, &lengths)?.into_iter();
                 Ok(Self { $( $field: {
                     let span = spans.next().unwrap_or_default();
-                    <$type as $crate::ssz::Ssz>::read(bytes.get(span).unwrap_or_default(), preset)?
+                    <$type as $crate::Ssz>::read(bytes.get(span).unwrap_or_default(), preset)?
                 } ),+ })
             }
 
-            fn root(&self, preset: &$crate::beacon::Preset) -> alloy_primitives::B256 {
+            fn root(&self, preset: &$crate::Preset) -> alloy_primitives::B256 {
                 let roots = self.field_roots(preset);
-                let depth = $crate::ssz::depth_for(roots.len() as u64);
-                $crate::ssz::merkleize(roots, depth)
+                let depth = $crate::depth_for(roots.len() as u64);
+                $crate::merkleize(roots, depth)
             }
         }
 
@@ -63,40 +65,39 @@ macro_rules! container {
             /// The roots of the fields, in order: the chunks under this container's root.
             pub fn field_roots(
                 &self,
-                preset: &$crate::beacon::Preset,
+                preset: &$crate::Preset,
             ) -> Vec<alloy_primitives::B256> {
-                vec![ $( $crate::ssz::Ssz::root(&self.$field, preset) ),+ ]
+                vec![ $( $crate::Ssz::root(&self.$field, preset) ),+ ]
             }
         }
 
-        impl $crate::ssz::ApiJson for $name {
+        impl $crate::ApiJson for $name {
             fn to_json(&self) -> serde_json::Value {
                 let mut object = serde_json::Map::new();
                 $( object.insert(
                     stringify!($field).to_owned(),
-                    $crate::ssz::ApiJson::to_json(&self.$field),
+                    $crate::ApiJson::to_json(&self.$field),
                 ); )+
                 object.into()
             }
 
             fn from_json(
                 value: &serde_json::Value,
-                preset: &$crate::beacon::Preset,
-            ) -> Result<Self, $crate::ssz::JsonError> {
+                preset: &$crate::Preset,
+            ) -> Result<Self, $crate::JsonError> {
                 Ok(Self { $( $field: {
                     let name = stringify!($field);
-                    let field = value.get(name).ok_or($crate::ssz::JsonError::Missing(name))?;
-                    $crate::ssz::ApiJson::from_json(field, preset).map_err(|error| error.in_field(name))?
+                    let field = value.get(name).ok_or($crate::JsonError::Missing(name))?;
+                    $crate::ApiJson::from_json(field, preset).map_err(|error| error.in_field(name))?
                 } ),+ })
             }
         }
     )+ };
 }
 
-pub(crate) use container;
-
 /// Fills in an offset that was left open, now that its field begins at the end of `out`.
-pub(crate) fn write_offset(out: &mut [u8], place: Option<usize>, start: usize) {
+#[doc(hidden)]
+pub fn write_offset(out: &mut [u8], place: Option<usize>, start: usize) {
     // Encodings beyond 4 GiB do not occur: payloads are bounded by the Engine API's messages.
     let offset = (out.len() - start) as u32;
     if let Some(place) = place.and_then(|place| out.get_mut(place..place + 4)) {
@@ -104,11 +105,11 @@ pub(crate) fn write_offset(out: &mut [u8], place: Option<usize>, start: usize) {
     }
 }
 
-/// Where each field's bytes lie, given the length of each (`None`: behind an offset).
-pub(crate) fn field_spans(
-    bytes: &[u8],
-    lengths: &[Option<usize>],
-) -> Result<Vec<Range<usize>>, SszError> {
+/// Where each field's bytes lie in the encoding of a container, given the length of each (`None`: behind an offset).
+///
+/// # Errors
+/// Bytes that are too few or, where no length varies, too many; offsets out of order.
+pub fn field_spans(bytes: &[u8], lengths: &[Option<usize>]) -> Result<Vec<Range<usize>>, SszError> {
     let fixed: usize = lengths.iter().map(|length| length.unwrap_or(4)).sum();
     let all_fixed = lengths.iter().all(Option::is_some);
     if bytes.len() < fixed || (all_fixed && bytes.len() != fixed) {

@@ -1,7 +1,7 @@
 //! JSON as the Beacon API writes it: numbers in decimal strings, bytes in hex.
 
 use super::{BitVector, Bitlist, ByteList, Limit, List, Ssz, TreeElement, TreeList, TreeVector};
-use crate::beacon::Preset;
+use crate::Preset;
 use alloy_primitives::{Address, Bloom, Bytes, FixedBytes, U256, hex};
 use serde_json::Value;
 
@@ -37,11 +37,13 @@ pub enum JsonError {
 }
 
 impl JsonError {
-    pub(crate) fn in_field(self, name: &'static str) -> Self {
+    /// The error, of something within the field of this name.
+    pub fn in_field(self, name: &'static str) -> Self {
         Self::Field(name, Box::new(self))
     }
 
-    pub(crate) fn value(expected: &'static str, found: &Value) -> Self {
+    /// A value that is not what was expected.
+    pub fn value(expected: &'static str, found: &Value) -> Self {
         let found = found.to_string().chars().take(80).collect();
         Self::Value { expected, found }
     }

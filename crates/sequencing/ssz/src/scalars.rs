@@ -1,7 +1,7 @@
 //! Basic types and byte vectors.
 
 use super::{Ssz, SszError, depth_for, hash, merkleize};
-use crate::beacon::Preset;
+use crate::Preset;
 use alloy_primitives::{Address, B256, Bloom, FixedBytes, U256};
 
 fn exactly<const N: usize>(bytes: &[u8]) -> Result<[u8; N], SszError> {

@@ -151,7 +151,7 @@ fn root<V: TreeLeaf>(node: &Node<V>, depth: usize) -> B256 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ssz::{hash::branch_of, merkleize};
+    use crate::{branch_of, merkleize};
     use proptest::prelude::*;
 
     proptest! {

@@ -1,7 +1,7 @@
 //! Lists, byte lists and bit fields of blocks, kept as plain vectors.
 
 use super::{Limit, Ssz, SszError, container, depth_for, hash, merkleize, mix_in_length};
-use crate::beacon::Preset;
+use crate::Preset;
 use alloy_primitives::{B256, Bytes};
 use std::{fmt, marker::PhantomData, ops::Deref};
 
@@ -66,7 +66,7 @@ impl<T, L: Limit> List<T, L> {
 
 impl<T, L> List<T, L> {
     /// The chunk with the list's length.
-    pub(crate) fn len_chunk(&self) -> B256 {
+    pub fn len_chunk(&self) -> B256 {
         hash::length_chunk(self.elements.len() as u64)
     }
 }
@@ -107,7 +107,7 @@ impl<T: fmt::Debug, L> fmt::Debug for List<T, L> {
 
 impl<T: Ssz, L: Limit> List<T, L> {
     /// The chunks under the list's tree, and the depth of that tree.
-    pub(crate) fn chunks(&self, preset: &Preset) -> (Vec<B256>, usize) {
+    pub fn tree_chunks(&self, preset: &Preset) -> (Vec<B256>, usize) {
         let limit = L::of(preset);
         if !T::BASIC {
             let roots = self.elements.iter().map(|element| element.root(preset)).collect();
@@ -135,7 +135,7 @@ impl<T: Ssz, L: Limit> Ssz for List<T, L> {
     }
 
     fn root(&self, preset: &Preset) -> B256 {
-        let (chunks, depth) = self.chunks(preset);
+        let (chunks, depth) = self.tree_chunks(preset);
         mix_in_length(&merkleize(chunks, depth), self.elements.len() as u64)
     }
 }

@@ -19,7 +19,7 @@ pub static ZERO_HASHES: LazyLock<[B256; LEVELS]> = LazyLock::new(|| {
 });
 
 /// The root of `2^depth` zero chunks. Depths beyond 63 do not occur in any type here.
-pub(crate) fn zero_hash(depth: usize) -> B256 {
+pub fn zero_hash(depth: usize) -> B256 {
     ZERO_HASHES.get(depth).copied().unwrap_or_default()
 }
 
@@ -66,8 +66,8 @@ pub fn mix_in_length(root: &B256, length: u64) -> B256 {
     hash_pair(root, &length_chunk(length))
 }
 
-/// The chunk that holds a list's length.
-pub(crate) fn length_chunk(length: u64) -> B256 {
+/// The chunk that holds a number, such as a list's length.
+pub fn length_chunk(length: u64) -> B256 {
     let mut chunk = B256::ZERO;
     if let Some(place) = chunk.first_chunk_mut::<8>() {
         *place = length.to_le_bytes();
@@ -81,7 +81,7 @@ pub(crate) fn pack(bytes: &[u8]) -> Vec<B256> {
 }
 
 /// The siblings from leaf `index` up to the root of a tree over `chunks`, lowest first.
-pub(crate) fn branch_of(mut chunks: Vec<B256>, depth: usize, mut index: usize) -> Vec<B256> {
+pub fn branch_of(mut chunks: Vec<B256>, depth: usize, mut index: usize) -> Vec<B256> {
     let mut branch = Vec::with_capacity(depth);
     for level in 0..depth {
         branch.push(chunks.get(index ^ 1).copied().unwrap_or_else(|| zero_hash(level)));
