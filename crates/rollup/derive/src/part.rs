@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use alloy_consensus::ReceiptEnvelope;
-use alloy_primitives::Bytes;
+use alloy_primitives::{Address, Bytes};
 use alloy_rlp::Header;
 use lockstep_protocol::TRANSACTION_DEPOSITED_TOPIC;
 use lockstep_union::PORT;
@@ -27,10 +27,7 @@ pub(crate) fn is_sequenced(transaction: &OpTxEnvelope) -> bool {
 
 /// How many deposits from the port an L1 block announces. No account of L1 has its address; if one had,
 /// its deposits would be left out, since they would be taken for parts.
-pub(crate) fn port_deposits(
-    receipts: &[ReceiptEnvelope],
-    deposit_contract: alloy_primitives::Address,
-) -> usize {
+pub(crate) fn port_deposits(receipts: &[ReceiptEnvelope], deposit_contract: Address) -> usize {
     let topics = [TRANSACTION_DEPOSITED_TOPIC, PORT.into_word()];
     let logs =
         receipts.iter().filter(|receipt| receipt.status()).flat_map(|receipt| receipt.logs());
@@ -49,4 +46,49 @@ pub(crate) fn insert_parts(transactions: Vec<Bytes>, parts: &[(u32, Bytes)]) -> 
     }
     merged.extend(parts.map(|(_, part)| part.clone()));
     merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloy_eips::eip2718::Encodable2718;
+    use lockstep_union::{GATE, Part, SuperId, part_transaction};
+    use op_alloy_consensus::TxDeposit;
+
+    fn part() -> Part {
+        let id = SuperId { slot: 9, index: 4 };
+        Part { id, home: 1_001, origin: Address::repeat_byte(0xaa), gas_limit: 0, steps: vec![] }
+    }
+
+    #[test]
+    fn parts_are_told_from_other_transactions() {
+        let deposit = part_transaction(&part(), 1_001);
+        let encoded = Bytes::from(deposit.encoded_2718());
+        assert!(is_part(&encoded));
+        assert!(is_sequenced(&deposit.clone().into()));
+        for from in [Address::ZERO, GATE] {
+            let other = TxDeposit { from, ..deposit.clone() };
+            assert!(!is_part(&other.encoded_2718().into()));
+            assert!(!is_sequenced(&other.into()));
+        }
+        let mut other_type = encoded.to_vec();
+        other_type[0] = 0x02;
+        assert!(!is_part(&other_type.into()));
+        for length in 0..encoded.len() {
+            let _no_panic = is_part(&encoded.slice(..length));
+        }
+    }
+
+    #[test]
+    fn parts_stand_before_the_transaction_at_their_position() {
+        let bytes = |byte: u8| Bytes::from(vec![byte]);
+        let merge = |count: u8, parts: &[(u32, u8)]| {
+            let parts: Vec<_> = parts.iter().map(|(at, byte)| (*at, bytes(*byte))).collect();
+            insert_parts((0..count).map(bytes).collect(), &parts).concat()
+        };
+        assert_eq!(merge(2, &[]), [0, 1]);
+        assert_eq!(merge(0, &[(0, 8), (0, 9)]), [8, 9]);
+        assert_eq!(merge(2, &[(0, 7), (1, 8), (1, 9), (2, 10)]), [7, 0, 8, 9, 1, 10]);
+    }
 }

@@ -4,13 +4,24 @@
 
 mod common;
 
-use common::{GENESIS_TIME, Numbers, World, batcher::uncompressed};
+use common::{GENESIS_TIME, Numbers, World, batcher::uncompressed, union::UnionWorld};
 use lockstep_chain::OpHardfork;
-use lockstep_protocol::{Batch, Compression, Frame, compress_channel, encode_frames};
+use lockstep_derive::MAX_UNION_STEPS;
+use lockstep_protocol::{
+    Batch, Compression, Frame, MAX_UNION_BATCH_BYTES, PartEntry, compress_channel, encode_blob,
+    encode_frames,
+};
+use lockstep_union::{Message, Step};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
+
+/// Tests run one after the other: they share the count of memory.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Counts what is allocated, to hold it against a limit.
 struct Counting;
@@ -108,6 +119,7 @@ fn whole(numbers: &mut Numbers, channel: Vec<u8>) -> Vec<u8> {
 /// Sends `count` transactions of garbage, and checks that memory does not grow with them.
 fn assert_bounded(fork: OpHardfork, count: usize) {
     const PER_BLOCK: usize = 1_000;
+    let _alone = ALONE.lock().unwrap();
     let mut config = common::config(fork);
     config.seq_window_size = 1_000_000;
     let mut world = World::new(config);
@@ -147,9 +159,47 @@ fn assert_bounded(fork: OpHardfork, count: usize) {
 
 #[test]
 fn garbage_is_dropped_within_bounds() {
-    // One after the other: they share the count of memory.
     for fork in [OpHardfork::Granite, OpHardfork::Jovian] {
         assert_bounded(fork, 5_000);
+    }
+}
+
+/// An L1 block full of union batches that decompress to as much as they may, and a little more: one at a
+/// time is held.
+#[test]
+fn union_bombs_stay_within_bounds() {
+    const BLOBS: u64 = 12;
+    let _alone = ALONE.lock().unwrap();
+    let step = Step { index: 1, peer: 902, is_sent: true, message: Message::Rollback };
+    let mut world = UnionWorld::new(2);
+    world.run_slots(1);
+    // As many steps as a batch may have, each of which is larger in memory than encoded.
+    let (_, mut part) = world.parts(1).pop_first().unwrap();
+    part.steps = vec![step; 16_384];
+    let mut steps = world.batch_of(1..=world.posted);
+    let entry = PartEntry { block: 0, position: 0, part: alloy_rlp::encode(&part).into() };
+    steps.rollups[0].parts = vec![entry; MAX_UNION_STEPS / 16_384];
+    let quality = Compression::Brotli { quality: 3 };
+    for bomb in [
+        steps.encode(quality).unwrap(),
+        [vec![0], compress_channel(quality, &vec![0; MAX_UNION_BATCH_BYTES])].concat(),
+        [vec![0], compress_channel(quality, &vec![0; MAX_UNION_BATCH_BYTES + 1])].concat(),
+    ] {
+        let mut followers = world.followers();
+        followers.iter_mut().for_each(common::Follower::run);
+        let blob = encode_blob(&bomb).unwrap();
+        (0..BLOBS).for_each(|_| world.post_blobs(world.slot, vec![blob.clone()]));
+        world.l1.borrow_mut().mine();
+        drop(bomb);
+        let before = NOW.load(Relaxed);
+        PEAK.store(before, Relaxed);
+        followers[1].run();
+        let peak = PEAK.load(Relaxed) - before;
+        let dropped = followers[1].pipeline.dropped().total();
+        assert!(dropped >= BLOBS && dropped % BLOBS == 0, "{dropped}");
+        // What is decompressed is held while the buffer grows, and as parts.
+        assert!(peak < 320 << 20, "{peak} bytes");
+        println!("{peak} bytes at most, {:?}", followers[1].drops());
     }
 }
 

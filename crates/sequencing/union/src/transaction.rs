@@ -77,3 +77,16 @@ fn decode(mut data: &[u8], rules: &UnionRules) -> alloy_rlp::Result<Part> {
     let part = Part::decode(&mut data, rules.max_part_steps())?;
     if data.is_empty() { Ok(part) } else { Err(alloy_rlp::Error::UnexpectedLength) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::b256;
+
+    #[test]
+    fn a_part_is_named_by_its_super_transaction() {
+        // Computed by another implementation of Keccak.
+        let expected = b256!("eefaecb44610b6430b2ece9aef240837a63bf06145b4efa93194d11909b553e8");
+        assert_eq!(source_hash(SuperId { slot: 9, index: 4 }), expected);
+    }
+}

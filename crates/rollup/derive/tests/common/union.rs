@@ -214,7 +214,11 @@ impl UnionWorld {
 
     /// What is not posted yet, as the batch of the current slot.
     pub(crate) fn batch(&self) -> UnionBatch {
-        let range = self.posted + 1..=self.head();
+        self.batch_of(self.posted + 1..=self.head())
+    }
+
+    /// These blocks, as the batch of the current slot.
+    pub(crate) fn batch_of(&self, range: RangeInclusive<u64>) -> UnionBatch {
         let rollup = |rollup| self.rollup_batch(rollup, range.clone());
         UnionBatch { slot: self.slot, rollups: (0..self.l2s.len()).map(rollup).collect() }
     }
