@@ -8,24 +8,18 @@
 //! ```
 //! use alloy_consensus::Header;
 //! use lockstep_devnet::beacon::{
-//!     BeaconConfig, BeaconError, BeaconSpec, DevBeacon, ExecutionEngine, LookaheadProof,
+//!     BeaconConfig, BeaconError, BeaconSpec, DevBeacon, ExecutionEngine,
 //! };
 //!
-//! /// Makes two epochs of blocks, and proves to whoever trusts the last one who proposes next.
-//! fn foretell<E: ExecutionEngine>(
-//!     engine: E,
-//!     genesis: &Header,
-//! ) -> Result<Option<LookaheadProof>, BeaconError> {
+//! /// Makes two epochs of blocks, and tells who proposes in the last one's epoch and the next.
+//! fn foretell<E: ExecutionEngine>(engine: E, genesis: &Header) -> Result<Vec<u64>, BeaconError> {
 //!     let spec = BeaconSpec::dev(genesis.timestamp, 1337);
 //!     let mut beacon =
 //!         DevBeacon::open(BeaconConfig::new(spec), engine, genesis, genesis.hash_slow())?;
 //!     for _ in 0..64 {
 //!         beacon.next_slot()?;
 //!     }
-//!     let view = beacon.view();
-//!     let (head, preset) = (view.head(), view.spec().preset);
-//!     let header = head.block.message.header(preset);
-//!     Ok(LookaheadProof::new(header, &head.state, head.slot() + 1, preset))
+//!     Ok(beacon.view().head().state.proposer_lookahead.iter().collect())
 //! }
 //! ```
 //!
@@ -51,7 +45,6 @@ mod engine;
 mod events;
 mod genesis;
 mod keys;
-mod lookahead;
 mod produce;
 mod recover;
 mod runner;
@@ -69,7 +62,6 @@ pub use events::{AttributesEvent, BeaconEvent};
 pub use genesis::{GenesisValidators, genesis_state};
 pub use keys::{Domain, Signing, ValidatorKeys, signing_root, verify_signature};
 pub use lockstep_ssz::Preset;
-pub use lookahead::{LookaheadProof, lookahead_index};
 pub use runner::{
     BeaconControls, BeaconRunner, Clock, Control, ControlError, Controlled, MAX_MINE, MAX_SKIP,
 };

@@ -66,7 +66,12 @@ fn owners_are_those_that_the_inbox_finds() {
     }
 }
 
-/// Truth: the state as the beacon chain itself keeps it, and the branches' generalised indices by hand.
+/// The specification's recursion for a generalised index of a path of positions in containers and lists.
+fn generalised_index(path: &[(u64, u64)]) -> u64 {
+    path.iter().fold(1, |index, (width, position)| index * width.next_power_of_two() + position)
+}
+
+/// Truth: the state as the beacon chain itself keeps it, and the specification's generalised indices.
 #[test]
 fn proofs_lead_from_keys_to_the_block() {
     for (preset, slots) in [(&Preset::MINIMAL, 21), (&Preset::MAINNET, 40)] {
@@ -90,11 +95,14 @@ fn proofs_lead_from_keys_to_the_block() {
             let pubkey = state.validators.get(proposer as usize).unwrap().pubkey;
             assert_eq!(*key, key_root(&pubkey));
             assert_eq!(*key, pubkey.root(preset));
-            let place = ((75 * 2) << 40 | proposer) * 8;
+            // Of a list, its elements are the first of two children.
+            let place = generalised_index(&[(38, 11), (2, 0), (1 << 40, proposer), (8, 0)]);
             assert!(is_valid_branch(key, branch, place, &proof.header.stateRoot));
         }
         let vector = state.proposer_lookahead.root(preset);
-        assert!(is_valid_branch(&vector, &proof.lookaheadBranch, 101, &proof.header.stateRoot));
+        let place = generalised_index(&[(38, 37)]);
+        assert!(is_valid_branch(&vector, &proof.lookaheadBranch, place, &proof.header.stateRoot));
+        assert_eq!(place, u64::from(Layout::FULU.proposer_lookahead));
         assert_eq!(scene.l1.proposers(first, &proof), Some(proof.keys.clone()));
 
         for (from, to) in [(first, first - 1), (first - 1, first), (first, u64::MAX), (0, 1)] {

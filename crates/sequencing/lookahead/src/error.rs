@@ -231,8 +231,8 @@ impl LookaheadError {
     /// Who must act.
     ///
     /// Nobody, if the next answer of a node may be another ([`Severity::Temporary`]); who asked for something by its hash,
-    /// if L1 has another chain by now ([`Severity::Reset`]: ask for the head again); the operator, if settings do not fit the
-    /// chain ([`Severity::Critical`]).
+    /// if L1 has another chain by now ([`Severity::Reset`]: ask for the head again); the operator, if settings, or what was
+    /// asked for, do not fit the chain ([`Severity::Critical`]).
     pub const fn severity(&self) -> Severity {
         match self {
             Self::Client(error) => error.severity(),

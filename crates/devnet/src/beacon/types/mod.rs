@@ -17,7 +17,6 @@ pub use payload::{
     ConsolidationRequest, DepositRequest, ExecutionPayload, ExecutionPayloadHeader,
     ExecutionRequests, ExtraData, RequestsError, Transaction, Withdrawal, WithdrawalRequest,
 };
-pub(crate) use state::LOOKAHEAD_FIELD;
 pub use state::{
     BeaconState, Fork, ForkData, HistoricalLimit, HistoricalSummary, PendingConsolidation,
     PendingDeposit, PendingPartialWithdrawal, PublicKeys, RegistryLimit, SigningData,

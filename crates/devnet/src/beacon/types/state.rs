@@ -212,9 +212,6 @@ tree_elements!(
     PendingConsolidation
 );
 
-/// The position of `proposer_lookahead` in a state.
-pub(crate) const LOOKAHEAD_FIELD: usize = 37;
-
 /// The keys of a sync committee: a vector of `SYNC_COMMITTEE_SIZE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKeys(Vec<BlsPublicKey>);
