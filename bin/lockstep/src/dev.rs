@@ -9,7 +9,7 @@ use lockstep_devnet::{
     dev_server,
 };
 use serde_json::{Value, json};
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Fork {
@@ -34,7 +34,13 @@ pub(crate) struct Args {
     /// Seconds per slot of the L1.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
     slot_time: u64,
-    /// Seconds from one block of the rollup to the next.
+    /// How many rollups there are. Several are a union: contracts on one call those on others.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    rollups: u16,
+    /// How often users of a union are shown what was executed, in milliseconds; 0: at once.
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    update_interval: u64,
+    /// Seconds from one block of a rollup to the next.
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
     block_time: u64,
     /// The fork that the L1 begins with.
@@ -52,11 +58,12 @@ pub(crate) struct Args {
     /// The port of the L1's Beacon API; 0 picks a free one.
     #[arg(long, value_name = "PORT", default_value_t = 5052)]
     beacon_port: u16,
-    /// The port of the rollup's JSON-RPC (HTTP and WebSocket); 0 picks a free one.
+    /// The port of the first rollup's JSON-RPC (HTTP and WebSocket), the next one's is higher by two; 0
+    /// picks free ones.
     #[arg(long, value_name = "PORT", default_value_t = 9545)]
     rollup_http_port: u16,
-    /// The port of the JSON-RPC (HTTP and WebSocket) of the node that derives the rollup from the L1
-    /// alone; 0 picks a free one.
+    /// The port of the JSON-RPC (HTTP and WebSocket) of the node that derives the first rollup from the L1
+    /// alone, the next one's is higher by two; 0 picks free ones.
     #[arg(long, value_name = "PORT", default_value_t = 9546)]
     follower_http_port: u16,
     /// How the rollup's blocks are posted to the L1.
@@ -135,7 +142,9 @@ fn config(args: &Args) -> DevnetConfig {
         l1,
         mnemonic: args.mnemonic.clone(),
         accounts: args.accounts,
+        rollups: args.rollups.into(),
         rollup_block_time_s: args.block_time,
+        update_interval: Duration::from_millis(args.update_interval),
         rollup_server: dev_server(args.rollup_http_port, None),
         follower_server: dev_server(args.follower_http_port, None),
         data_availability: match args.data_availability {
@@ -162,8 +171,38 @@ fn ready(args: &Args, devnet: &Devnet) -> Value {
         }),
         None => json!({ "http": args.l1, "beacon": args.l1_beacon }),
     };
-    let (rollup, follower) = (devnet.rollup(), devnet.follower());
-    let (contracts, operators) = (devnet.contracts(), devnet.operators());
+    let operators = devnet.operators();
+    let rollups = devnet.rollups().iter().map(|rollup| {
+        let (sequencer, follower) = (rollup.sequencer(), rollup.follower());
+        let contracts = rollup.contracts();
+        json!({
+            "name": rollup.name(),
+            "chainId": sequencer.context().chain().chain_id(),
+            "http": http(sequencer.rpc_address()),
+            "ws": ws(sequencer.rpc_address()),
+            "follower": {
+                "http": http(follower.rpc_address()),
+                "ws": ws(follower.rpc_address()),
+            },
+            "rollupConfig": rollup.file(),
+            "contracts": {
+                "portal": contracts.portal,
+                "systemConfig": contracts.system_config,
+                "outputOracle": contracts.output_oracle,
+                "batchInbox": rollup.config().batch_inbox_address,
+            },
+            "batcher": operators.batcher.address,
+            "proposer": operators.proposer.address,
+        })
+    });
+    let union = devnet.union().map(|union| {
+        json!({
+            "inbox": union.inbox,
+            "registry": union.registry,
+            "lookahead": union.lookahead,
+            "vault": union.vault,
+        })
+    });
     let accounts: Vec<Value> = devnet
         .accounts()
         .iter()
@@ -175,25 +214,8 @@ fn ready(args: &Args, devnet: &Devnet) -> Value {
     json!({
         "event": "ready",
         "l1": l1,
-        "rollups": [{
-            "name": devnet.rollup_name(),
-            "chainId": rollup.context().chain().chain_id(),
-            "http": http(rollup.rpc_address()),
-            "ws": ws(rollup.rpc_address()),
-            "follower": {
-                "http": http(follower.rpc_address()),
-                "ws": ws(follower.rpc_address()),
-            },
-            "rollupConfig": devnet.rollup_file(),
-            "contracts": {
-                "portal": contracts.portal,
-                "systemConfig": contracts.system_config,
-                "outputOracle": contracts.output_oracle,
-                "batchInbox": devnet.rollup_config().batch_inbox_address,
-            },
-            "batcher": operators.batcher.address,
-            "proposer": operators.proposer.address,
-        }],
+        "rollups": rollups.collect::<Vec<_>>(),
+        "union": union,
         "accounts": accounts,
     })
 }
@@ -202,13 +224,16 @@ fn print_ready(ready: &Value) {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let field = |path: &str| ready.pointer(path).map_or_else(String::new, text);
     println!("L1     {}  beacon {}", field("/l1/http"), field("/l1/beacon"));
-    println!(
-        "{:<6} {}  derived again {}",
-        field("/rollups/0/name"),
-        field("/rollups/0/http"),
-        field("/rollups/0/follower/http")
-    );
-    println!("       portal on L1 {}", field("/rollups/0/contracts/portal"));
+    for rollup in ready.get("rollups").and_then(Value::as_array).into_iter().flatten() {
+        let field = |path: &str| rollup.pointer(path).map_or_else(String::new, text);
+        println!(
+            "{:<6} {}  derived again {}",
+            field("/name"),
+            field("/http"),
+            field("/follower/http")
+        );
+        println!("       portal on L1 {}", field("/contracts/portal"));
+    }
     println!();
     println!("Accounts with 10,000 ether on each chain. Everybody knows their keys:");
     for account in ready.get("accounts").and_then(Value::as_array).into_iter().flatten() {

@@ -2,24 +2,27 @@
 
 use crate::{
     Beginning, Clock, DevAccount, DevnetConfig, FolderError, ForeignL1Error, L1Source, Operators,
-    RollupPlan, accounts,
-    beacon::BeaconError,
-    embedded::L1,
+    OptedInValidator, RollupPlan, UnionPlan, accounts,
+    beacon::{BeaconError, GenesisValidators, ValidatorKeys},
+    embedded::{L1, beacon_spec},
     foreign::{self, POLLS_AT_START, Settlement},
     l1_genesis, operators,
     plan::embedded_addresses,
     rollup::{L1Access, RollupNodes, RollupStart, l1_client},
-    settings::{Identity, rollup_file},
+    settings::{Identity, rollup_file, rollup_name},
     signer::DevSigner,
+    union::UnionGateway,
 };
 use alloy_eips::{BlockNumHash, BlockNumberOrTag};
 use alloy_genesis::Genesis;
 use alloy_primitives::Address;
+use futures_util::future::{Either, select_all};
 use lockstep_chain::{Ethereum, EthereumHardfork, GenesisError, Rollup};
-use lockstep_contracts::{L1Addresses, SettingsError};
+use lockstep_contracts::{L1Addresses, SettingsError, UnionAddresses};
 use lockstep_execution::MemoryState;
+use lockstep_gateway::GatewayError;
 use lockstep_node::{Node, NodeError, PartError};
-use lockstep_protocol::RollupConfig;
+use lockstep_protocol::{RollupConfig, UnionConfig};
 use lockstep_providers::ClientError;
 use lockstep_storage::{GenesisBlock, StorageError};
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
@@ -80,23 +83,95 @@ pub enum DevnetError {
     /// A task was cut off.
     #[error("{0}")]
     Task(PartError),
+    /// The gateway of a union cannot start.
+    #[error("the gateway: {0}")]
+    Gateway(#[from] GatewayError),
+    /// Several rollups need proposers whose slots are known.
+    #[error("several rollups need the embedded L1, at Osaka: they are ordered by its proposers")]
+    Union,
     /// The fork cannot be that of an L1 with a dev beacon.
     #[error("the L1 begins with Prague or Osaka, not with {0}")]
     Fork(EthereumHardfork),
 }
 
-/// A running development network: an L1, and a rollup that is sequenced on it, posted to it, and
-/// derived from it by a second node.
+/// A running development network: an L1, and rollups whose blocks are made, posted to it, and derived from
+/// it by a second node each.
 #[derive(Debug)]
 pub struct Devnet {
     accounts: Vec<DevAccount>,
     operators: Operators,
     l1: Option<L1>,
-    rollup: RollupNodes,
-    rollup_name: String,
-    rollup_config: Arc<RollupConfig>,
-    rollup_file: Option<PathBuf>,
+    rollups: Vec<DevRollup>,
+    gateway: Option<UnionGateway>,
+    union: Option<UnionAddresses>,
+}
+
+/// A rollup of a running development network.
+#[derive(Debug)]
+pub struct DevRollup {
+    name: String,
+    nodes: RollupNodes,
+    config: Arc<RollupConfig>,
+    file: Option<PathBuf>,
     addresses: L1Addresses,
+}
+
+impl DevRollup {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The node on which its blocks are made.
+    pub const fn sequencer(&self) -> &Node<Rollup> {
+        &self.nodes.sequencer
+    }
+
+    /// The node that only derives.
+    pub const fn follower(&self) -> &Node<Rollup> {
+        &self.nodes.follower
+    }
+
+    /// How it is derived.
+    pub fn config(&self) -> &RollupConfig {
+        &self.config
+    }
+
+    /// The file with [`Self::config`], if the network is kept in a folder.
+    pub const fn file(&self) -> Option<&PathBuf> {
+        self.file.as_ref()
+    }
+
+    /// Its contracts on L1.
+    pub const fn contracts(&self) -> &L1Addresses {
+        &self.addresses
+    }
+}
+
+/// What the chains of a network are made of.
+struct Plans {
+    rollups: Vec<RollupPlan>,
+    union: Option<UnionPlan>,
+}
+
+impl Plans {
+    fn put_into(&self, l1: &mut Genesis) -> Result<(), SettingsError> {
+        match &self.union {
+            Some(union) => union.put_into(l1),
+            None => self.rollups.iter().try_for_each(|rollup| rollup.put_into(l1)),
+        }
+    }
+
+    /// What the rollups know of their union, on this beacon chain.
+    fn union_config(&self) -> Option<UnionConfig> {
+        let union = self.union.as_ref()?;
+        Some(UnionConfig {
+            inbox: union.addresses.inbox,
+            chains: self.rollups.iter().map(|rollup| rollup.genesis.config.chain_id).collect(),
+            slot_seconds: union.settings.beacon.seconds_per_slot,
+            genesis_time: union.settings.beacon.genesis_time_s,
+        })
+    }
 }
 
 impl DevnetError {
@@ -118,12 +193,12 @@ pub fn dev_l1_genesis(config: &DevnetConfig, timestamp: u64) -> Result<Genesis, 
     };
     let accounts = accounts(&config.mnemonic, config.accounts)?;
     let funded = addresses_of(&accounts);
-    let beginning =
-        Beginning { timestamp, l1_origin: 0, block_time_s: config.rollup_block_time_s.max(1) };
     let operators = operators(&config.mnemonic)?;
-    let plan = RollupPlan::new(&beginning, embedded_addresses(), &funded, &operators);
+    let mut wanted = identity_of(config, timestamp);
+    wanted.fork = Some(fork.to_string());
+    let plans = plan(config, &wanted, &accounts, &operators)?;
     let mut genesis = l1_genesis(fork, timestamp, &funded);
-    plan.put_into(&mut genesis)?;
+    plans.put_into(&mut genesis)?;
     Ok(genesis)
 }
 
@@ -149,7 +224,7 @@ impl Devnet {
             Some(folder) => Identity::load_or_store(folder, identity)?,
             None => identity,
         };
-        let plan = plan(&identity, &accounts, &operators);
+        let plans = plan(&config, &identity, &accounts, &operators)?;
         let (l1, access) = match &config.l1 {
             L1Source::Embedded(settings) => {
                 let genesis = dev_l1_genesis(&config, identity.genesis_time)?;
@@ -159,38 +234,54 @@ impl Devnet {
             }
             L1Source::Foreign { url, beacon } => {
                 let access = L1Access::foreign(url, beacon, &identity)?;
-                (None, settle(access, &identity, &plan, &accounts, &operators).await?)
+                let plan = plans.rollups.first().ok_or(DevnetError::Union)?;
+                (None, settle(access, &identity, plan, &accounts, &operators).await?)
             }
         };
         let l1_chain_id = identity.foreign_chain_id.unwrap_or(crate::L1_CHAIN_ID);
-        let chain = Rollup::from_genesis(&plan.genesis)?;
-        let state = MemoryState::from_genesis(&plan.genesis);
-        let first: GenesisBlock<Rollup> =
-            GenesisBlock::new(chain.genesis_header(&plan.genesis), state)?;
-        let block = BlockNumHash::new(first.block().header.number, first.block().seal());
         let origin = origin(&access, identity.first_origin).await?;
-        let rollup_config = Arc::new(plan.config(l1_chain_id, origin, block));
-        let start = RollupStart {
-            genesis: &plan.genesis,
-            first: &first,
-            rollup: rollup_config.clone(),
-            output_oracle: plan.addresses.output_oracle,
-            operators: operators.clone(),
-            signer,
-            clock,
+        let union = plans.union_config();
+        let mut rollups = Vec::new();
+        for (index, plan) in plans.rollups.iter().enumerate() {
+            let chain = Rollup::from_genesis(&plan.genesis)?;
+            let state = MemoryState::from_genesis(&plan.genesis);
+            let first: GenesisBlock<Rollup> =
+                GenesisBlock::new(chain.genesis_header(&plan.genesis), state)?;
+            let block = BlockNumHash::new(first.block().header.number, first.block().seal());
+            let rollup = plan.config(l1_chain_id, origin, block);
+            let rollup = Arc::new(RollupConfig { union: union.clone(), ..rollup });
+            let start = RollupStart {
+                name: rollup_name(index),
+                index,
+                genesis: &plan.genesis,
+                first: &first,
+                rollup: rollup.clone(),
+                output_oracle: plan.addresses.output_oracle,
+                operators: operators.clone(),
+                signer: signer.clone(),
+                clock: clock.clone(),
+            };
+            let nodes = RollupNodes::start(&config, start, access.clone()).await?;
+            let name = rollup_name(index);
+            let folder = config.data_dir.as_ref().map(|folder| folder.join(&name));
+            rollups.push(DevRollup {
+                name,
+                nodes,
+                config: rollup,
+                file: folder.map(|folder| rollup_file(&folder)),
+                addresses: plan.addresses,
+            });
+        }
+        let gateway = match &plans.union {
+            Some(_) => {
+                let members: Vec<_> =
+                    rollups.iter().map(|it| (&it.nodes, it.addresses.output_oracle)).collect();
+                Some(UnionGateway::start(&config, &members, &access, &operators, clock)?)
+            }
+            None => None,
         };
-        let rollup = RollupNodes::start(&config, start, access).await?;
-        let folder = config.data_dir.as_ref().map(|folder| folder.join(&config.rollup_name));
-        Ok(Self {
-            accounts,
-            operators,
-            l1,
-            rollup,
-            rollup_name: config.rollup_name,
-            rollup_config,
-            rollup_file: folder.map(|folder| rollup_file(&folder)),
-            addresses: plan.addresses,
-        })
+        let union = plans.union.map(|union| union.addresses);
+        Ok(Self { accounts, operators, l1, rollups, gateway, union })
     }
 
     /// The funded accounts.
@@ -213,34 +304,14 @@ impl Devnet {
         self.l1.as_ref().map(|l1| l1.beacon_address)
     }
 
-    /// The name of the rollup.
-    pub fn rollup_name(&self) -> &str {
-        &self.rollup_name
+    /// The rollups.
+    pub fn rollups(&self) -> &[DevRollup] {
+        &self.rollups
     }
 
-    /// The rollup's node that sequences.
-    pub const fn rollup(&self) -> &Node<Rollup> {
-        &self.rollup.sequencer
-    }
-
-    /// The rollup's node that only derives.
-    pub const fn follower(&self) -> &Node<Rollup> {
-        &self.rollup.follower
-    }
-
-    /// How the rollup is derived.
-    pub fn rollup_config(&self) -> &RollupConfig {
-        &self.rollup_config
-    }
-
-    /// The file with [`Self::rollup_config`], if the network is kept in a folder.
-    pub fn rollup_file(&self) -> Option<&PathBuf> {
-        self.rollup_file.as_ref()
-    }
-
-    /// The rollup's contracts on L1.
-    pub const fn contracts(&self) -> &L1Addresses {
-        &self.addresses
+    /// The union's contracts on L1, if the rollups are one.
+    pub const fn union(&self) -> Option<&UnionAddresses> {
+        self.union.as_ref()
     }
 
     /// Completes when a part has failed so that the network cannot go on.
@@ -254,12 +325,27 @@ impl Devnet {
                 None => std::future::pending().await,
             }
         };
-        let name = &self.rollup_name;
+        let gateway = async {
+            match &mut self.gateway {
+                Some(gateway) => gateway.failed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let rollups = self.rollups.iter_mut().flat_map(|rollup| {
+            let (name, nodes) = (&rollup.name, &mut rollup.nodes);
+            let (sequencer, follower) = (&mut nodes.sequencer, &mut nodes.follower);
+            let sequencer =
+                async move { sequencer.failed().await.map_err(DevnetError::node(name)) };
+            let follower = async move {
+                follower.failed().await.map_err(DevnetError::node(&format!("{name}-follower")))
+            };
+            [Either::Left(sequencer), Either::Right(follower)]
+        });
+        let rollups = select_all(rollups.map(Box::pin));
         tokio::select! {
             ended = l1 => ended.map_err(DevnetError::node("l1")),
-            ended = self.rollup.sequencer.failed() => ended.map_err(DevnetError::node(name)),
-            ended = self.rollup.follower.failed() => ended
-                .map_err(DevnetError::node(&format!("{name}-follower"))),
+            ended = gateway => ended,
+            (ended, _, _) = rollups => ended,
         }
     }
 
@@ -268,16 +354,24 @@ impl Devnet {
     /// # Errors
     /// The first failure; everything is stopped even then.
     pub async fn shutdown(self) -> Result<(), DevnetError> {
-        let sequencer = self.rollup.sequencer.shutdown().await;
-        let follower = self.rollup.follower.shutdown().await;
-        let l1 = match self.l1 {
-            Some(l1) => l1.node.shutdown().await,
-            None => Ok(()),
-        };
-        let name = &self.rollup_name;
-        sequencer.map_err(DevnetError::node(name))?;
-        follower.map_err(DevnetError::node(&format!("{name}-follower")))?;
-        l1.map_err(DevnetError::node("l1"))
+        if let Some(gateway) = &self.gateway {
+            gateway.stop();
+        }
+        let mut first = Ok(());
+        for rollup in self.rollups {
+            let name = &rollup.name;
+            let sequencer = rollup.nodes.sequencer.shutdown().await;
+            first = first.and(sequencer.map_err(DevnetError::node(name)));
+            let follower = rollup.nodes.follower.shutdown().await;
+            first = first.and(follower.map_err(DevnetError::node(&format!("{name}-follower"))));
+        }
+        if let Some(gateway) = self.gateway {
+            first = first.and(gateway.ended().await);
+        }
+        if let Some(l1) = self.l1 {
+            first = first.and(l1.node.shutdown().await.map_err(DevnetError::node("l1")));
+        }
+        first
     }
 }
 
@@ -355,18 +449,59 @@ async fn settle(
     .await
 }
 
-fn plan(identity: &Identity, accounts: &[DevAccount], operators: &Operators) -> RollupPlan {
+fn plan(
+    config: &DevnetConfig,
+    identity: &Identity,
+    accounts: &[DevAccount],
+    operators: &Operators,
+) -> Result<Plans, DevnetError> {
     let funded = addresses_of(accounts);
-    let addresses = match (identity.foreign_chain_id, funded.first()) {
-        (Some(_), Some(deployer)) => L1Addresses::created_by(*deployer, identity.first_nonce),
-        _ => embedded_addresses(),
-    };
     let beginning = Beginning {
         timestamp: identity.genesis_time,
         l1_origin: identity.first_origin,
         block_time_s: identity.rollup_block_time_s,
     };
-    RollupPlan::new(&beginning, addresses, &funded, operators)
+    if identity.rollups > 1 {
+        let L1Source::Embedded(settings) = &config.l1 else { return Err(DevnetError::Union) };
+        if settings.fork != EthereumHardfork::Osaka {
+            return Err(DevnetError::Union);
+        }
+        let beacon = beacon_spec(settings, identity.genesis_time, crate::L1_CHAIN_ID)?;
+        let opted_in = opted_in(operators.batcher.address);
+        let union =
+            UnionPlan::new(&beginning, &beacon, identity.rollups, &opted_in, &funded, operators);
+        return Ok(Plans { rollups: union.rollups.clone(), union: Some(union) });
+    }
+    let addresses = match (identity.foreign_chain_id, funded.first()) {
+        (Some(_), Some(deployer)) => L1Addresses::created_by(*deployer, identity.first_nonce),
+        _ => embedded_addresses(),
+    };
+    let rollup = RollupPlan::new(&beginning, addresses, &funded, operators);
+    Ok(Plans { rollups: vec![rollup], union: None })
+}
+
+/// The validators of the dev beacon that opted in: two of three delegate to `gateway`.
+fn opted_in(gateway: Address) -> Vec<OptedInValidator> {
+    let count = GenesisValidators::default().count;
+    let keys = ValidatorKeys::interop(count);
+    let chosen = keys.public().iter().enumerate().filter(|(index, _)| index % 3 != 2);
+    chosen.map(|(_, key)| OptedInValidator { key: *key, gateway }).collect()
+}
+
+/// A network that begins at `genesis_time`, in seconds, on an embedded L1.
+fn identity_of(config: &DevnetConfig, genesis_time: u64) -> Identity {
+    Identity {
+        genesis_time,
+        fork: None,
+        slot_time_s: None,
+        foreign_chain_id: None,
+        first_origin: 0,
+        first_nonce: 0,
+        rollup_block_time_s: config.rollup_block_time_s.max(1),
+        rollups: config.rollups.max(1),
+        mnemonic: config.mnemonic.clone(),
+        accounts: config.accounts,
+    }
 }
 
 /// What a network that begins now would be.
@@ -375,17 +510,7 @@ fn identity(
     deployer: Option<&DevAccount>,
     clock: &dyn Clock,
 ) -> Result<Identity, DevnetError> {
-    let mut identity = Identity {
-        genesis_time: clock.unix_time().as_secs(),
-        fork: None,
-        slot_time_s: None,
-        foreign_chain_id: None,
-        first_origin: 0,
-        first_nonce: 0,
-        rollup_block_time_s: config.rollup_block_time_s.max(1),
-        mnemonic: config.mnemonic.clone(),
-        accounts: config.accounts,
-    };
+    let mut identity = identity_of(config, clock.unix_time().as_secs());
     match &config.l1 {
         L1Source::Embedded(l1) => {
             identity.fork = Some(l1.fork.to_string());

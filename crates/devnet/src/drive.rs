@@ -95,7 +95,7 @@ where
 /// Waits until the rollup has been derived from all that L1 had at first; `false` if the node stops before. A
 /// node that lost its newest blocks with the power would otherwise make others of the same numbers,
 /// although its batcher has posted them.
-async fn caught_up(node: &NodeContext<Rollup>, rollup: &FollowedRollup) -> bool {
+pub(crate) async fn caught_up(node: &NodeContext<Rollup>, rollup: &FollowedRollup) -> bool {
     let mut target = None;
     loop {
         let status = rollup.status.read();
@@ -219,17 +219,29 @@ pub(crate) async fn keep_settled(
     repeat(node, "settlement", settlement, step).await
 }
 
-/// Claims the rollup's outputs on its L1.
+/// Claims the rollups' outputs on their L1, from one account: it sends one transaction at a time, so the
+/// rollups take turns.
 pub(crate) async fn propose(
     node: NodeContext<Rollup>,
-    proposer: Proposer,
+    proposers: Vec<Proposer>,
     poll: Duration,
 ) -> Result<(), PartError> {
-    let step = move |proposer: &mut Proposer| {
-        proposer.step().map_err(Failure::may_pass)?;
-        Ok(poll)
+    let step = move |proposers: &mut Vec<Proposer>| {
+        let mut failure = None;
+        for turn in 0..proposers.len() {
+            match proposers.get_mut(turn).map(Proposer::step) {
+                Some(Ok(Some(_))) => {
+                    let next = (turn + 1) % proposers.len();
+                    proposers.rotate_left(next);
+                    break;
+                }
+                Some(Err(error)) => failure = Some(error),
+                Some(Ok(None)) | None => {}
+            }
+        }
+        failure.map_or(Ok(poll), |error| Err(Failure::may_pass(error)))
     };
-    repeat(node, "proposer", proposer, step).await
+    repeat(node, "proposer", proposers, step).await
 }
 
 /// Compares the two nodes of the rollup. That they disagree ends the network.

@@ -42,7 +42,7 @@ impl L1 {
         let header = chain.genesis_header(genesis);
         let first: GenesisBlock<Ethereum> =
             GenesisBlock::new(header, MemoryState::from_genesis(genesis))?;
-        let spec = beacon_spec(settings, genesis, chain.chain_id())?;
+        let spec = beacon_spec(settings, genesis.timestamp, chain.chain_id())?;
         let mut beacon = BeaconConfig::new(spec);
         beacon.fee_recipient = Address::ZERO;
         beacon.store = config
@@ -110,9 +110,10 @@ async fn run_beacon(
     served
 }
 
-fn beacon_spec(
+/// The beacon chain of an embedded L1 that begins at `genesis_time`, in seconds.
+pub(crate) fn beacon_spec(
     settings: &EmbeddedL1,
-    genesis: &Genesis,
+    genesis_time: u64,
     chain_id: u64,
 ) -> Result<BeaconSpec, DevnetError> {
     let fulu_epoch = match settings.fork {
@@ -123,6 +124,6 @@ fn beacon_spec(
     Ok(BeaconSpec {
         seconds_per_slot: settings.slot_time_s.max(1),
         fulu_epoch,
-        ..BeaconSpec::dev(genesis.timestamp, chain_id)
+        ..BeaconSpec::dev(genesis_time, chain_id)
     })
 }

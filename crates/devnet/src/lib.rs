@@ -57,13 +57,14 @@ mod rollup;
 mod settings;
 mod signer;
 mod throttle;
+mod union;
 mod union_plan;
 
 pub use lockstep_ssz as ssz;
 
 pub use accounts::{ACCOUNTS, DevAccount, MNEMONIC, Operators, accounts, operators};
 pub use agreement::{Agreement, AgreementError};
-pub use devnet::{Devnet, DevnetError, dev_l1_genesis};
+pub use devnet::{DevRollup, Devnet, DevnetError, dev_l1_genesis};
 pub use foreign::ForeignL1Error;
 pub use genesis::{BALANCE, GAS_LIMIT, L1_CHAIN_ID, ROLLUP_CHAIN_ID, l1_genesis, rollup_genesis};
 pub use l1_wallet::WalletError;

@@ -1,4 +1,4 @@
-//! The nodes of the rollup: one sequences it and posts its blocks, one derives it independently.
+//! The nodes of a rollup: on one its blocks are made, one derives it independently.
 
 use crate::{
     Agreement, Clock, DevnetConfig, DevnetError, LocalRollup, Operators, Proposer, Sequencer,
@@ -6,13 +6,14 @@ use crate::{
     drive::{self, Posting},
     foreign::Settlement,
     parts::{node_builder, rpc_settings},
-    settings::store_rollup_config,
+    settings::{nth_server, store_rollup_config},
     signer::DevSigner,
 };
 use alloy_genesis::Genesis;
 use alloy_primitives::Address;
 use lockstep_batcher::{BatcherConfig, ChannelPolicy, RpcL1, SubmissionPolicy, Throttle};
 use lockstep_chain::{Ethereum, Rollup};
+use lockstep_gateway::Preconfirmed;
 use lockstep_node::{FollowedL1, FollowedRollup, Node, NodeBuilder, NodeContext};
 use lockstep_protocol::RollupConfig;
 use lockstep_providers::{BeaconClient, ClientError, L1Client, Retry, RpcClient, Timeouts};
@@ -48,6 +49,9 @@ pub(crate) struct L1Access {
 
 /// How a rollup begins.
 pub(crate) struct RollupStart<'a> {
+    pub(crate) name: String,
+    /// Its number, from 0.
+    pub(crate) index: usize,
     pub(crate) genesis: &'a Genesis,
     pub(crate) first: &'a GenesisBlock<Rollup>,
     pub(crate) rollup: Arc<RollupConfig>,
@@ -57,15 +61,21 @@ pub(crate) struct RollupStart<'a> {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// The nodes of the rollup.
+/// The nodes of a rollup.
 #[derive(Debug)]
 pub(crate) struct RollupNodes {
     pub(crate) sequencer: Node<Rollup>,
     pub(crate) follower: Node<Rollup>,
+    /// How far the sequencer's node has derived.
+    pub(crate) told: FollowedRollup,
+    /// What the follower has derived.
+    pub(crate) derived: LocalRollup,
+    /// What users are shown of blocks that are not complete.
+    pub(crate) shown: Arc<Preconfirmed>,
 }
 
 impl L1Access {
-    fn poll(&self) -> Duration {
+    pub(crate) fn poll(&self) -> Duration {
         (Duration::from_secs(self.block_time_s) / 4).clamp(MIN_POLL, MAX_POLL)
     }
 
@@ -75,7 +85,7 @@ impl L1Access {
     }
 
     /// The L1 for one that makes blocks and cannot wait for long.
-    fn sequencer_client(&self) -> Result<L1Client, ClientError> {
+    pub(crate) fn sequencer_client(&self) -> Result<L1Client, ClientError> {
         Ok(L1Client::new(RpcClient::http(&self.url, SEQUENCER_TIMEOUTS)?))
     }
 
@@ -102,20 +112,27 @@ impl RollupNodes {
         l1: L1Access,
     ) -> Result<Self, DevnetError> {
         if let Some(folder) = &config.data_dir {
-            store_rollup_config(&folder.join(&config.rollup_name), &start.rollup)?;
+            store_rollup_config(&folder.join(&start.name), &start.rollup)?;
         }
-        let name = format!("{}-follower", config.rollup_name);
+        let name = format!("{}-follower", start.name);
         let rollup = FollowedRollup::new(start.rollup.clone());
         let (told, followed) = (rollup.clone(), l1.followed()?);
-        let follower = builder(config, &start, &name, &config.follower_server, &rollup)?
+        let server = nth_server(&config.follower_server, start.index);
+        let follower = builder(config, &start, &name, server, &rollup)?
             .consensus(move |node| told.follow(node, followed))
             .launch()
             .await
             .map_err(DevnetError::node(&name))?;
         let derived = LocalRollup { view: follower.context().view(), rollup };
-        let sequencer = Self::start_sequencer(config, &start, l1, derived).await;
+        let told = FollowedRollup::new(start.rollup.clone());
+        let shown = Arc::new(Preconfirmed::default());
+        let parts = (told.clone(), derived.clone());
+        let sequencer = match &start.rollup.union {
+            None => Self::start_sequencer(config, &start, l1, parts).await,
+            Some(_) => Self::start_member(config, &start, l1, parts, shown.clone()).await,
+        };
         match sequencer {
-            Ok(sequencer) => Ok(Self { sequencer, follower }),
+            Ok(sequencer) => Ok(Self { sequencer, follower, told, derived, shown }),
             Err(error) => {
                 // The first failure is told.
                 let _ = follower.shutdown().await;
@@ -124,14 +141,14 @@ impl RollupNodes {
         }
     }
 
+    /// A node whose blocks it sequences itself, and posts in channels.
     async fn start_sequencer(
         config: &DevnetConfig,
         start: &RollupStart<'_>,
         l1: L1Access,
-        derived: LocalRollup,
+        (rollup, derived): (FollowedRollup, LocalRollup),
     ) -> Result<Node<Rollup>, DevnetError> {
-        let name = &config.rollup_name;
-        let rollup = FollowedRollup::new(start.rollup.clone());
+        let name = &start.name;
         let (told, clock) = (rollup.clone(), start.clock.clone());
         let batcher = start.operators.batcher.clone();
         let settings = batcher_config(config, &l1);
@@ -145,7 +162,8 @@ impl RollupNodes {
             start.output_oracle,
             derived.clone(),
         );
-        builder(config, start, name, &config.rollup_server, &rollup)?
+        let server = nth_server(&config.rollup_server, start.index);
+        builder(config, start, name, server, &rollup)?
             .payload_builder(move |pool| ThrottledBuilder::new(pool.clone(), throttle))
             .consensus(move |node: NodeContext<Rollup>| async move {
                 let own = LocalRollup { view: node.view(), rollup: told.clone() };
@@ -168,7 +186,7 @@ impl RollupNodes {
                     drive::sequence(node.clone(), told, sequencer, clock.clone()),
                     drive::post(node.clone(), posting, clock, poll),
                     drive::keep_settled(node.clone(), l1.settlement),
-                    drive::propose(node.clone(), proposer, poll),
+                    drive::propose(node.clone(), vec![proposer], poll),
                     drive::compare(node, Agreement::new(own, derived), poll),
                 )?;
                 Ok(())
@@ -177,6 +195,31 @@ impl RollupNodes {
             .await
             .map_err(DevnetError::node(name))
     }
+
+    /// A node of a union's member. The gateway makes its blocks.
+    async fn start_member(
+        config: &DevnetConfig,
+        start: &RollupStart<'_>,
+        l1: L1Access,
+        (rollup, derived): (FollowedRollup, LocalRollup),
+        shown: Arc<Preconfirmed>,
+    ) -> Result<Node<Rollup>, DevnetError> {
+        let (told, followed) = (rollup.clone(), l1.followed()?);
+        let server = nth_server(&config.rollup_server, start.index);
+        builder(config, start, &start.name, server, &rollup)?
+            .pending(shown)
+            .consensus(move |node: NodeContext<Rollup>| async move {
+                let own = LocalRollup { view: node.view(), rollup: told.clone() };
+                tokio::try_join!(
+                    told.follow(node.clone(), followed),
+                    drive::compare(node, Agreement::new(own, derived), l1.poll()),
+                )?;
+                Ok(())
+            })
+            .launch()
+            .await
+            .map_err(DevnetError::node(&start.name))
+    }
 }
 
 /// A node of the rollup which keeps its chain under `name`.
@@ -184,13 +227,13 @@ fn builder(
     config: &DevnetConfig,
     start: &RollupStart<'_>,
     name: &str,
-    server: &ServerSettings,
+    server: ServerSettings,
     rollup: &FollowedRollup,
 ) -> Result<NodeBuilder<Rollup>, DevnetError> {
     let folder = config.data_dir.as_ref().map(|folder| folder.join(name));
-    let chain = Rollup::from_genesis(start.genesis)?;
+    let chain = start.rollup.chain();
     Ok(node_builder(chain, start.genesis, start.first, folder.as_deref())?
-        .rpc(rpc_settings(config, start.genesis, name), server.clone())
+        .rpc(rpc_settings(config, start.genesis, name), server)
         .signer(start.signer.clone())
         .rollup_rpc(rollup.clone()))
 }

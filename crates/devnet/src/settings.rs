@@ -13,6 +13,7 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// The folder of the L1 in that of the network.
@@ -29,16 +30,18 @@ pub struct DevnetConfig {
     pub mnemonic: String,
     /// How many accounts are funded.
     pub accounts: u32,
-    /// The name of the rollup.
-    pub rollup_name: String,
-    /// Seconds from one block of the rollup to the next, at least one.
+    /// How many rollups there are. Several are a union, whose L1 is the embedded one at Osaka.
+    pub rollups: usize,
+    /// Seconds from one block of a rollup to the next, at least one.
     pub rollup_block_time_s: u64,
-    /// Where the rollup's sequencer serves JSON-RPC.
+    /// Where the first rollup's sequencer serves JSON-RPC; the next one's port is higher by two.
     pub rollup_server: ServerSettings,
-    /// Where the rollup's follower serves JSON-RPC.
+    /// Where the first rollup's follower serves JSON-RPC; the next one's port is higher by two.
     pub follower_server: ServerSettings,
-    /// How the rollup's blocks are posted.
+    /// How the blocks of a rollup that is in no union are posted.
     pub data_availability: DataAvailability,
+    /// How often users of a union are shown what was executed; zero: whenever something was.
+    pub update_interval: Duration,
     /// Limits of JSON-RPC.
     pub limits: Limits,
 }
@@ -77,11 +80,12 @@ impl Default for DevnetConfig {
             l1: L1Source::Embedded(EmbeddedL1::default()),
             mnemonic: MNEMONIC.to_owned(),
             accounts: crate::ACCOUNTS,
-            rollup_name: "alpha".to_owned(),
+            rollups: 1,
             rollup_block_time_s: 1,
             rollup_server: ServerSettings::default(),
             follower_server: ServerSettings::default(),
             data_availability: DataAvailability::Blobs,
+            update_interval: Duration::from_millis(100),
             limits: Limits::default(),
         }
     }
@@ -116,8 +120,35 @@ pub(crate) struct Identity {
     /// foreign L1.
     pub(crate) first_nonce: u64,
     pub(crate) rollup_block_time_s: u64,
+    #[serde(default = "one")]
+    pub(crate) rollups: usize,
     pub(crate) mnemonic: String,
     pub(crate) accounts: u32,
+}
+
+/// Networks of which it is not said have one rollup.
+const fn one() -> usize {
+    1
+}
+
+/// The names of rollups, in order.
+const NAMES: [&str; 8] = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"];
+
+/// The name of rollup number `index`, from 0.
+pub(crate) fn rollup_name(index: usize) -> String {
+    NAMES.get(index).map_or_else(|| format!("rollup-{}", index + 1), |name| (*name).to_owned())
+}
+
+/// The settings of the server of rollup number `index`, given those of the first.
+pub(crate) fn nth_server(first: &ServerSettings, index: usize) -> ServerSettings {
+    let mut settings = first.clone();
+    if let Some(address) = &mut settings.address
+        && address.port() != 0
+    {
+        let offset = u16::try_from(index.saturating_mul(2)).unwrap_or(u16::MAX);
+        address.set_port(address.port().saturating_add(offset));
+    }
+    settings
 }
 
 /// Why the folder of a network cannot be used.
@@ -272,6 +303,7 @@ mod tests {
             first_origin: 0,
             first_nonce: 0,
             rollup_block_time_s: 1,
+            rollups: 1,
             mnemonic: MNEMONIC.to_owned(),
             accounts: 10,
         }

@@ -40,6 +40,11 @@ impl Bell {
         self.state.lock().stop
     }
 
+    /// Waits until the time is over, or nothing is to be done any more.
+    pub fn rest(&self, time: Duration) {
+        self.wait(time, false);
+    }
+
     /// Waits until the time is over or the gateway is stopped; with `for_work` also until it rings,
     /// which it may have done before.
     pub(crate) fn wait(&self, time: Duration, for_work: bool) {

@@ -1,0 +1,143 @@
+//! The gateway of a development union: it makes the blocks of all rollups, and claims their outputs.
+
+use crate::{
+    Clock, DevnetConfig, DevnetError, Operators, Proposer, drive,
+    rollup::{L1Access, RollupNodes},
+};
+use alloy_primitives::Address;
+use lockstep_gateway::{Bell, Gateway, GatewaySettings, Member, Sequencer};
+use lockstep_node::PartError;
+use lockstep_providers::L1Client;
+use std::{sync::Arc, time::Duration};
+use tokio::task::{self, JoinHandle};
+
+/// The file of the gateway's decisions in the folder of the network.
+const DECISIONS_FILE: &str = "gateway-decisions";
+
+/// How long the gateway waits after a failure that may pass.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A running gateway.
+#[derive(Debug)]
+pub(crate) struct UnionGateway {
+    bell: Arc<Bell>,
+    ordering: Option<JoinHandle<Result<(), PartError>>>,
+}
+
+impl UnionGateway {
+    /// Starts the gateway for these rollups, each with its output oracle.
+    pub(crate) fn start(
+        config: &DevnetConfig,
+        rollups: &[(&RollupNodes, Address)],
+        l1: &L1Access,
+        operators: &Operators,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, DevnetError> {
+        let mut members = Vec::new();
+        let mut proposers = Vec::new();
+        for (nodes, output_oracle) in rollups {
+            let node = nodes.sequencer.context();
+            let rollup_config = nodes.told.config.clone();
+            let client = l1.sequencer_client()?;
+            members.push(Member {
+                sequencer: Sequencer::new(
+                    node.engine().clone(),
+                    rollup_config,
+                    l1.chain.clone(),
+                    client,
+                ),
+                pool: node.pool().clone(),
+                shown: nodes.shown.clone(),
+            });
+            let rpc = l1.client()?.rpc().clone();
+            let account = operators.proposer.clone();
+            proposers.push(Proposer::new(rpc, account, *output_oracle, nodes.derived.clone()));
+        }
+        let settings = GatewaySettings { update_interval: config.update_interval };
+        let log = config.data_dir.as_ref().map(|folder| folder.join(DECISIONS_FILE));
+        let gateway = Gateway::new(members, settings, log.as_deref())?;
+        let bell = Arc::new(Bell::default());
+        for (nodes, _) in rollups {
+            ring_for_transactions(nodes, &bell);
+        }
+        let followed: Vec<_> = rollups
+            .iter()
+            .map(|(nodes, _)| (nodes.sequencer.context().clone(), nodes.told.clone()))
+            .collect();
+        let poll = l1.poll();
+        let rung = bell.clone();
+        let ordering = task::spawn(async move {
+            for (node, rollup) in &followed {
+                if !drive::caught_up(node, rollup).await {
+                    return Ok(());
+                }
+            }
+            let Some((node, _)) = followed.into_iter().next() else { return Ok(()) };
+            // It ends with the node, and none of its failures is final.
+            tokio::spawn(drive::propose(node, proposers, poll));
+            task::spawn_blocking(move || order(gateway, &*clock, &rung)).await?;
+            Ok::<_, PartError>(())
+        });
+        Ok(Self { bell, ordering: Some(ordering) })
+    }
+
+    /// Completes when the gateway has failed so that the network cannot go on.
+    pub(crate) async fn failed(&mut self) -> Result<(), DevnetError> {
+        let Some(ordering) = &mut self.ordering else { return std::future::pending().await };
+        let ended = ordering.await;
+        self.ordering = None;
+        ended.map_err(PartError::from).flatten().map_err(DevnetError::Task)
+    }
+
+    /// Tells the gateway to end.
+    pub(crate) fn stop(&self) {
+        self.bell.stop();
+    }
+
+    /// Waits until the gateway has ended; its nodes must have been told to, too.
+    pub(crate) async fn ended(self) -> Result<(), DevnetError> {
+        match self.ordering {
+            Some(ordering) => {
+                ordering.await.map_err(PartError::from).flatten().map_err(DevnetError::Task)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Rings whenever a transaction can go into the next block of a rollup.
+fn ring_for_transactions(nodes: &RollupNodes, bell: &Arc<Bell>) {
+    let mut events = nodes.sequencer.context().pool().subscribe();
+    let bell = Arc::downgrade(bell);
+    tokio::spawn(async move {
+        use tokio::sync::broadcast::error::RecvError;
+        while let Ok(_) | Err(RecvError::Lagged(_)) = events.recv().await {
+            let Some(bell) = bell.upgrade() else { break };
+            bell.ring();
+        }
+    });
+}
+
+/// Makes blocks until the bell is stopped.
+fn order(mut gateway: Gateway<L1Client>, clock: &dyn Clock, bell: &Bell) {
+    while !bell.is_stopped() {
+        match gateway.make_blocks(clock, bell) {
+            Ok(Some(report)) => tracing::debug!(
+                target: "lockstep_devnet",
+                timestamp = report.timestamp,
+                super_transactions = report.super_transactions,
+                gas_used = report.gas_used,
+                "made the union's blocks"
+            ),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(
+                    target: "lockstep_devnet",
+                    %error,
+                    "the union's blocks could not be made; trying again"
+                );
+                bell.rest(RETRY_INTERVAL);
+            }
+        }
+    }
+}
