@@ -196,7 +196,7 @@ fn union_bombs_stay_within_bounds() {
         followers[1].run();
         let peak = PEAK.load(Relaxed) - before;
         let dropped = followers[1].pipeline.dropped().total();
-        assert!(dropped >= BLOBS && dropped % BLOBS == 0, "{dropped}");
+        assert!(dropped >= BLOBS && dropped.is_multiple_of(BLOBS), "{dropped}");
         // What is decompressed is held while the buffer grows, and as parts.
         assert!(peak < 224 << 20, "{peak} bytes");
         println!("{peak} bytes at most, {:?}", followers[1].drops());
