@@ -4,23 +4,28 @@ use crate::{
     BlobProvider, Counters, DeriveError, Dropped, IndexedBlobHash, L1Provider, Pull, SourceContext,
     open_union_batch,
 };
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
 use alloy_consensus::{ReceiptEnvelope, Transaction, TxEnvelope};
 use alloy_primitives::Bytes;
 use lockstep_protocol::{
-    BATCH_POSTED_TOPIC, Batch, BatchPosted, BlockInfo, UnionBatch, UnionConfig,
+    BATCH_POSTED_TOPIC, Batch, BatchPosted, BlockInfo, UnionConfig, decode_blob,
 };
 
-/// What blobs hold of a union batch.
+/// A union batch as it was posted.
 #[derive(Clone, Debug)]
 struct Posted {
     /// The slot that the inbox took it for.
     slot: u64,
-    data: Bytes,
+    /// What its blobs hold.
+    blobs: Vec<Bytes>,
 }
 
 /// The union batches of the L1 block that derivation is at, in the order of their events. What it holds
-/// is bounded by the blobs of an L1 block; one batch is decompressed at a time.
+/// is bounded by the blobs of an L1 block, which batches share if they name the same; one batch is joined
+/// and decompressed at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct UnionSource {
     union: UnionConfig,
@@ -42,7 +47,8 @@ impl UnionSource {
         context: &mut SourceContext<'_, L1, B>,
     ) -> Result<Pull<Batch>, DeriveError> {
         if let Some(posted) = self.posted.pop_front() {
-            let opened = open_union_batch(&posted.data, posted.slot, context.config, &self.union);
+            let data = posted.blobs.concat().into();
+            let opened = open_union_batch(&data, posted.slot, context.config, &self.union);
             return Ok(match opened {
                 Ok(Some(span)) => Pull::Item(Batch::Span(span)),
                 Ok(None) => Pull::More,
@@ -112,34 +118,39 @@ fn read_blobs<B: BlobProvider>(
     blobs: &mut B,
     dropped: &mut Vec<Dropped>,
 ) -> Result<VecDeque<Posted>, DeriveError> {
-    let (mut found, mut hashes) = (Vec::new(), Vec::new());
+    let (mut found, mut wanted) = (Vec::new(), BTreeMap::new());
     for event in events {
         match find_blobs(event, transactions) {
             Some(first) => {
-                found.push(event);
-                let indexed = (first..).zip(&event.blob_hashes);
-                hashes.extend(indexed.map(|(index, hash)| IndexedBlobHash { index, hash: *hash }));
+                found.push((
+                    event.slot,
+                    first..first.saturating_add(event.blob_hashes.len() as u64),
+                ));
+                wanted.extend((first..).zip(event.blob_hashes.iter().copied()));
             }
             None => dropped.push(Dropped::UnionEvent),
         }
     }
-    let mut posted = VecDeque::new();
-    if hashes.is_empty() {
-        return Ok(posted);
+    if wanted.is_empty() {
+        return Ok(VecDeque::new());
     }
+    // Each blob once: any number of batches may name it.
+    let hashes: Vec<_> =
+        wanted.iter().map(|(index, hash)| IndexedBlobHash { index: *index, hash: *hash }).collect();
     let bodies =
         blobs.blobs(block, &hashes).map_err(DeriveError::provider("the blobs of an L1 block"))?;
     if bodies.len() != hashes.len() {
         let (asked, got) = (hashes.len(), bodies.len());
         return Err(DeriveError::BlobCount { asked, got, block: block.hash });
     }
-    let mut rest = bodies.as_slice();
-    for event in found {
-        let (own, others) = rest.split_at_checked(event.blob_hashes.len()).unwrap_or((rest, &[]));
-        rest = others;
-        match UnionBatch::join_blobs(own) {
-            Ok(data) => posted.push_back(Posted { slot: event.slot, data }),
-            Err(_) => dropped.push(Dropped::UnionEncoding),
+    let contents = bodies.iter().map(|blob| decode_blob(blob).ok());
+    let contents: BTreeMap<u64, Option<Bytes>> = wanted.into_keys().zip(contents).collect();
+    let mut posted = VecDeque::new();
+    for (slot, indices) in found {
+        let blobs = indices.map(|index| contents.get(&index).cloned().flatten());
+        match blobs.collect() {
+            Some(blobs) => posted.push_back(Posted { slot, blobs }),
+            None => dropped.push(Dropped::UnionEncoding),
         }
     }
     Ok(posted)

@@ -195,6 +195,26 @@ fn blobs_that_are_not_there_are_no_batch() {
     world.assert_drops(world.posted, &[("union_event", 5), ("union_encoding", 1)]);
 }
 
+/// An owner of many slots can name the same blobs again and again.
+#[test]
+fn blobs_are_read_once_however_often_they_are_named() {
+    let mut world = world();
+    let batch = world.batch();
+    let mut blobs = batch.to_blobs(Compression::Zlib { level: 6 }).unwrap();
+    blobs.extend((0..3).map(|byte| encode_blob(&[byte; 40]).unwrap()));
+    let hashes: Vec<_> = blobs.iter().map(|blob| common::l1::blob_hash(blob)).collect();
+    let transaction = world.sender.blobs(&blobs, Vec::new());
+    world.l1.borrow_mut().send_blobs(transaction, blobs);
+    for round in 0..300 {
+        let first = round % 4;
+        world.announce(round as u64, hashes[first..].to_vec());
+    }
+    world.announce(world.slot, hashes[..1].to_vec());
+    world.posted = world.head();
+    world.next_slot();
+    world.assert_drops(world.posted, &[("union_encoding", 300)]);
+}
+
 #[test]
 fn blocks_are_span_batches_of_every_rollup() {
     for rollup in 0..2 {

@@ -51,8 +51,8 @@ pub enum Disagreement {
     Message {
         /// The super transaction.
         id: SuperId,
-        /// The number of the message.
-        number: usize,
+        /// The number of the message, or that which one in its place should have.
+        number: u32,
     },
     /// The home rollup is not in control at the end; or there are no messages, or none of a rollup
     /// that has a part.
@@ -107,9 +107,12 @@ fn check_super(id: SuperId, sides: &[(ChainId, &PlacedPart)]) -> Result<(), Disa
     }
     let mut steps: Vec<(ChainId, &Step)> = Vec::new();
     for (chain, side) in sides {
-        let is_in_order = side.part.steps.is_sorted_by(|a, b| a.index < b.index);
-        if !is_in_order {
-            return Err(Disagreement::Message { id, number: 0 });
+        let disorder = side.part.steps.windows(2).find_map(|pair| match pair {
+            [before, step] if before.index >= step.index => Some(step.index),
+            _ => None,
+        });
+        if let Some(number) = disorder {
+            return Err(Disagreement::Message { id, number });
         }
         steps.extend(side.part.steps.iter().map(|step| (*chain, step)));
     }
@@ -131,15 +134,14 @@ fn check_super(id: SuperId, sides: &[(ChainId, &PlacedPart)]) -> Result<(), Disa
 
 /// Whether these are the two sides of message `number`.
 fn is_message(
-    number: usize,
+    number: u32,
     (from, sent): (ChainId, &Step),
     (to, received): (ChainId, &Step),
 ) -> bool {
-    let has_number = |step: &Step| usize::try_from(step.index) == Ok(number);
     sent.is_sent
         && !received.is_sent
-        && has_number(sent)
-        && has_number(received)
+        && sent.index == number
+        && received.index == number
         && sent.peer == to
         && received.peer == from
         && from != to

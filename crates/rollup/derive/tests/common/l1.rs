@@ -241,6 +241,8 @@ impl BlobProvider for SharedL1 {
     ) -> Result<Vec<Box<Blob>>, L1Error> {
         let mut l1 = self.borrow_mut();
         let block = l1.find(block.hash)?;
+        // Providers need take no more than the blobs of a block.
+        assert!(hashes.is_sorted_by(|a, b| a.index < b.index), "a blob is asked for twice");
         hashes
             .iter()
             .map(|wanted| {
