@@ -283,7 +283,8 @@ fn failure(error: ExecutionError<StorageError>) -> BuildError {
     }
 }
 
-/// A block that was begun on a known block, and stays open until [`Engine::close_block`].
+/// A block that was begun on a known block, and stays open until
+/// [`Engine::close_block`](crate::Engine::close_block).
 ///
 /// It holds what does not change while transactions are added; [`Self::builder`] adds them.
 #[derive(Debug)]
