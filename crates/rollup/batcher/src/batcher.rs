@@ -1,8 +1,8 @@
 //! The state machine.
 
 use crate::{
-    BatcherConfig, BatcherError, BlobProver, Calibration, ChannelBuilder, DataLimits, L1Head,
-    L1Submit, L2Blocks, L2Status,
+    BatcherConfig, BatcherError, BlobProver, Calibration, ChannelBuilder, ChannelPart, DataLimits,
+    L1Head, L1Submit, L2Blocks, L2Status,
     drops::Drops,
     encode::block_capacity,
     measure::Metrics,
@@ -108,7 +108,7 @@ pub struct Batcher<L1, L2> {
     pub(crate) rollup: Arc<RollupConfig>,
     pub(crate) l1: L1,
     pub(crate) l2: L2,
-    pub(crate) outbox: Outbox,
+    pub(crate) outbox: Outbox<ChannelPart>,
     pub(crate) phase: Settle,
     pub(crate) queue: BlockQueue,
     /// The number of the next block to put into a channel.
@@ -180,7 +180,7 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
         let payer = Account { address: account, signer, chain_id: rollup.l1_chain_id };
         Ok(Self {
             config,
-            outbox: Outbox::new(payer, prover, rollup.batch_inbox_address, &config),
+            outbox: Outbox::new(payer, prover, rollup.batch_inbox_address, config.outbox()),
             metrics: Metrics::new(rollup.l2_chain_id),
             rollup,
             l1,

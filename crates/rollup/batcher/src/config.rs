@@ -1,6 +1,6 @@
 //! Settings.
 
-use crate::{BatcherError, FeePolicy, ThrottlePolicy, fees::DataCost};
+use crate::{BatcherError, FeePolicy, OutboxConfig, ThrottlePolicy, fees::DataCost};
 use lockstep_protocol::{Compression, FRAME_ENCODING_BYTES, MAX_BLOB_DATA_BYTES, MAX_FRAME_BYTES};
 use std::time::Duration;
 
@@ -166,7 +166,7 @@ impl Default for SubmissionPolicy {
 }
 
 impl SubmissionPolicy {
-    fn validate(&self) -> Result<(), BatcherError> {
+    pub(crate) fn validate(&self) -> Result<(), BatcherError> {
         let most = 16;
         if !(1..=most).contains(&self.max_pending) {
             let found = self.max_pending;
@@ -234,14 +234,22 @@ impl Default for BatcherConfig {
 }
 
 impl BatcherConfig {
+    pub(crate) const fn outbox(&self) -> OutboxConfig {
+        OutboxConfig {
+            fees: self.fees,
+            submission: self.submission,
+            l1_osaka_time: self.l1_osaka_time,
+            l1_block_time: self.l1_block_time,
+        }
+    }
+
     /// Whether the settings can work.
     ///
     /// # Errors
     /// [`BatcherError::Config`] for the first that cannot.
     pub fn validate(&self) -> Result<(), BatcherError> {
         self.channel.validate()?;
-        self.fees.validate()?;
-        self.submission.validate()?;
+        self.outbox().validate()?;
         self.throttle.validate(self.max_pending_bytes)?;
         for (setting, found) in [
             ("max_pending_blocks", self.max_pending_blocks),

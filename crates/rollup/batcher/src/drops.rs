@@ -9,7 +9,7 @@ const MAX_DOUBLINGS: u32 = 6;
 /// bad luck (an L1 reorg at the wrong time); a second one with the same blocks is paid for in vain, and
 /// so will the next be.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Drops {
+pub struct Drops {
     count: u32,
     safe: u64,
     resume_at: Duration,
@@ -18,7 +18,7 @@ pub(crate) struct Drops {
 impl Drops {
     /// A channel was dropped when the safe head was `safe`. How many that makes in a row. The second one
     /// is followed by a pause of `pause`, each later one by twice as long a one.
-    pub(crate) fn add(&mut self, safe: u64, now: Duration, pause: Duration) -> u32 {
+    pub fn add(&mut self, safe: u64, now: Duration, pause: Duration) -> u32 {
         self.count = if safe > self.safe { 1 } else { self.count.saturating_add(1) };
         self.safe = safe;
         if let Some(doublings) = self.count.checked_sub(2) {
@@ -29,7 +29,7 @@ impl Drops {
     }
 
     /// Whether nothing should be posted yet.
-    pub(crate) fn is_pausing(&self, now: Duration) -> bool {
+    pub fn is_pausing(&self, now: Duration) -> bool {
         now < self.resume_at
     }
 }

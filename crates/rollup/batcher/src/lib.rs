@@ -33,7 +33,7 @@
 //! ```
 //!
 //! A rollup of a union has no batcher. Whoever owns a slot makes the batch of all rollups' blocks with
-//! [`build_union_batch`], and posts it to the union's inbox.
+//! [`build_union_batch`], and posts it to the union's inbox through the same [`Outbox`] as batchers do.
 //!
 //! # How nothing is lost
 //! There is no file: what is left to post follows from the safe head. At each start, and whenever what
@@ -123,13 +123,17 @@ pub use batcher::{Backlog, Batcher, Phase, Progress, ResetReason};
 pub use block::BatchBlock;
 pub use channel::{Calibration, ChannelBuilder, CloseReason, ClosedChannel};
 pub use config::{BatcherConfig, ChannelPolicy, DataAvailability, DataKind, SubmissionPolicy};
+pub use drops::Drops;
 pub use error::{BatcherError, ErrorClass, SourceError};
 pub use estimate::SizeEstimator;
 pub use fees::{FeePolicy, Fees};
 pub use frames::{blobs, calldata, cut_frames};
 pub use l1::{Inclusion, L1Head, L1Submit, NonceAt, SendOutcome};
 pub use l2::{L2Blocks, L2Status};
+pub use measure::TransactionMetrics;
+pub use outbox::{Entry, NonceState, Outbox, OutboxConfig, Polled};
 pub use rpc::{RpcL1, RpcL2};
+pub use send::Sent;
 pub use throttle::{DataLimits, Throttle, ThrottlePolicy};
-pub use transaction::{BlobProofs, BlobProver, ChannelPart, KzgProver};
+pub use transaction::{Account, BlobProofs, BlobProver, Call, ChannelPart, KzgProver};
 pub use union::{UnionBlock, build_union_batch};

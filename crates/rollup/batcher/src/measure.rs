@@ -4,6 +4,24 @@ use crate::{Backlog, ClosedChannel, DataKind, DataLimits, ErrorClass, Inclusion,
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use std::fmt;
 
+/// What is counted of transactions on their way into L1.
+pub trait TransactionMetrics {
+    /// A pool took a transaction with so many bytes of data for the first time.
+    fn sent(&self, kind: DataKind, bytes: usize);
+
+    /// A transaction was sent again, as it was or for a higher fee.
+    fn resent(&self, kind: DataKind);
+
+    /// A pool did not take a transaction.
+    fn refused(&self, kind: DataKind);
+
+    /// A transaction is in an L1 block.
+    fn included(&self, kind: DataKind, inclusion: &Inclusion);
+
+    /// A transaction waits because it would have to offer more than may be paid.
+    fn capped(&self);
+}
+
 /// The batcher's metrics, one set per chain. Registered once, so a recorder must be installed before
 /// the batcher is made.
 pub(crate) struct Metrics {
@@ -101,30 +119,6 @@ impl Metrics {
         counter!("lockstep_batcher_channels", "reason" => reason, "chain" => chain).increment(1);
     }
 
-    pub(crate) fn sent(&self, kind: DataKind, bytes: usize) {
-        self.count("lockstep_batcher_transactions", kind, 1);
-        self.count("lockstep_batcher_output_bytes", kind, bytes as u64);
-    }
-
-    pub(crate) fn resent(&self, kind: DataKind) {
-        self.count("lockstep_batcher_resubmissions", kind, 1);
-    }
-
-    pub(crate) fn refused(&self, kind: DataKind) {
-        self.count("lockstep_batcher_refusals", kind, 1);
-    }
-
-    pub(crate) fn included(&self, kind: DataKind, inclusion: &Inclusion) {
-        self.count("lockstep_batcher_inclusions", kind, 1);
-        // In gwei: wei do not fit into a counter for long.
-        let fee = u64::try_from(inclusion.fee / 1_000_000_000).unwrap_or(u64::MAX);
-        self.count("lockstep_batcher_fees_gwei", kind, fee);
-    }
-
-    pub(crate) fn capped(&self) {
-        self.capped.increment(1);
-    }
-
     /// Blocks of the rollup were replaced by others.
     pub(crate) fn replaced(&self, blocks: u64) {
         self.replaced.increment(blocks);
@@ -138,5 +132,31 @@ impl Metrics {
     fn count(&self, name: &'static str, kind: DataKind, by: u64) {
         let chain = self.chain.clone();
         counter!(name, "kind" => kind.name(), "chain" => chain).increment(by);
+    }
+}
+
+impl TransactionMetrics for Metrics {
+    fn sent(&self, kind: DataKind, bytes: usize) {
+        self.count("lockstep_batcher_transactions", kind, 1);
+        self.count("lockstep_batcher_output_bytes", kind, bytes as u64);
+    }
+
+    fn resent(&self, kind: DataKind) {
+        self.count("lockstep_batcher_resubmissions", kind, 1);
+    }
+
+    fn refused(&self, kind: DataKind) {
+        self.count("lockstep_batcher_refusals", kind, 1);
+    }
+
+    fn included(&self, kind: DataKind, inclusion: &Inclusion) {
+        self.count("lockstep_batcher_inclusions", kind, 1);
+        // In gwei: wei do not fit into a counter for long.
+        let fee = u64::try_from(inclusion.fee / 1_000_000_000).unwrap_or(u64::MAX);
+        self.count("lockstep_batcher_fees_gwei", kind, fee);
+    }
+
+    fn capped(&self) {
+        self.capped.increment(1);
     }
 }

@@ -1,12 +1,12 @@
 //! Transactions on their way into L1: nonces, fees, and what pools say.
 
 use crate::{
-    BatcherConfig, BatcherError, BlobProofs, BlobProver, ChannelPart, DataKind, FeePolicy,
-    Inclusion, L1Head, L1Submit, NonceAt, SubmissionPolicy,
-    measure::Metrics,
+    BatcherError, BlobProofs, BlobProver, DataKind, FeePolicy, Inclusion, L1Head, L1Submit,
+    NonceAt, SubmissionPolicy, TransactionMetrics,
     send::{Sender, Sent},
-    transaction::{Account, Attempt, Payload},
+    transaction::{Account, Attempt, Call, Payload},
 };
+use alloy_eips::{eip4844::Blob, eip7594::BlobTransactionSidecarVariant};
 use alloy_primitives::{Address, B256, Bytes};
 use std::{collections::VecDeque, time::Duration};
 
@@ -15,7 +15,7 @@ const MAX_FILL: u64 = 64;
 
 /// What became of a nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub enum NonceState {
     /// Not used on L1.
     Pending,
     /// Used by one of our attempts.
@@ -37,10 +37,10 @@ pub(crate) enum Taken {
 
 /// A transaction of which some attempt will use the nonce.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub struct Entry<T> {
     pub(crate) nonce: u64,
-    pub(crate) state: State,
-    pub(crate) payload: Payload,
+    pub(crate) state: NonceState,
+    pub(crate) payload: Payload<T>,
     pub(crate) attempts: Vec<Attempt>,
     /// The number of the newest L1 block when the newest attempt was priced.
     pub(crate) priced_at: u64,
@@ -51,105 +51,157 @@ pub(crate) struct Entry {
     doubted_since: Option<u64>,
 }
 
-impl Entry {
-    pub(crate) fn is_pending(&self) -> bool {
-        self.state == State::Pending
+impl<T> Entry<T> {
+    /// Its nonce.
+    pub const fn nonce(&self) -> u64 {
+        self.nonce
     }
 
-    pub(crate) const fn inclusion(&self) -> Option<&Inclusion> {
+    /// What became of the nonce.
+    pub const fn state(&self) -> NonceState {
+        self.state
+    }
+
+    /// What it carries; nothing if it only uses up a nonce.
+    pub const fn carried(&self) -> Option<&T> {
+        self.payload.part.as_ref()
+    }
+
+    /// Whether it waits for inclusion.
+    pub fn is_pending(&self) -> bool {
+        self.state == NonceState::Pending
+    }
+
+    /// Where it is included.
+    pub const fn inclusion(&self) -> Option<&Inclusion> {
         match &self.state {
-            State::Included(inclusion) => Some(inclusion),
-            State::Pending | State::Superseded => None,
+            NonceState::Included(inclusion) => Some(inclusion),
+            NonceState::Pending | NonceState::Superseded => None,
         }
     }
 }
 
 /// What [`Outbox::poll`] found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Polled {
+pub struct Polled {
     /// The next nonce after the newest block.
-    pub(crate) latest: u64,
+    pub latest: u64,
     /// Transactions that are included now and were not before.
-    pub(crate) included: usize,
+    pub included: usize,
     /// Transactions that were included and are not any more.
-    pub(crate) vanished: usize,
+    pub vanished: usize,
     /// A nonce was used by a transaction that is none of ours.
-    pub(crate) is_superseded: bool,
+    pub is_superseded: bool,
 }
 
-/// The batcher's transactions by nonce, without gaps.
+/// How transactions are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxConfig {
+    /// Fees.
+    pub fees: FeePolicy,
+    /// How they are watched.
+    pub submission: SubmissionPolicy,
+    /// When L1 activates Osaka (Unix seconds): from then on pools take blobs with cell proofs
+    /// (EIP-7594), before with blob proofs.
+    pub l1_osaka_time: Option<u64>,
+    /// Seconds from one L1 block to the next.
+    pub l1_block_time: u64,
+}
+
+impl OutboxConfig {
+    /// Whether the settings can work.
+    ///
+    /// # Errors
+    /// [`BatcherError::Config`] for the first that cannot.
+    pub fn validate(&self) -> Result<(), BatcherError> {
+        self.fees.validate()?;
+        self.submission.validate()
+    }
+}
+
+/// Transactions of one account to one inbox, by nonce, without gaps. Each carries a `T`, or only uses
+/// up its nonce.
+///
+/// It brings each of them into L1: watches where it is included, sends it again after an L1 reorg, and
+/// offers more when it waits too long. The rules are those in the documentation of the crate.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub struct Outbox<T> {
     account: Account,
     prover: Box<dyn BlobProver>,
     inbox: Address,
-    fees: FeePolicy,
-    policy: SubmissionPolicy,
-    osaka_time: Option<u64>,
-    block_time: u64,
-    entries: VecDeque<Entry>,
+    config: OutboxConfig,
+    entries: VecDeque<Entry<T>>,
     next_nonce: u64,
     last_head: Option<B256>,
 }
 
-impl Outbox {
-    pub(crate) fn new(
+impl<T> Outbox<T> {
+    /// Transactions from `account` to `inbox`; there is none yet.
+    pub fn new(
         account: Account,
         prover: Box<dyn BlobProver>,
         inbox: Address,
-        config: &BatcherConfig,
+        config: OutboxConfig,
     ) -> Self {
         Self {
             account,
             prover,
             inbox,
-            fees: config.fees,
-            policy: config.submission,
-            osaka_time: config.l1_osaka_time,
-            block_time: config.l1_block_time,
+            config,
             entries: VecDeque::new(),
             next_nonce: 0,
             last_head: None,
         }
     }
 
-    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+    /// What is remembered, by nonce.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry<T>> {
         self.entries.iter()
     }
 
-    pub(crate) const fn next_nonce(&self) -> u64 {
+    /// Who pays.
+    pub const fn account(&self) -> Address {
+        self.account.address
+    }
+
+    /// The nonce of the next transaction.
+    pub const fn next_nonce(&self) -> u64 {
         self.next_nonce
     }
 
     /// The first nonce that is known.
-    pub(crate) fn first_nonce(&self) -> u64 {
+    pub fn first_nonce(&self) -> u64 {
         self.entries.front().map_or(self.next_nonce, |entry| entry.nonce)
     }
 
-    pub(crate) fn pending(&self) -> usize {
+    /// How many transactions wait for inclusion.
+    pub fn pending(&self) -> usize {
         self.entries.iter().filter(|entry| entry.is_pending()).count()
     }
 
     /// Whether there is room for another transaction of this kind. Pools hold transactions of one
     /// kind per account only.
-    pub(crate) fn has_room(&self, kind: DataKind) -> bool {
+    pub fn has_room(&self, kind: DataKind) -> bool {
         let other = kind.other();
-        self.pending() < self.policy.max_pending
+        self.pending() < self.config.submission.max_pending
             && !self.is_crowded()
             && !self.entries.iter().any(|entry| entry.is_pending() && entry.payload.kind() == other)
     }
 
     /// Whether so many transactions are remembered that there is no room for one more.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.entries.len() >= self.policy.max_tracked
+    pub fn is_crowded(&self) -> bool {
+        self.entries.len() >= self.config.submission.max_tracked
     }
 
     /// Learns from L1 which transactions are included.
-    pub(crate) fn poll(
+    ///
+    /// # Errors
+    /// If the node does not answer.
+    pub fn poll(
         &mut self,
         l1: &mut impl L1Submit,
         head: &L1Head,
-        metrics: &Metrics,
+        metrics: &dyn TransactionMetrics,
     ) -> Result<Polled, BatcherError> {
         let latest = l1.nonce(self.account.address, NonceAt::Latest).map_err(BatcherError::L1)?;
         let continues =
@@ -159,21 +211,21 @@ impl Outbox {
             let before = entry.state;
             if entry.nonce >= latest {
                 entry.doubted_since = None;
-                if before != State::Pending {
+                if before != NonceState::Pending {
                     // A reorg took it back; the pools may have forgotten it.
-                    entry.state = State::Pending;
+                    entry.state = NonceState::Pending;
                     entry.send_at = Duration::ZERO;
                     entry.taken = Taken::Perhaps;
-                    polled.vanished += usize::from(before != State::Superseded);
+                    polled.vanished += usize::from(before != NonceState::Superseded);
                 }
                 continue;
             }
-            if continues && before != State::Pending {
+            if continues && before != NonceState::Pending {
                 continue;
             }
             let found = find_inclusion(l1, entry)?;
-            entry.learn(found, head.block.number, self.policy.doubt_blocks);
-            if let (State::Pending, State::Included(inclusion)) = (before, entry.state) {
+            entry.learn(found, head.block.number, self.config.submission.doubt_blocks);
+            if let (NonceState::Pending, NonceState::Included(inclusion)) = (before, entry.state) {
                 polled.included += 1;
                 metrics.included(entry.payload.kind(), &inclusion);
                 report_inclusion(entry, &inclusion);
@@ -181,34 +233,71 @@ impl Outbox {
         }
         // Only now: if a question failed, all are asked again.
         self.last_head = Some(head.block.hash);
-        polled.is_superseded = self.entries.iter().any(|entry| entry.state == State::Superseded);
+        polled.is_superseded =
+            self.entries.iter().any(|entry| entry.state == NonceState::Superseded);
         Ok(polled)
     }
 
-    /// Takes a transaction with the frames of `part`, which is sent by the next [`Self::send_due`].
+    /// Takes a transaction that carries `part`, which is sent by the next [`Self::send_due`].
     pub(crate) fn queue(
         &mut self,
-        part: ChannelPart,
+        part: T,
         content: Content,
         head: &L1Head,
     ) -> Result<(), BatcherError> {
         let payload = self.payload(Some(part), content, head)?;
-        let fees = self.fees.first(head, payload.kind());
+        self.push(payload, head)
+    }
+
+    /// The sidecar with these blobs, and the proofs that L1 wants after `head`.
+    ///
+    /// # Errors
+    /// [`BatcherError::Kzg`] if one of them is not a blob.
+    pub fn sidecar(
+        &self,
+        blobs: Vec<Blob>,
+        head: &L1Head,
+    ) -> Result<BlobTransactionSidecarVariant, BatcherError> {
+        self.prover.sidecar(blobs, self.proofs(head))
+    }
+
+    /// Takes a transaction that calls the inbox and carries `part` in the blobs of `sidecar`; the next
+    /// [`Self::send_due`] sends it.
+    ///
+    /// # Errors
+    /// [`BatcherError::Signer`] if it is not signed.
+    pub fn queue_call(
+        &mut self,
+        part: T,
+        call: Call,
+        sidecar: BlobTransactionSidecarVariant,
+        head: &L1Head,
+    ) -> Result<(), BatcherError> {
+        self.push(Payload::blobs(self.inbox, Some(part), sidecar, call), head)
+    }
+
+    fn push(&mut self, payload: Payload<T>, head: &L1Head) -> Result<(), BatcherError> {
+        let fees = self.config.fees.first(head, payload.kind());
         let attempt = payload.sign(&self.account, self.next_nonce, fees)?;
         self.entries.push_back(Entry::new(self.next_nonce, payload, attempt, head));
         self.next_nonce += 1;
         Ok(())
     }
 
-    /// Sends what is new, what a reorg took back, and what waited too long.
-    pub(crate) fn send_due(
+    /// Sends what is new, what a reorg took back, and what waited too long. `latest` is what
+    /// [`Self::poll`] found; with `is_settling` what transactions carry is not needed any more, but
+    /// their nonces must be used.
+    ///
+    /// # Errors
+    /// If the node does not answer, or refuses.
+    pub fn send_due(
         &mut self,
         l1: &mut impl L1Submit,
         head: &L1Head,
         now: Duration,
         latest: u64,
         is_settling: bool,
-        metrics: &Metrics,
+        metrics: &dyn TransactionMetrics,
     ) -> Result<Sent, BatcherError> {
         let proofs = self.proofs(head);
         let mut sent = Sent::default();
@@ -218,8 +307,8 @@ impl Outbox {
             let sender = Sender {
                 account: &self.account,
                 prover: self.prover.as_ref(),
-                fees: &self.fees,
-                policy: &self.policy,
+                fees: &self.config.fees,
+                policy: &self.config.submission,
                 proofs,
                 head,
                 now,
@@ -240,8 +329,11 @@ impl Outbox {
     }
 
     /// Uses up the nonces from `latest` on that no transaction of ours has: those before ours, and
-    /// those before `pending`, which a pool knows more of than this batcher.
-    pub(crate) fn fill(
+    /// those before `pending`, which a pool knows more of than this outbox.
+    ///
+    /// # Errors
+    /// If a transaction could not be made.
+    pub fn fill(
         &mut self,
         latest: u64,
         pending: u64,
@@ -263,19 +355,19 @@ impl Outbox {
     }
 
     /// Begins anew at nonce `latest`; nothing may be pending.
-    pub(crate) fn restart_at(&mut self, latest: u64) {
+    pub fn restart_at(&mut self, latest: u64) {
         if self.next_nonce != latest {
             self.entries.clear();
             self.next_nonce = latest;
         }
         // What others did with our nonces is no news after a restart.
-        while self.entries.iter().any(|entry| entry.state == State::Superseded) {
+        while self.entries.iter().any(|entry| entry.state == NonceState::Superseded) {
             self.entries.pop_front();
         }
     }
 
     /// Takes back the newest transactions that no pool can have.
-    pub(crate) fn drop_unsent(&mut self) {
+    pub fn drop_unsent(&mut self) {
         while self.entries.back().is_some_and(|e| e.is_pending() && e.taken == Taken::No) {
             self.entries.pop_back();
             self.next_nonce -= 1;
@@ -284,11 +376,11 @@ impl Outbox {
 
     /// Forgets the oldest transactions that are included, as long as `is_needed` lets go of them and
     /// they are deep enough, or there is no room.
-    pub(crate) fn forget(&mut self, head: &L1Head, is_needed: impl Fn(&ChannelPart) -> bool) {
+    pub fn forget(&mut self, head: &L1Head, is_needed: impl Fn(&T) -> bool) {
         while let Some(entry) = self.entries.front() {
             let Some(inclusion) = entry.inclusion() else { break };
             let depth = (head.block.number + 1).saturating_sub(inclusion.block.number);
-            let is_deep = depth >= self.policy.confirmations || self.is_crowded();
+            let is_deep = depth >= self.config.submission.confirmations || self.is_crowded();
             if !is_deep || entry.payload.part.as_ref().is_some_and(&is_needed) {
                 break;
             }
@@ -296,35 +388,35 @@ impl Outbox {
         }
     }
 
-    fn cancel(&self, nonce: u64, kind: DataKind, head: &L1Head) -> Result<Entry, BatcherError> {
+    fn cancel(&self, nonce: u64, kind: DataKind, head: &L1Head) -> Result<Entry<T>, BatcherError> {
         let content = match kind {
             DataKind::Calldata => Content::Calldata(Bytes::new()),
             DataKind::Blobs => Content::Blobs(vec![Default::default()]),
         };
         let payload = self.payload(None, content, head)?;
-        let attempt = payload.sign(&self.account, nonce, self.fees.first(head, kind))?;
+        let attempt = payload.sign(&self.account, nonce, self.config.fees.first(head, kind))?;
         Ok(Entry::new(nonce, payload, attempt, head))
     }
 
     fn payload(
         &self,
-        part: Option<ChannelPart>,
+        part: Option<T>,
         content: Content,
         head: &L1Head,
-    ) -> Result<Payload, BatcherError> {
+    ) -> Result<Payload<T>, BatcherError> {
         // What only uses up a nonce must not look like data.
         let to = if part.is_some() { self.inbox } else { self.account.address };
         Ok(match content {
             Content::Calldata(input) => Payload::calldata(to, part, input),
             Content::Blobs(blobs) => {
-                Payload::blobs(to, part, self.prover.sidecar(blobs, self.proofs(head))?)
+                Payload::blobs(to, part, self.sidecar(blobs, head)?, Call::default())
             }
         })
     }
 
     fn proofs(&self, head: &L1Head) -> BlobProofs {
-        let next = head.timestamp.saturating_add(self.block_time);
-        if self.osaka_time.is_some_and(|time| next >= time) {
+        let next = head.timestamp.saturating_add(self.config.l1_block_time);
+        if self.config.l1_osaka_time.is_some_and(|time| next >= time) {
             BlobProofs::Cell
         } else {
             BlobProofs::Blob
@@ -336,14 +428,14 @@ impl Outbox {
 #[derive(Debug)]
 pub(crate) enum Content {
     Calldata(Bytes),
-    Blobs(Vec<alloy_eips::eip4844::Blob>),
+    Blobs(Vec<Blob>),
 }
 
-impl Entry {
-    fn new(nonce: u64, payload: Payload, attempt: Attempt, head: &L1Head) -> Self {
+impl<T> Entry<T> {
+    fn new(nonce: u64, payload: Payload<T>, attempt: Attempt, head: &L1Head) -> Self {
         Self {
             nonce,
-            state: State::Pending,
+            state: NonceState::Pending,
             payload,
             attempts: vec![attempt],
             priced_at: head.block.number,
@@ -356,23 +448,23 @@ impl Entry {
     /// The nonce is used: by what was found, or not by us if that lasts.
     fn learn(&mut self, found: Option<Inclusion>, l1_number: u64, doubt_blocks: u64) {
         if let Some(inclusion) = found {
-            self.state = State::Included(inclusion);
+            self.state = NonceState::Included(inclusion);
             self.doubted_since = None;
             return;
         }
-        if self.state != State::Superseded {
-            self.state = State::Pending;
+        if self.state != NonceState::Superseded {
+            self.state = NonceState::Pending;
         }
         let since = *self.doubted_since.get_or_insert(l1_number);
         if l1_number >= since.saturating_add(doubt_blocks) {
-            self.state = State::Superseded;
+            self.state = NonceState::Superseded;
         }
     }
 }
 
-fn find_inclusion(
+fn find_inclusion<T>(
     l1: &mut impl L1Submit,
-    entry: &Entry,
+    entry: &Entry<T>,
 ) -> Result<Option<Inclusion>, BatcherError> {
     for attempt in entry.attempts.iter().rev() {
         if let Some(inclusion) = l1.inclusion(attempt.hash).map_err(BatcherError::L1)? {
@@ -382,7 +474,7 @@ fn find_inclusion(
     Ok(None)
 }
 
-fn report_inclusion(entry: &Entry, inclusion: &Inclusion) {
+fn report_inclusion<T>(entry: &Entry<T>, inclusion: &Inclusion) {
     let Inclusion { block, succeeded, fee } = inclusion;
     let (nonce, kind) = (entry.nonce, entry.payload.kind().name());
     if *succeeded {
@@ -393,7 +485,7 @@ fn report_inclusion(entry: &Entry, inclusion: &Inclusion) {
             kind,
             l1_block = block.number,
             fee,
-            "transaction failed on L1; is the batch inbox a contract?"
+            "transaction failed on L1: the inbox is a contract, and refused it"
         );
     }
 }

@@ -87,7 +87,10 @@ impl PendingChannel {
     }
 
     /// Where it is included, if any of it is.
-    pub(crate) fn span<'a>(&self, entries: impl Iterator<Item = &'a Entry>) -> Option<Span> {
+    pub(crate) fn span<'a>(
+        &self,
+        entries: impl Iterator<Item = &'a Entry<ChannelPart>>,
+    ) -> Option<Span> {
         let mut span: Option<Span> = None;
         let mut is_complete = self.is_taken();
         for entry in entries {

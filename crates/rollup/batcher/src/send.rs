@@ -2,10 +2,9 @@
 
 use crate::{
     BatcherError, BlobProofs, BlobProver, DataKind, FeePolicy, Fees, L1Head, L1Submit, SendOutcome,
-    SubmissionPolicy,
-    measure::Metrics,
+    SubmissionPolicy, TransactionMetrics,
     outbox::{Entry, Taken},
-    transaction::{Account, Payload},
+    transaction::{Account, Call, Payload},
 };
 use alloy_primitives::{B256, Bytes};
 use std::time::Duration;
@@ -17,15 +16,15 @@ const MAX_ATTEMPTS: usize = 32;
 /// Replacements of one transaction within one step.
 const MAX_REPLACEMENTS_PER_STEP: usize = 4;
 
-/// What [`crate::outbox::Outbox::send_due`] did.
+/// What [`crate::Outbox::send_due`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sent {
+pub struct Sent {
     /// Transactions that pools took for the first time.
-    pub(crate) accepted: usize,
+    pub accepted: usize,
     /// Transactions that were sent again: as they were, or for a higher fee.
-    pub(crate) again: usize,
+    pub again: usize,
     /// A pool holds transactions of the other kind that are not ours.
-    pub(crate) is_reserved: bool,
+    pub is_reserved: bool,
 }
 
 /// What sending one transaction needs to know.
@@ -37,7 +36,7 @@ pub(crate) struct Sender<'a> {
     pub(crate) proofs: BlobProofs,
     pub(crate) head: &'a L1Head,
     pub(crate) now: Duration,
-    pub(crate) metrics: &'a Metrics,
+    pub(crate) metrics: &'a dyn TransactionMetrics,
     /// No other transaction of ours must be included before.
     pub(crate) is_first: bool,
     /// What transactions carry is not needed any more; only their nonces must be used.
@@ -47,10 +46,10 @@ pub(crate) struct Sender<'a> {
 impl Sender<'_> {
     /// Sends the newest attempt, and replacements as long as the pool asks for them. Whether a pool
     /// has the transaction now.
-    pub(crate) fn send(
+    pub(crate) fn send<T>(
         &self,
         l1: &mut impl L1Submit,
-        entry: &mut Entry,
+        entry: &mut Entry<T>,
         sent: &mut Sent,
     ) -> Result<bool, BatcherError> {
         entry.payload.set_proofs(self.proofs, self.prover)?;
@@ -97,7 +96,7 @@ impl Sender<'_> {
         Ok(true)
     }
 
-    fn accepted(&self, entry: &mut Entry, sent: &mut Sent) -> bool {
+    fn accepted<T>(&self, entry: &mut Entry<T>, sent: &mut Sent) -> bool {
         let nonce = entry.nonce;
         if entry.taken != Taken::No {
             sent.again += 1;
@@ -113,9 +112,9 @@ impl Sender<'_> {
         true
     }
 
-    fn not_taken(
+    fn not_taken<T>(
         &self,
-        entry: &mut Entry,
+        entry: &mut Entry<T>,
         hash: B256,
         outcome: SendOutcome,
         sent: &mut Sent,
@@ -145,13 +144,13 @@ impl Sender<'_> {
     }
 
     /// Makes the transaction one of the other kind that does nothing.
-    fn change_kind(&self, entry: &mut Entry) -> Result<(), BatcherError> {
+    fn change_kind<T>(&self, entry: &mut Entry<T>) -> Result<(), BatcherError> {
         let to = self.account.address;
         let payload = match entry.payload.kind() {
             DataKind::Blobs => Payload::calldata(to, None, Bytes::new()),
             DataKind::Calldata => {
                 let sidecar = self.prover.sidecar(vec![Default::default()], self.proofs)?;
-                Payload::blobs(to, None, sidecar)
+                Payload::blobs(to, None, sidecar, Call::default())
             }
         };
         let fees = self.fees.first(self.head, payload.kind());
@@ -163,7 +162,7 @@ impl Sender<'_> {
 
     /// Offers what the market does, if it rose. A pool that evicts, refuses or forgets what pays too
     /// little may say so in any words, or say nothing.
-    fn follow_market(&self, entry: &mut Entry) -> Result<(), BatcherError> {
+    fn follow_market<T>(&self, entry: &mut Entry<T>) -> Result<(), BatcherError> {
         // What waits behind others and is in the pool needs no better offer yet.
         if entry.taken == Taken::Yes && !self.is_first {
             return Ok(());
@@ -177,7 +176,7 @@ impl Sender<'_> {
 
     /// Offers more for what waited too long: at most once for each L1 block, since only a block shows
     /// that the last offer was not enough.
-    fn raise(&self, entry: &mut Entry) -> Result<bool, BatcherError> {
+    fn raise<T>(&self, entry: &mut Entry<T>) -> Result<bool, BatcherError> {
         let Some(last) = entry.attempts.last() else { return Ok(false) };
         if self.head.block.number <= entry.priced_at {
             return Ok(false);
@@ -196,7 +195,7 @@ impl Sender<'_> {
     }
 
     /// Offers more, if the policy allows it.
-    fn replace(&self, entry: &mut Entry) -> Result<bool, BatcherError> {
+    fn replace<T>(&self, entry: &mut Entry<T>) -> Result<bool, BatcherError> {
         let Some(last) = entry.attempts.last() else { return Ok(false) };
         let kind = entry.payload.kind();
         let Some(fees) = self.fees.replacement(&last.fees, self.head, kind) else {
@@ -214,7 +213,7 @@ impl Sender<'_> {
     }
 
     /// Signs another attempt, and remembers it and the newest ones before it.
-    fn offer(&self, entry: &mut Entry, fees: Fees) -> Result<(), BatcherError> {
+    fn offer<T>(&self, entry: &mut Entry<T>, fees: Fees) -> Result<(), BatcherError> {
         let attempt = entry.payload.sign(self.account, entry.nonce, fees)?;
         if entry.attempts.len() >= MAX_ATTEMPTS {
             entry.attempts.remove(0);
@@ -224,7 +223,7 @@ impl Sender<'_> {
         Ok(())
     }
 
-    fn wait(&self, entry: &mut Entry, time: Duration) {
+    fn wait<T>(&self, entry: &mut Entry<T>, time: Duration) {
         entry.send_at = self.now.saturating_add(time);
     }
 }

@@ -70,11 +70,14 @@ pub struct ChannelPart {
     pub frames: Range<usize>,
 }
 
-/// Who signs, and for whom.
-pub(crate) struct Account {
-    pub(crate) address: Address,
-    pub(crate) signer: Box<dyn SignerSync + Send + Sync>,
-    pub(crate) chain_id: u64,
+/// Who pays for transactions.
+pub struct Account {
+    /// The account.
+    pub address: Address,
+    /// Signs for it.
+    pub signer: Box<dyn SignerSync + Send + Sync>,
+    /// The chain id of L1.
+    pub chain_id: u64,
 }
 
 impl fmt::Debug for Account {
@@ -89,9 +92,9 @@ impl fmt::Debug for Account {
 
 /// What a transaction does, whatever its nonce and fees.
 #[derive(Clone, Debug)]
-pub(crate) struct Payload {
+pub(crate) struct Payload<T> {
     /// What it carries; nothing if it only uses up a nonce.
-    pub(crate) part: Option<ChannelPart>,
+    pub(crate) part: Option<T>,
     to: Address,
     body: Body,
 }
@@ -99,23 +102,40 @@ pub(crate) struct Payload {
 #[derive(Clone, Debug)]
 enum Body {
     Calldata(Bytes),
-    Blobs { sidecar: Arc<BlobTransactionSidecarVariant>, hashes: Vec<B256> },
+    Blobs { sidecar: Arc<BlobTransactionSidecarVariant>, hashes: Vec<B256>, call: Call },
 }
 
-impl Payload {
+/// What a transaction with blobs asks of the contract that it goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The input.
+    pub input: Bytes,
+    /// The most gas that it may use.
+    pub gas_limit: u64,
+}
+
+impl Default for Call {
+    /// Nothing.
+    fn default() -> Self {
+        Self { input: Bytes::new(), gas_limit: TRANSACTION_GAS }
+    }
+}
+
+impl<T> Payload<T> {
     /// A transaction to `to` with this input.
-    pub(crate) const fn calldata(to: Address, part: Option<ChannelPart>, input: Bytes) -> Self {
+    pub(crate) const fn calldata(to: Address, part: Option<T>, input: Bytes) -> Self {
         Self { part, to, body: Body::Calldata(input) }
     }
 
     /// A transaction to `to` with the blobs of this sidecar.
     pub(crate) fn blobs(
         to: Address,
-        part: Option<ChannelPart>,
+        part: Option<T>,
         sidecar: BlobTransactionSidecarVariant,
+        call: Call,
     ) -> Self {
         let hashes = sidecar.versioned_hashes().collect();
-        Self { part, to, body: Body::Blobs { sidecar: Arc::new(sidecar), hashes } }
+        Self { part, to, body: Body::Blobs { sidecar: Arc::new(sidecar), hashes, call } }
     }
 
     pub(crate) const fn kind(&self) -> DataKind {
@@ -173,11 +193,11 @@ impl Payload {
                 let tx = signed(tx, account, nonce)?;
                 Ok(Attempt { hash: *tx.hash(), fees, tx: SignedTx::Calldata(tx) })
             }
-            Body::Blobs { hashes, .. } => {
+            Body::Blobs { hashes, call, .. } => {
                 let tx = TxEip4844 {
                     chain_id: account.chain_id,
                     nonce,
-                    gas_limit: TRANSACTION_GAS,
+                    gas_limit: call.gas_limit,
                     max_fee_per_gas: fees.max_fee,
                     max_priority_fee_per_gas: fees.max_tip,
                     to: self.to,
@@ -185,7 +205,7 @@ impl Payload {
                     access_list: Default::default(),
                     blob_versioned_hashes: hashes.clone(),
                     max_fee_per_blob_gas: fees.max_blob_fee,
-                    input: Bytes::new(),
+                    input: call.input.clone(),
                 };
                 let tx = signed(tx, account, nonce)?;
                 Ok(Attempt { hash: *tx.hash(), fees, tx: SignedTx::Blobs(tx) })
@@ -225,7 +245,7 @@ enum SignedTx {
 
 impl Attempt {
     /// The transaction as it travels, with the blobs of `payload`.
-    pub(crate) fn raw(&self, payload: &Payload) -> Vec<u8> {
+    pub(crate) fn raw<T>(&self, payload: &Payload<T>) -> Vec<u8> {
         let mut raw = Vec::new();
         match (&self.tx, &payload.body) {
             (SignedTx::Blobs(tx), Body::Blobs { sidecar, .. }) => {
@@ -270,7 +290,8 @@ mod tests {
     fn blobs_have_the_proofs_of_the_fork_and_the_same_hash() {
         let blob = *encode_blob(b"data").unwrap();
         let sidecar = KzgProver.sidecar(vec![blob], BlobProofs::Blob).unwrap();
-        let mut payload = Payload::blobs(Address::repeat_byte(1), None, sidecar);
+        let mut payload =
+            Payload::<()>::blobs(Address::repeat_byte(1), None, sidecar, Call::default());
         let fees = Fees { max_fee: 7, max_tip: 3, max_blob_fee: 5 };
         let attempt = payload.sign(&account(), 4, fees).unwrap();
         for proofs in [BlobProofs::Blob, BlobProofs::Cell, BlobProofs::Blob] {
@@ -291,7 +312,7 @@ mod tests {
 
     #[test]
     fn calldata_pays_for_its_bytes() {
-        let payload = Payload::calldata(Address::ZERO, None, vec![0, 1, 0].into());
+        let payload = Payload::<()>::calldata(Address::ZERO, None, vec![0, 1, 0].into());
         let fees = FeePolicy::default().first(&Default::default(), DataKind::Calldata);
         let attempt = payload.sign(&account(), 0, fees).unwrap();
         let EthereumTxEnvelope::Eip1559(tx) = decode(&attempt.raw(&payload)) else { panic!() };

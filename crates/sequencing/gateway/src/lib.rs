@@ -39,6 +39,7 @@ mod clock;
 mod decisions;
 mod error;
 mod gateway;
+mod poster;
 mod preconfirmed;
 mod round;
 mod sequencer;
@@ -46,5 +47,10 @@ mod sequencer;
 pub use clock::{Bell, Clock};
 pub use error::GatewayError;
 pub use gateway::{Gateway, GatewaySettings, Member, RoundReport};
+pub use poster::{
+    Blocked, GatewayKey, InboxState, L1Inbox, LocalMember, LookaheadOwners, MemberBlocks,
+    MemberStatus, Poster, PosterError, PosterMember, PosterParts, PosterProgress, PosterSettings,
+    ResetReason, RpcInbox, RpcMember, SlotOwners, SlotRoom,
+};
 pub use preconfirmed::Preconfirmed;
 pub use sequencer::{Sequencer, SequencerError};
