@@ -1,8 +1,8 @@
 //! One transaction or call in an EVM.
 
 use crate::{
-    CallSite, Inspect, InspectError, Refusal, chain::HaltReasonOf, error::halt_message, limits::Limits,
-    overlay::Overlay,
+    CallSite, Inspect, InspectError, Refusal, chain::HaltReasonOf, error::halt_message,
+    limits::Limits, overlay::Overlay,
 };
 use alloy_consensus::Header;
 use alloy_evm::{Evm, EvmError, EvmFactory, InvalidTxError};

@@ -55,6 +55,7 @@ mod error;
 mod gas;
 mod incoming;
 mod joint;
+mod observe;
 mod outgoing;
 mod participant;
 mod proxy;
