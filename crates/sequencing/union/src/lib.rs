@@ -7,7 +7,9 @@
 //!
 //! [`execute_call`] runs a call that is to stand in no block, and goes on to peers as it reaches them.
 //!
-//! All drive the same code. A rollup runs until it sends a message, and goes on when it receives one;
+//! [`CallTree`] puts the parts of many rollups together again, for people to look at.
+//!
+//! All executions drive the same code. A rollup runs until it sends a message, and goes on when it receives one;
 //! whether a peer or a script is at the other end it does not know. The rules, by number, are in
 //! `docs/super-transactions.md`.
 //!
@@ -61,6 +63,7 @@ mod participant;
 mod proxy;
 mod script;
 mod transaction;
+mod tree;
 
 pub use agreement::{Disagreement, PlacedPart, check_agreement};
 pub use alone::execute_part;
@@ -73,3 +76,4 @@ pub use participant::{Observer, PartOutcome, Participant, UnionEvm, pair_slot};
 pub use proxy::{proxy_code, proxy_init_code, proxy_of};
 pub use script::{Call, Message, Part, Return, Step, SuperId};
 pub use transaction::{PartTransaction, part_transaction, source_hash};
+pub use tree::{CallNode, CallTree, TreeError};
