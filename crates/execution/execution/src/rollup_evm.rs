@@ -87,6 +87,7 @@ impl<DB: Database, I: Inspector<OpEvmContext<DB>>> RollupEvm<DB, I> {
             }
             (Ok(Some(PartTransaction::OnPeer(part))), None) => (part, None),
             (Ok(Some(PartTransaction::OnHome(part))), None) => {
+                Participant::new(&mut self.inner, rules, 0, self.inspect).show_holder(&part);
                 self.carried = Some(part);
                 return Ok(ResultAndState { result: without_effect(), state: EvmState::default() });
             }

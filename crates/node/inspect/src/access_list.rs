@@ -39,7 +39,8 @@ pub fn create_access_list<C: Inspect, S: StateReader>(
         }
         let tracer = AccessListInspector::new(call.access_list.clone());
         let mut inspectors = (Watch::new(*limits, Recorded::default()), tracer);
-        let result = prepared.inspect(chain, &call, &mut inspectors, prepared.fresh_state(chain));
+        let state = prepared.fresh_state(chain);
+        let result = prepared.inspect(chain, &call, &mut inspectors, state, limits);
         let (watch, tracer) = inspectors;
         if let Some(verdict) = watch.verdict() {
             return Err(verdict);

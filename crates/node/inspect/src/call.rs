@@ -1,7 +1,7 @@
 //! `eth_call`.
 
 use crate::{
-    CallOutcome, Inspect, InspectError, Limits, Overrides,
+    CallOutcome, CallSite, Inspect, InspectError, Limits, Overrides,
     execute::{ContextOf, OutcomeOf, environment, overridden, relax, transact, waive_fees},
     limits::{Recorded, Watch},
     overlay::Overlay,
@@ -41,6 +41,8 @@ pub(crate) struct Prepared<C: Inspect, S> {
     pub(crate) overlay: Overlay<S>,
     overrides: Overrides,
     env: EvmEnvOf<C>,
+    /// The time of the block as it is without overrides, in seconds.
+    timestamp: u64,
 }
 
 impl<C: Inspect, S: StateReader> Prepared<C, S> {
@@ -51,11 +53,19 @@ impl<C: Inspect, S: StateReader> Prepared<C, S> {
         overrides: &Overrides,
         limits: &Limits<'_>,
     ) -> Result<Self, InspectError> {
+        let timestamp = header.timestamp;
         let (header, overlay) = overridden(header, state, overrides, limits)?;
         let blob_base_fee = overrides.block.as_ref().and_then(|block| block.blob_base_fee);
         let mut env = environment(chain, &header, blob_base_fee);
         relax::<C>(&mut env);
-        Ok(Self { header, overlay, overrides: overrides.clone(), env })
+        Ok(Self { header, overlay, overrides: overrides.clone(), env, timestamp })
+    }
+
+    /// Where a call runs, for one that goes on to other rollups.
+    fn site<'a>(&self, limits: &Limits<'a>) -> CallSite<'a> {
+        // Not that of the environment, which is zero for a call that does not pay for its gas.
+        let base_fee = self.header.base_fee_per_gas.unwrap_or_default();
+        CallSite { base_fee, timestamp: self.timestamp, limits: *limits }
     }
 
     /// The call with every field filled in.
@@ -86,7 +96,8 @@ impl<C: Inspect, S: StateReader> Prepared<C, S> {
     ) -> Result<OutcomeOf<C>, InspectError> {
         if limits.stop.is_some() {
             let mut watch = Watch::new(*limits, Recorded::default());
-            let result = self.inspect(chain, call, &mut watch, self.fresh_state(chain));
+            let state = self.fresh_state(chain);
+            let result = self.inspect(chain, call, &mut watch, state, limits);
             return match watch.verdict() {
                 Some(verdict) => Err(verdict),
                 None => result.map(|(outcome, _)| outcome),
@@ -96,10 +107,11 @@ impl<C: Inspect, S: StateReader> Prepared<C, S> {
         waive_fees::<C>(&mut env, call);
         let mut evm = chain.evm_factory(&self.header).create_evm(self.fresh_state(chain), env);
         if !self.move_precompiles(evm.precompiles_mut())?.is_empty() {
-            let outcome = self.inspect(chain, call, NoOpInspector, self.fresh_state(chain));
+            let state = self.fresh_state(chain);
+            let outcome = self.inspect(chain, call, NoOpInspector, state, limits);
             return outcome.map(|(outcome, _)| outcome);
         }
-        transact(chain, &mut evm, call)
+        transact(chain, &mut evm, call, &self.site(limits))
     }
 
     /// Runs a call under an inspector; returns the state before its changes, too.
@@ -109,6 +121,7 @@ impl<C: Inspect, S: StateReader> Prepared<C, S> {
         call: &TxEnv,
         inspector: I,
         state: BlockState<&'a Overlay<S>>,
+        limits: &Limits<'_>,
     ) -> Result<(OutcomeOf<C>, BlockState<&'a Overlay<S>>), InspectError> {
         let mut env = self.env.clone();
         waive_fees::<C>(&mut env, call);
@@ -116,7 +129,7 @@ impl<C: Inspect, S: StateReader> Prepared<C, S> {
         let inspectors = (WarmAddresses::default(), inspector);
         let mut evm = factory.create_evm_with_inspector(state, env, inspectors);
         evm.inspector_mut().0 = self.move_precompiles(evm.precompiles_mut())?;
-        let outcome = transact(chain, &mut evm, call)?;
+        let outcome = transact(chain, &mut evm, call, &self.site(limits))?;
         Ok((outcome, evm.into_db()))
     }
 

@@ -1,7 +1,12 @@
 //! What a chain adds to its definition so that calls and simulated blocks can run on it.
 
+use crate::{
+    CallSite, InspectError,
+    execute::{ContextOf, EvmOf, OutcomeOf, failure},
+    peers,
+};
 use alloy_consensus::{EthereumTypedTransaction, Header, SignableTransaction, TxEip4844};
-use alloy_evm::{EvmFactory, precompiles::PrecompilesMap};
+use alloy_evm::{Evm, EvmFactory, precompiles::PrecompilesMap};
 use alloy_op_evm::OpTx;
 use alloy_primitives::{Address, B256, Bytes, Signature, U256};
 use alloy_rpc_types_eth::{Transaction as RpcTransaction, TransactionInfo};
@@ -9,10 +14,11 @@ use lockstep_chain::{
     Chain, Ethereum, EthereumHardfork, EthereumTransaction, OpHardfork, Rollup,
     genesis::L2_TO_L1_MESSAGE_PASSER, next_excess_blob_gas,
 };
-use lockstep_execution::Execute;
+use lockstep_execution::{Execute, StateReader};
 use op_alloy_consensus::OpTxEnvelope;
 use op_revm::{OpHaltReason, OpTransaction};
 use revm::{
+    Inspector,
     context::{BlockEnv, TxEnv},
     context_interface::result::HaltReason,
 };
@@ -33,6 +39,27 @@ pub trait Inspect:
 {
     /// A call in the form that the chain's EVM takes. It pays nothing for its data on L1.
     fn call_env(&self, call: TxEnv) -> <Self::EvmFactory as EvmFactory>::Tx;
+
+    /// Runs a call without making its changes permanent. A chain whose calls go on to other chains
+    /// finds them through the site.
+    ///
+    /// # Errors
+    /// [`InspectError::Refused`] if it cannot run; a call that ran and failed is an outcome.
+    fn transact_call<S: StateReader, I: Inspector<ContextOf<Self, S>>>(
+        &self,
+        evm: &mut EvmOf<Self, S, I>,
+        call: &TxEnv,
+        site: &CallSite<'_>,
+    ) -> Result<OutcomeOf<Self>, InspectError> {
+        let _ = site;
+        match evm.transact_raw(self.call_env(call.clone())) {
+            Ok(outcome) => Ok(outcome),
+            Err(error) => {
+                let base_fee = evm.block().basefee;
+                Err(failure(evm.db_mut(), error, call, base_fee))
+            }
+        }
+    }
 
     /// The reason of a halt in Ethereum's terms; `None` if it has none.
     fn halt_reason(reason: &HaltReasonOf<Self>) -> Option<&HaltReason>;
@@ -140,6 +167,15 @@ impl Inspect for Rollup {
     fn call_env(&self, call: TxEnv) -> OpTx {
         // No bytes, no fee for them (OP spec: Fjord § L1 cost).
         OpTx(OpTransaction { enveloped_tx: Some(Bytes::new()), ..OpTransaction::new(call) })
+    }
+
+    fn transact_call<S: StateReader, I: Inspector<ContextOf<Self, S>>>(
+        &self,
+        evm: &mut EvmOf<Self, S, I>,
+        call: &TxEnv,
+        site: &CallSite<'_>,
+    ) -> Result<OutcomeOf<Self>, InspectError> {
+        peers::transact(self, evm, call, site)
     }
 
     fn halt_reason(reason: &OpHaltReason) -> Option<&HaltReason> {

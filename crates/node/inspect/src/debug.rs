@@ -120,7 +120,8 @@ pub fn trace_call<C: Inspect, S: StateReader>(
     };
     let tracer = Tracer::new(options)?;
     let mut inspectors = (Watch::new(*limits, tracer.recorded()), tracer);
-    let result = prepared.inspect(chain, &call, &mut inspectors, prepared.fresh_state(chain));
+    let state = prepared.fresh_state(chain);
+    let result = prepared.inspect(chain, &call, &mut inspectors, state, limits);
     let (watch, mut tracer) = inspectors;
     if let Some(verdict) = watch.verdict() {
         return Err(verdict);

@@ -1,7 +1,7 @@
 //! Why something could not be run or told.
 
 use crate::revert::revert_message;
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, ChainId, U256};
 use revm::context_interface::result::{HaltReason, OutOfGasError};
 
 /// A user gets the sentence, and the code that [`Self::code`] or [`Self::simulation_code`] says.
@@ -75,6 +75,19 @@ pub enum InspectError {
     /// The caller of this crate asked to stop, or the time was up.
     #[error("execution aborted (timeout)")]
     Stopped,
+    /// The call reaches a rollup of the union that this node does not follow. Another node may.
+    #[error("the call reaches rollup {0}; ask a node that follows it, too")]
+    PeerUnknown(ChainId),
+    /// The state or the block of a rollup that the call reaches could not be read; who must act is in
+    /// the error itself.
+    #[error("rollup {chain}: {error}")]
+    Peer {
+        /// The rollup.
+        chain: ChainId,
+        /// Why.
+        #[source]
+        error: Box<dyn core::error::Error + Send + Sync>,
+    },
     /// There is no such tracer here.
     #[error(
         "tracer `{0}` is not available; there are callTracer, prestateTracer, flatCallTracer, 4byteTracer, muxTracer, noopTracer and the struct logger, and no JavaScript"
@@ -262,7 +275,7 @@ impl InspectError {
             Self::BlockTimestamp { .. } => -38021,
             Self::BlockGasLimit { .. } => -38015,
             Self::Limit { .. } => -38026,
-            Self::State(_) | Self::Trie(_) | Self::Evm(_) => -32603,
+            Self::State(_) | Self::Peer { .. } | Self::Trie(_) | Self::Evm(_) => -32603,
             _ => -32000,
         }
     }

@@ -1,8 +1,8 @@
 //! One transaction or call in an EVM.
 
 use crate::{
-    Inspect, InspectError, Refusal, chain::HaltReasonOf, error::halt_message, limits::Limits,
-    overlay::Overlay,
+    CallSite, Inspect, InspectError, Refusal, chain::HaltReasonOf, error::halt_message,
+    limits::Limits, overlay::Overlay,
 };
 use alloy_consensus::Header;
 use alloy_evm::{Evm, EvmError, EvmFactory, InvalidTxError};
@@ -211,6 +211,7 @@ pub(crate) fn transact<C: Inspect, S: StateReader, I: Inspector<ContextOf<C, S>>
     chain: &C,
     evm: &mut EvmOf<C, S, I>,
     call: &TxEnv,
+    site: &CallSite<'_>,
 ) -> Result<OutcomeOf<C>, InspectError> {
     // Where fees are not charged revm does not look at the balance, either.
     if evm.cfg_env().disable_fee_charge && !call.value.is_zero() {
@@ -220,13 +221,7 @@ pub(crate) fn transact<C: Inspect, S: StateReader, I: Inspector<ContextOf<C, S>>
             return Err(InspectError::Refused { reason, gas: call.gas_limit });
         }
     }
-    match evm.transact_raw(chain.call_env(call.clone())) {
-        Ok(outcome) => Ok(outcome),
-        Err(error) => {
-            let base_fee = evm.block().basefee;
-            Err(failure(evm.db_mut(), error, call, base_fee))
-        }
-    }
+    chain.transact_call(evm, call, site)
 }
 
 fn balance<S: StateReader>(state: &mut BlockState<S>, call: &TxEnv) -> Result<U256, InspectError> {
@@ -237,7 +232,7 @@ fn balance<S: StateReader>(state: &mut BlockState<S>, call: &TxEnv) -> Result<U2
 }
 
 /// An error of the EVM: a refusal, the state's own error, or neither.
-fn failure<S: StateReader, E: EvmError>(
+pub(crate) fn failure<S: StateReader, E: EvmError>(
     state: &mut BlockState<S>,
     error: E,
     call: &TxEnv,

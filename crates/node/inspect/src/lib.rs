@@ -10,6 +10,7 @@
 //!   (`trace_*`), [`otterscan_trace`] and its neighbours as Otterscan wants (`ots_*`).
 //! - [`BlockReplay`] runs a block again under any inspector, each transaction once, and shows the
 //!   state before each.
+//! - On a member of a union calls go on to other rollups through [`Limits::peers`].
 //! - [`execution_witness`] collects what a block reads, so that it can run on nothing else.
 //!
 //! ```
@@ -65,6 +66,7 @@ mod limits;
 mod otterscan;
 mod overlay;
 mod parity;
+mod peers;
 mod precompiles;
 mod replay;
 mod request;
@@ -91,6 +93,7 @@ pub use parity::{
     TraceFilter, TraceFilterMatcher, block_traces, replay_block_transactions, replay_transaction,
     trace_call_many, trace_call_parity, trace_raw_transaction, transaction_traces,
 };
+pub use peers::{CallSite, PeerBlock, PeerState, PeerStateError, Peers};
 pub use replay::{BlockReplay, ReplayBlock, Replayed, state_before};
 pub use revert::{revert_message, revert_reason};
 pub use simulate::{BlockStateCall, SimulateRequest, SimulatedOverrides, simulate_v1};

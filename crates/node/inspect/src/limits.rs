@@ -1,6 +1,6 @@
 //! What one request may take, and how it is stopped.
 
-use crate::InspectError;
+use crate::{InspectError, Peers};
 use alloy_primitives::{
     Address, U256,
     map::{HashMap, HashSet},
@@ -30,16 +30,21 @@ pub struct Limits<'a> {
     pub simulated_blocks: u64,
     /// Asked now and then while code runs; `true` stops it with [`InspectError::Stopped`].
     pub stop: Option<&'a (dyn Fn() -> bool + Sync)>,
+    /// The other rollups of its union that a call may reach. One that reaches another is refused with
+    /// [`InspectError::PeerUnknown`]. All other limits are those of the whole call, wherever it goes.
+    pub peers: Option<&'a dyn Peers>,
 }
 
 impl Limits<'_> {
-    /// go-ethereum's gas cap and simulation span; traces up to 512 MiB; 100,000 overrides; no stop.
+    /// go-ethereum's gas cap and simulation span; traces up to 512 MiB; 100,000 overrides; no stop, no
+    /// peers.
     pub const DEFAULT: Self = Self {
         gas_cap: 50_000_000,
         trace_bytes: 512 << 20,
         overrides: 100_000,
         simulated_blocks: 256,
         stop: None,
+        peers: None,
     };
 
     pub(crate) fn check_overrides(&self, overrides: &StateOverride) -> Result<(), InspectError> {
@@ -74,6 +79,7 @@ impl fmt::Debug for Limits<'_> {
             .field("overrides", &self.overrides)
             .field("simulated_blocks", &self.simulated_blocks)
             .field("stop", &self.stop.is_some())
+            .field("peers", &self.peers)
             .finish()
     }
 }

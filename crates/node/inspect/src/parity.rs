@@ -262,7 +262,8 @@ fn traced_call<C: Inspect, S: StateReader>(
     let mut watch = Watch::resumed(*limits, recorded(types), *taken);
     watch.next_transaction()?;
     let mut inspectors = (watch, tracer(types));
-    let result = prepared.inspect(chain, &call, &mut inspectors, prepared.fresh_state(chain));
+    let state = prepared.fresh_state(chain);
+    let result = prepared.inspect(chain, &call, &mut inspectors, state, limits);
     let (watch, mut tracer) = inspectors;
     if let Some(verdict) = watch.verdict() {
         return Err(verdict);

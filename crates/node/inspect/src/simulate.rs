@@ -93,6 +93,7 @@ pub fn simulate_v1<C: Inspect, S: StateReader + NodeSource>(
         overlay,
         commitment: C::Commitment::from_root(base.state_root),
         gas_left: limits.gas_cap,
+        timestamp: base.timestamp,
     };
     let mut parent = base.clone();
     let mut blocks = Vec::with_capacity(planned.len());

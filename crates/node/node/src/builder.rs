@@ -6,6 +6,7 @@ use crate::{
 };
 use alloy_genesis::Genesis;
 use lockstep_engine::{Engine, EngineConfig, PayloadBuilder, PoolBuilder};
+use lockstep_inspect::Peers;
 use lockstep_pool::{Pool, PoolConfig, PoolHead};
 use lockstep_rpc::{
     Context, EngineTestBlocks, LocalSigner, Modules, Parts, PendingBlocks, RpcServer, RpcSettings,
@@ -49,7 +50,7 @@ const CONSENSUS_CLIENT_NAMESPACES: [&str; 3] = ["eth", "net", "web3"];
 /// | executor, precompiles, state commitment | the chain's | [`Customized`](crate::Customized), or an own [`Execute`](lockstep_execution::Execute) |
 /// | payload builder | [`PoolBuilder`]: who pays most comes first | [`Self::payload_builder`] |
 /// | consensus driver | none: only [`NodeContext::engine`] moves the chain | [`Self::engine_api`], [`Self::consensus`] |
-/// | RPC | none | [`Self::rpc`], [`Self::extend_rpc`] |
+/// | RPC | none | [`Self::rpc`], [`Self::peers`], [`Self::extend_rpc`] |
 /// | command line | none | [`NodeArgs`](crate::NodeArgs) among arguments of one's own, [`Self::args`] |
 pub struct NodeBuilder<C: NodeChain> {
     chain: C,
@@ -64,6 +65,7 @@ pub struct NodeBuilder<C: NodeChain> {
     engine_api: Option<EngineServerSettings>,
     signer: Option<Arc<dyn LocalSigner>>,
     pending: Option<Arc<dyn PendingBlocks<C>>>,
+    peers: Option<Arc<dyn Peers>>,
     extensions: Vec<ExtendRpc<C>>,
 }
 
@@ -92,6 +94,7 @@ impl<C: NodeChain> NodeBuilder<C> {
             engine_api: None,
             signer: None,
             pending: None,
+            peers: None,
             extensions: Vec::new(),
         }
     }
@@ -186,6 +189,14 @@ impl<C: NodeChain> NodeBuilder<C> {
         self
     }
 
+    /// Lets calls go on to other rollups of the chain's union, as
+    /// [`UnionMembers`](lockstep_rpc::UnionMembers) has them.
+    #[must_use]
+    pub fn peers(mut self, peers: Arc<dyn Peers>) -> Self {
+        self.peers = Some(peers);
+        self
+    }
+
     /// Adds methods or whole namespaces to JSON-RPC.
     #[must_use]
     pub fn extend_rpc(
@@ -218,6 +229,7 @@ impl<C: NodeChain> NodeBuilder<C> {
             engine_api: self.engine_api,
             signer: self.signer,
             pending: self.pending,
+            peers: self.peers,
             extensions: self.extensions,
         };
         let servers = rpc.start(&context).await;
@@ -243,6 +255,7 @@ struct Rpc<C: NodeChain> {
     engine_api: Option<EngineServerSettings>,
     signer: Option<Arc<dyn LocalSigner>>,
     pending: Option<Arc<dyn PendingBlocks<C>>>,
+    peers: Option<Arc<dyn Peers>>,
     extensions: Vec<ExtendRpc<C>>,
 }
 
@@ -258,6 +271,7 @@ impl<C: NodeChain> Rpc<C> {
         let parts = Parts {
             signer: self.signer,
             pending: self.pending,
+            peers: self.peers,
             test_blocks: Some(test_blocks),
             ..Parts::new(node.view(), pool.clone())
         };

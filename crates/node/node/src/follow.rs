@@ -8,7 +8,9 @@ use lockstep_chain::{Ethereum, Rollup};
 use lockstep_derive::{BlobProvider, Severity};
 use lockstep_follower::{Follower, FollowerError, FollowerStatus, L1Watch, Progress, StatusReader};
 use lockstep_protocol::{BlockInfo, RollupConfig};
-use lockstep_rpc::{L1BlockRef, L1Status, RollupNode, rollup_methods};
+use lockstep_rpc::{
+    Confirmations, L1BlockRef, L1Status, RollupNode, lockstep_methods, rollup_methods,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     task,
@@ -180,8 +182,19 @@ impl NodeBuilder<Rollup> {
         })
     }
 
-    /// Lets what is derived from L1 decide which block is next, and serves the `optimism`
-    /// namespace.
+    /// Serves the `lockstep` namespace, if JSON-RPC is served. `confirmations` tells what the node knows
+    /// of L1 beyond its fork choice.
+    #[must_use]
+    pub fn lockstep_rpc(self, confirmations: Option<Arc<dyn Confirmations>>) -> Self {
+        self.extend_rpc(move |extension| {
+            let methods = lockstep_methods(extension.rpc, confirmations)?;
+            extension.modules.add("lockstep", methods)?;
+            Ok(())
+        })
+    }
+
+    /// Lets what is derived from L1 decide which block is next, and serves the `optimism` and
+    /// `lockstep` namespaces.
     #[must_use]
     pub fn follow<L1, B>(self, config: Arc<RollupConfig>, l1: FollowedL1<L1, B>) -> Self
     where
@@ -189,7 +202,8 @@ impl NodeBuilder<Rollup> {
         B: BlobProvider + Clone + Send + 'static,
     {
         let rollup = FollowedRollup::new(config);
-        self.rollup_rpc(rollup.clone()).consensus(move |node| rollup.follow(node, l1))
+        let builder = self.rollup_rpc(rollup.clone()).lockstep_rpc(None);
+        builder.consensus(move |node| rollup.follow(node, l1))
     }
 }
 

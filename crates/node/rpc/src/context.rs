@@ -8,6 +8,7 @@ use alloy_consensus::Header;
 use alloy_eips::{BlockId, BlockNumHash, BlockNumberOrTag, RpcBlockHash};
 use alloy_primitives::{B256, Sealed};
 use lockstep_engine::{ChainSnapshot, ChainView, PendingBlock};
+use lockstep_inspect::Peers;
 use lockstep_pool::Pool;
 use lockstep_storage::{RecoveredBlock, State, StorageError};
 use parking_lot::RwLock;
@@ -43,6 +44,8 @@ pub struct Parts<C: RpcChain> {
     pub sync: Option<Arc<dyn SyncState>>,
     /// The block under construction; without it, `pending` means the head and the pool's nonces.
     pub pending: Option<Arc<dyn PendingBlocks<C>>>,
+    /// The other rollups of the chain's union; without it, calls that reach one are refused.
+    pub peers: Option<Arc<dyn Peers>>,
     /// Keys that the node signs with on demand, for development chains.
     pub signer: Option<Arc<dyn LocalSigner>>,
     /// Builds blocks on demand, for test suites.
@@ -56,6 +59,7 @@ pub struct Context<C: RpcChain> {
     pub(crate) pool: Pool<C>,
     pub(crate) sync: Option<Arc<dyn SyncState>>,
     pub(crate) pending: Option<Arc<dyn PendingBlocks<C>>>,
+    pub(crate) peers: Option<Arc<dyn Peers>>,
     pub(crate) signer: Option<Arc<dyn LocalSigner>>,
     pub(crate) test_blocks: Option<Arc<dyn TestBlocks>>,
     pub(crate) settings: RpcSettings,
@@ -98,7 +102,7 @@ pub(crate) struct Located {
 impl<C: RpcChain> Parts<C> {
     /// A node that follows a chain and has a pool, and nothing else.
     pub const fn new(view: ChainView<C>, pool: Pool<C>) -> Self {
-        Self { view, pool, sync: None, pending: None, signer: None, test_blocks: None }
+        Self { view, pool, sync: None, pending: None, peers: None, signer: None, test_blocks: None }
     }
 }
 
@@ -110,7 +114,7 @@ impl<C: RpcChain> Context<C> {
     /// # Errors
     /// When the first block cannot be read.
     pub fn start(parts: Parts<C>, settings: RpcSettings) -> Result<Arc<Self>, RpcError> {
-        let Parts { view, pool, sync, pending, signer, test_blocks } = parts;
+        let Parts { view, pool, sync, pending, peers, signer, test_blocks } = parts;
         let genesis = view.snapshot().header(0)?;
         let genesis =
             genesis.ok_or_else(|| RpcError::Internal("the chain has no first block".into()))?;
@@ -127,6 +131,7 @@ impl<C: RpcChain> Context<C> {
             pool,
             sync,
             pending,
+            peers,
             signer,
             test_blocks,
             settings,

@@ -12,7 +12,7 @@ mod subscribe;
 mod transactions;
 
 pub(crate) use call_costs::{CallCosts, Place};
-pub(crate) use calls::{call_error, target as call_target};
+pub(crate) use calls::{call_error, call_limits, target as call_target};
 pub(crate) use fees::TipCache;
 pub(crate) use transactions::{raw as raw_transaction, rpc_pooled};
 

@@ -4,7 +4,6 @@ use crate::{
     Args, Context, RpcChain, RpcError, RpcResult,
     context::{Current, block_of, locate},
     deadline::Deadline,
-    settings::Limits,
 };
 use alloy_eips::BlockId;
 use alloy_primitives::B256;
@@ -87,8 +86,7 @@ pub(crate) fn limited<C: RpcChain, T>(
     end: &TraceEnd,
     run: impl FnOnce(&InspectLimits<'_>) -> Result<T, InspectError>,
 ) -> RpcResult<T> {
-    let Limits { call_gas, .. } = context.settings.limits;
     let stop = || end.has_come();
-    let limits = InspectLimits { gas_cap: call_gas, stop: Some(&stop), ..InspectLimits::DEFAULT };
+    let limits = InspectLimits { stop: Some(&stop), ..crate::eth::call_limits(context) };
     run(&limits).map_err(crate::eth::call_error)
 }

@@ -44,7 +44,9 @@ fn follow<DB: Database, I: Observer<DB>>(
     tx: Option<OpTx>,
 ) -> Result<(), FaultOf<DB>> {
     rollup.gas_available = part.gas_limit;
+    let shown = if tx.is_none() { rollup.show_part(part) } else { None };
     let done = run(rollup, part, tx);
+    rollup.end_shown_part(shown, rollup.session.peer_gas_used);
     // Alone, a call that the script does not know is a deviation, not a peer that is missing; unless there is
     // no script.
     done.map_err(|fault| match fault {

@@ -45,6 +45,7 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
         self.prepare_peer()?;
         let caller = proxy_of(from, call.from);
         let checkpoint = self.context().journal_mut().checkpoint();
+        self.count_checkpoint(false);
         let (memory, depth) = self.child_memory();
         let arrival = Arrival { from, gas: call.gas, checkpoint };
         self.session.tasks.push(Task::Run(Run {
@@ -69,6 +70,17 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
         let frame_input = FrameInput::Call(Box::new(inputs));
         // The target is not the port, so that no call of a peer can begin here.
         self.begin_frame(FrameInit { depth, memory, frame_input }, &|_| None).map(|_| ())
+    }
+
+    /// Keeps the checkpoint of a call that comes back out of the journal's depth, or puts it there again
+    /// before it ends: the call to the peer, in which this one runs, has one already, and inspectors
+    /// take the depth for that of the frames.
+    fn count_checkpoint(&mut self, is_counted: bool) {
+        if self.is_idle() {
+            return;
+        }
+        let depth = &mut self.context().journaled_state.inner.depth;
+        *depth = if is_counted { depth.saturating_add(1) } else { depth.saturating_sub(1) };
     }
 
     fn check_arrival(&mut self, call: &Call) -> Result<(), FaultOf<DB>> {
@@ -192,6 +204,7 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
         let success = result.result.is_ok();
         let unused = if result.result.is_ok_or_revert() { result.gas.remaining() } else { 0 };
         let gas_used = gas.saturating_sub(unused);
+        self.count_checkpoint(true);
         let journal = self.context().journal_mut();
         if success {
             journal.checkpoint_commit();

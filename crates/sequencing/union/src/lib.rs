@@ -5,7 +5,11 @@
 //! returns, for each rollup that took part, its [`Part`]: the script of what it sent and received. With
 //! its part a rollup is executed alone by [`execute_part`], to the same state.
 //!
-//! Both drive the same code. A rollup runs until it sends a message, and goes on when it receives one;
+//! [`execute_call`] runs a call that is to stand in no block, and goes on to peers as it reaches them.
+//!
+//! [`CallTree`] puts the parts of many rollups together again, for people to look at.
+//!
+//! All executions drive the same code. A rollup runs until it sends a message, and goes on when it receives one;
 //! whether a peer or a script is at the other end it does not know. The rules, by number, are in
 //! `docs/super-transactions.md`.
 //!
@@ -47,19 +51,23 @@ extern crate std;
 
 mod agreement;
 mod alone;
+mod call;
 mod control;
 mod error;
 mod gas;
 mod incoming;
 mod joint;
+mod observe;
 mod outgoing;
 mod participant;
 mod proxy;
 mod script;
 mod transaction;
+mod tree;
 
 pub use agreement::{Disagreement, PlacedPart, check_agreement};
 pub use alone::execute_part;
+pub use call::{Reach, execute_call};
 pub use error::UnionError;
 pub use joint::{JointOutcome, execute_jointly};
 pub use lockstep_chain::{GATE, PORT, UnionRules};
@@ -68,3 +76,4 @@ pub use participant::{Observer, PartOutcome, Participant, UnionEvm, pair_slot};
 pub use proxy::{proxy_code, proxy_init_code, proxy_of};
 pub use script::{Call, Message, Part, Return, Step, SuperId};
 pub use transaction::{PartTransaction, part_transaction, source_hash};
+pub use tree::{CallNode, CallTree, TreeError};

@@ -94,7 +94,7 @@ pub struct Participant<'a, DB: Database, I> {
 pub(crate) struct Session {
     pub(crate) id: SuperId,
     pub(crate) home: ChainId,
-    origin: Address,
+    pub(crate) origin: Address,
     /// Whether the home transaction is a deposit, which makes no calls.
     pub(crate) is_deposit: bool,
     /// Whether a peer's journal has been made ready.
@@ -152,12 +152,20 @@ impl<'a, DB: Database, I: Observer<DB>> Participant<'a, DB, I> {
         }
     }
 
+    /// The same, with another base fee in wei at which gas is exchanged: code that runs without paying
+    /// for gas sees a base fee of zero, and its calls cost no less for that.
+    #[must_use]
+    pub const fn priced_at(mut self, base_fee: u64) -> Self {
+        self.base_fee = base_fee;
+        self
+    }
+
     /// The rollup's chain id.
     pub const fn chain_id(&self) -> ChainId {
         self.chain
     }
 
-    /// The block's base fee, in wei.
+    /// The base fee at which gas is exchanged, in wei: the block's.
     pub const fn base_fee(&self) -> u64 {
         self.base_fee
     }
@@ -280,9 +288,14 @@ impl<'a, DB: Database, I: Observer<DB>> Participant<'a, DB, I> {
         Ok(())
     }
 
+    /// Whether the state could be read all the time.
+    pub(crate) fn check_state(&mut self) -> Result<(), FaultOf<DB>> {
+        Ok(take_error::<EvmFault<DB::Error>, _>(self.context().error())?)
+    }
+
     /// Writes the transcripts, when nothing can be undone any more. [`Self::commit`] follows.
     pub(crate) fn seal(&mut self) -> Result<(), FaultOf<DB>> {
-        take_error::<EvmFault<DB::Error>, _>(self.context().error())?;
+        self.check_state()?;
         if !self.is_home() {
             self.session.logs = self.context().journal_mut().take_logs();
         }

@@ -9,8 +9,8 @@ use lockstep_execution::{
     BlockState, Bytecode, Execute, MemoryState, RollupEvm, RollupEvmFactory, StateError,
 };
 use lockstep_union::{
-    GATE, JointOutcome, PORT, Part, PartOutcome, SuperId, UnionError, UnionRules, execute_jointly,
-    execute_part, pair_slot, proxy_code, proxy_of,
+    CallNode, CallTree, GATE, JointOutcome, Message, PORT, Part, PartOutcome, SuperId, UnionError,
+    UnionRules, execute_jointly, execute_part, pair_slot, proxy_code, proxy_of,
 };
 use op_revm::{OpHaltReason, OpTransaction};
 use revm::{
@@ -240,6 +240,7 @@ impl World {
             assert_eq!(alone.state.state_root(), done.state.state_root());
         }
         assert!(transcripts_agree(&joint));
+        check_tree(&joint);
         joint
     }
 
@@ -261,6 +262,22 @@ pub(crate) fn slot_of(state: &MemoryState, address: Address, slot: U256) -> U256
 pub(crate) fn pair(state: &MemoryState, peer: ChainId) -> (B256, U256, U256) {
     let at = |offset| slot_of(state, GATE, pair_slot(peer) + U256::from(offset));
     (at(0).into(), at(1), at(2))
+}
+
+/// The parts make a tree of all calls, and what it says to stand is what rollups count as sent.
+fn check_tree(rollups: &BTreeMap<ChainId, Done>) {
+    let parts = rollups.iter().map(|(id, done)| (*id, done.outcome.part.clone())).collect();
+    let tree = CallTree::assemble(&parts).unwrap();
+    let steps = parts.values().flat_map(|part| &part.steps);
+    let calls = steps.filter(|step| step.is_sent && matches!(step.message, Message::Call(_)));
+    assert_eq!(tree.calls.len(), calls.count());
+    for (index, call) in tree.calls.iter().enumerate() {
+        let depth = call.parent.map_or(0, |parent| tree.calls[parent].depth);
+        assert_eq!((call.depth, call.parent < Some(index)), (depth + 1, true));
+        let is_lost = |it: &CallNode| !it.success || it.is_undone;
+        let parent = call.parent.map(|parent| &tree.calls[parent]);
+        assert!(is_lost(call) || !parent.is_some_and(is_lost), "it stands in what does not");
+    }
 }
 
 /// What settlement checks: each pair's transcripts are equal, and what one sent the other received.

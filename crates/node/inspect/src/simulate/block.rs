@@ -6,7 +6,7 @@ use super::{
     transfers::{NumberedLog, Transfers},
 };
 use crate::{
-    CallOutcome, Ending, Inspect, InspectError, Limits, Overlay, Refusal,
+    CallOutcome, CallSite, Ending, Inspect, InspectError, Limits, Overlay, Refusal,
     chain::to_json,
     execute::{EvmOf, environment, override_header, state_failure, transact, waive_fees},
     limits::{Recorded, Watch},
@@ -48,6 +48,8 @@ pub(super) struct Simulation<'a, C: Inspect, S> {
     pub(super) commitment: C::Commitment,
     /// Gas that all further calls may use together.
     pub(super) gas_left: u64,
+    /// When the block was made that the simulation begins on, in seconds.
+    pub(super) timestamp: u64,
 }
 
 /// What a block's calls leave behind.
@@ -86,7 +88,8 @@ impl<'a, C: Inspect, S: StateReader + NodeSource> Simulation<'a, C, S> {
             override_precompiles(evm.precompiles_mut(), accounts)?;
         }
         self.chain.before_transactions(&mut evm, &header).map_err(execution_failure)?;
-        let calling = Calling { simulation: self, planned, header: &header, env: &env };
+        let site = self.site(&header, parent);
+        let calling = Calling { simulation: self, planned, header: &header, env: &env, site };
         let (ran, state) = calling.run(calls, evm.into_db())?;
         let mut evm = self.plain_evm(&header, state, env);
         let parts = BlockParts { ommers: &[], withdrawals };
@@ -98,6 +101,15 @@ impl<'a, C: Inspect, S: StateReader + NodeSource> Simulation<'a, C, S> {
         header.state_root = commit(&mut self.commitment, &changes, self.overlay.base())?;
         header.requests_hash = header.requests_hash.map(|_| requests_hash);
         self.seal(header, ran, withdrawals)
+    }
+
+    /// Where the block's calls run, for those that go on to other rollups: each finds them as they are.
+    fn site(&self, header: &Header, parent: &Header) -> CallSite<'a> {
+        // Without validation a block that states no base fee has none, but gas has its price still.
+        let stated = header.base_fee_per_gas.filter(|base_fee| *base_fee > 0);
+        let base_fee = stated.or_else(|| self.chain.next_base_fee(parent, header.timestamp));
+        let base_fee = base_fee.unwrap_or_default();
+        CallSite { base_fee, timestamp: self.timestamp, limits: *self.limits }
     }
 
     /// The header as far as it is known before the block runs.
@@ -254,6 +266,7 @@ struct Calling<'s, 'a, C: Inspect, S> {
     planned: &'s Planned<'s>,
     header: &'s Header,
     env: &'s EvmEnvOf<C>,
+    site: CallSite<'a>,
 }
 
 impl<C: Inspect, S: StateReader + NodeSource> Calling<'_, '_, C, S> {
@@ -311,7 +324,7 @@ impl<C: Inspect, S: StateReader + NodeSource> Calling<'_, '_, C, S> {
             evm.inspector_mut().0 = override_precompiles(evm.precompiles_mut(), accounts)?;
         }
         let sender = call.caller;
-        let result = transact(*chain, &mut evm, &call);
+        let result = transact(*chain, &mut evm, &call, &self.site);
         if let Some(verdict) = evm.inspector().1.0.verdict() {
             return Err(verdict);
         }

@@ -5,14 +5,25 @@ use alloy_consensus::Header;
 use alloy_evm::EvmFactory;
 use alloy_primitives::Address;
 use alloy_rpc_types_eth::TransactionInfo;
-use lockstep_execution::StateCommitment;
-use lockstep_inspect::{Inspect, UnsignedTransaction};
-use revm::{context::TxEnv, context_interface::result::HaltReason};
+use lockstep_execution::{StateCommitment, StateReader};
+use lockstep_inspect::{
+    CallSite, ContextOf, EvmOf, Inspect, InspectError, OutcomeOf, UnsignedTransaction,
+};
+use revm::{Inspector, context::TxEnv, context_interface::result::HaltReason};
 use serde_json::Value;
 
 impl<C: Inspect, S: StateCommitment> Inspect for Customized<C, S> {
     fn call_env(&self, call: TxEnv) -> <C::EvmFactory as EvmFactory>::Tx {
         self.chain.call_env(call)
+    }
+
+    fn transact_call<R: StateReader, I: Inspector<ContextOf<Self, R>>>(
+        &self,
+        evm: &mut EvmOf<Self, R, I>,
+        call: &TxEnv,
+        site: &CallSite<'_>,
+    ) -> Result<OutcomeOf<Self>, InspectError> {
+        self.chain.transact_call(evm, call, site)
     }
 
     fn halt_reason(reason: &<C::EvmFactory as EvmFactory>::HaltReason) -> Option<&HaltReason> {

@@ -51,8 +51,12 @@ pub(super) fn register<C: RpcChain>(registrar: &mut Registrar<C>) {
 const MAX_SHORT_GAS: u64 = InspectLimits::DEFAULT.gas_cap;
 
 /// The limits of calls.
-pub(crate) fn call_limits<C: RpcChain>(context: &Context<C>) -> InspectLimits<'static> {
-    InspectLimits { gas_cap: context.settings.limits.call_gas, ..InspectLimits::DEFAULT }
+pub(crate) fn call_limits<C: RpcChain>(context: &Context<C>) -> InspectLimits<'_> {
+    InspectLimits {
+        gas_cap: context.settings.limits.call_gas,
+        peers: context.peers.as_deref(),
+        ..InspectLimits::DEFAULT
+    }
 }
 
 /// Block and state that a call runs on.

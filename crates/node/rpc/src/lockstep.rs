@@ -1,0 +1,281 @@
+//! The `lockstep` namespace: super transactions, and how sure a transaction is.
+
+use crate::{Args, Context, RpcError, RpcResult, context::Current, register::Registrar};
+use alloy_primitives::{Address, B256, Bytes, ChainId, U64, U256};
+use jsonrpsee::{Methods, core::RegisterMethodError};
+use lockstep_chain::{Chain, Rollup};
+use lockstep_execution::Execute;
+use lockstep_storage::RecoveredBlock;
+use lockstep_union::{Message, Part, PartTransaction, Step};
+use serde::Serialize;
+use std::{fmt, sync::Arc};
+
+/// What a node knows of its rollup's blocks on L1 beyond what its own fork choice says.
+pub trait Confirmations: fmt::Debug + Send + Sync {
+    /// The newest block whose data is in a block of L1; `None` if that is not known.
+    fn posted(&self) -> Option<u64>;
+
+    /// The newest block whose state is proven on L1; `None` if that is not known.
+    fn settled(&self) -> Option<u64>;
+}
+
+/// How sure it is that a transaction stays, and does what it did. Later levels are surer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ConfirmationLevel {
+    /// It waits in the pool.
+    Pending,
+    /// The sequencer has executed it, and says where it stands.
+    Preconfirmed,
+    /// Its block's data is in a block of L1.
+    Posted,
+    /// Its block was derived from L1.
+    Safe,
+    /// Its block's state is proven on L1.
+    Settled,
+    /// Its block was derived from finalized blocks of L1; and where it is known what is settled, it is
+    /// that, too.
+    Final,
+}
+
+/// All methods of the namespace. `confirmations` may be left out: `posted` and `settled` are then never
+/// said.
+///
+/// # Errors
+/// When two methods have the same name.
+pub fn lockstep_methods(
+    context: &Arc<Context<Rollup>>,
+    confirmations: Option<Arc<dyn Confirmations>>,
+) -> Result<Methods, RegisterMethodError> {
+    let mut registrar = Registrar::new(context);
+    registrar.read("lockstep_getSuperTransaction", super_transaction);
+    registrar.task("lockstep_confirmation", move |context, params| {
+        let confirmations = confirmations.clone();
+        async move {
+            let mut args = Args::new(&params)?;
+            let hash: B256 = args.required()?;
+            args.end()?;
+            confirmation(&context, confirmations.as_deref(), &hash)
+        }
+    });
+    registrar.finish()
+}
+
+/// Where a transaction stands.
+struct Place {
+    block: Arc<RecoveredBlock<Rollup>>,
+    index: usize,
+    /// Whether the block is complete; its hash is not known before.
+    is_complete: bool,
+}
+
+fn find(context: &Context<Rollup>, now: &Current<Rollup>, hash: &B256) -> RpcResult<Option<Place>> {
+    if let Some((block, index)) = now.snapshot.transaction(hash)? {
+        return Ok(Some(Place { block, index, is_complete: true }));
+    }
+    let Some(pending) = context.pending.as_ref().and_then(|pending| pending.pending()) else {
+        return Ok(None);
+    };
+    let block = pending.block;
+    let index = block.transactions().iter().position(|each| each.tx_hash() == *hash);
+    Ok(index.map(|index| Place { block, index, is_complete: false }))
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Confirmation {
+    level: ConfirmationLevel,
+    block_number: Option<U64>,
+    /// Absent as long as the block is not complete.
+    block_hash: Option<B256>,
+}
+
+fn confirmation(
+    context: &Context<Rollup>,
+    confirmations: Option<&dyn Confirmations>,
+    hash: &B256,
+) -> RpcResult<Option<Confirmation>> {
+    // Read before the block: what is known of L1 only ever grows, and never is ahead of the chain so.
+    let settled = confirmations.and_then(Confirmations::settled);
+    let posted = confirmations.and_then(Confirmations::posted);
+    let mut now = context.now();
+    let mut found = find(context, &now, hash)?;
+    if found.is_none() {
+        if context.pool.contains(hash) {
+            let level = ConfirmationLevel::Pending;
+            return Ok(Some(Confirmation { level, block_number: None, block_hash: None }));
+        }
+        // It may have gone from the pool into a block between the two.
+        now = context.now();
+        found = find(context, &now, hash)?;
+    }
+    let Some(Place { block, is_complete, .. }) = found else { return Ok(None) };
+    let number = block.number();
+    let reaches = |newest: Option<u64>| is_complete && newest.is_some_and(|it| number <= it);
+    let snapshot = &now.snapshot;
+    let is_settled = reaches(settled);
+    let is_finalized = reaches(snapshot.finalized().map(|it| it.number));
+    let level = if is_finalized && (is_settled || settled.is_none()) {
+        ConfirmationLevel::Final
+    } else if is_settled {
+        ConfirmationLevel::Settled
+    } else if reaches(snapshot.safe().map(|it| it.number)) {
+        ConfirmationLevel::Safe
+    } else if reaches(posted) {
+        ConfirmationLevel::Posted
+    } else {
+        ConfirmationLevel::Preconfirmed
+    };
+    let block_hash = is_complete.then(|| block.hash());
+    Ok(Some(Confirmation { level, block_number: Some(U64::from(number)), block_hash }))
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SuperTransaction {
+    id: Id,
+    /// The rollup that answers.
+    chain: U64,
+    home: U64,
+    origin: Address,
+    /// The user's transaction, on its home rollup; elsewhere it is not known.
+    transaction_hash: Option<B256>,
+    /// The transaction that holds this rollup's part.
+    part_hash: B256,
+    block_number: U64,
+    /// Absent as long as the block is not complete.
+    block_hash: Option<B256>,
+    gas_limit: U64,
+    steps: Vec<ShownStep>,
+    /// This rollup's part as it stands in the block.
+    part: Bytes,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Id {
+    slot: U64,
+    index: U64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ShownStep {
+    number: U64,
+    peer: U64,
+    direction: &'static str,
+    #[serde(flatten)]
+    message: ShownMessage,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum ShownMessage {
+    Call {
+        from: Address,
+        to: Address,
+        value: U256,
+        gas: U64,
+        base_fee: U64,
+        is_static: bool,
+        depth: U64,
+        input: Bytes,
+    },
+    Return {
+        success: bool,
+        gas_used: U64,
+        output: Bytes,
+    },
+    Rollback,
+    RolledBack,
+}
+
+impl From<&Step> for ShownStep {
+    fn from(step: &Step) -> Self {
+        let message = match &step.message {
+            Message::Call(call) => ShownMessage::Call {
+                from: call.from,
+                to: call.to,
+                value: call.value,
+                gas: U64::from(call.gas),
+                base_fee: U64::from(call.base_fee),
+                is_static: call.is_static,
+                depth: U64::from(call.depth),
+                input: call.input.clone(),
+            },
+            Message::Return(answer) => ShownMessage::Return {
+                success: answer.success,
+                gas_used: U64::from(answer.gas_used),
+                output: answer.output.clone(),
+            },
+            Message::Rollback => ShownMessage::Rollback,
+            Message::RolledBack => ShownMessage::RolledBack,
+        };
+        let direction = if step.is_sent { "sent" } else { "received" };
+        Self { number: U64::from(step.index), peer: U64::from(step.peer), direction, message }
+    }
+}
+
+fn super_transaction(
+    context: &Context<Rollup>,
+    args: &mut Args<'_>,
+) -> RpcResult<Option<SuperTransaction>> {
+    let hash: B256 = args.required()?;
+    let now = context.now();
+    let Some(place) = find(context, &now, &hash)? else { return Ok(None) };
+    let chain = context.view.chain();
+    if let Some(part) = part_at(chain, &place.block, place.index)? {
+        let user = match &part {
+            PartTransaction::OnHome(_) => place.index.checked_add(1),
+            PartTransaction::OnPeer(_) => None,
+        };
+        return Ok(shown(chain.chain_id(), &place, place.index, part, user));
+    }
+    let Some(before) = place.index.checked_sub(1) else { return Ok(None) };
+    match part_at(chain, &place.block, before)? {
+        Some(part @ PartTransaction::OnHome(_)) => {
+            Ok(shown(chain.chain_id(), &place, before, part, Some(place.index)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The part that the transaction at `index` holds; `None` if it holds none.
+fn part_at(
+    chain: &Rollup,
+    block: &RecoveredBlock<Rollup>,
+    index: usize,
+) -> RpcResult<Option<PartTransaction>> {
+    let Some(rules) = chain.union() else { return Ok(None) };
+    let (transactions, senders) = (block.transactions(), &block.senders);
+    let (Some(transaction), Some(sender)) = (transactions.get(index), senders.get(index)) else {
+        return Ok(None);
+    };
+    let tx = chain.tx_env(transaction, *sender);
+    PartTransaction::read(&tx.0, chain.chain_id(), rules)
+        .map_err(|reason| RpcError::Internal(format!("transaction {index}: {reason}")))
+}
+
+fn shown(
+    chain: ChainId,
+    place: &Place,
+    index: usize,
+    part: PartTransaction,
+    user: Option<usize>,
+) -> Option<SuperTransaction> {
+    let transactions = place.block.transactions();
+    let (PartTransaction::OnHome(part) | PartTransaction::OnPeer(part)) = part;
+    let Part { id, home, origin, gas_limit, ref steps } = part;
+    let user = user.and_then(|user| transactions.get(user));
+    Some(SuperTransaction {
+        id: Id { slot: U64::from(id.slot), index: U64::from(id.index) },
+        chain: U64::from(chain),
+        home: U64::from(home),
+        origin,
+        transaction_hash: user.map(|user| user.tx_hash()),
+        part_hash: transactions.get(index)?.tx_hash(),
+        block_number: U64::from(place.block.number()),
+        block_hash: place.is_complete.then(|| place.block.hash()),
+        gas_limit: U64::from(gas_limit),
+        steps: steps.iter().map(ShownStep::from).collect(),
+        part: alloy_rlp::encode(&part).into(),
+    })
+}
