@@ -8,7 +8,7 @@ use crate::{
     foreign::{self, POLLS_AT_START, Settlement},
     l1_genesis, operators,
     plan::embedded_addresses,
-    rollup::{L1Access, RollupNodes, RollupStart, l1_client},
+    rollup::{L1Access, Members, RollupNodes, RollupStart, l1_client},
     settings::{Identity, rollup_file, rollup_name},
     signer::DevSigner,
     union::UnionGateway,
@@ -20,7 +20,7 @@ use futures_util::future::{Either, select_all};
 use lockstep_chain::{Ethereum, EthereumHardfork, GenesisError, Rollup};
 use lockstep_contracts::{L1Addresses, SettingsError, UnionAddresses};
 use lockstep_execution::MemoryState;
-use lockstep_gateway::GatewayError;
+use lockstep_gateway::{GatewayError, PosterError};
 use lockstep_node::{Node, NodeError, PartError};
 use lockstep_protocol::{RollupConfig, UnionConfig};
 use lockstep_providers::ClientError;
@@ -86,6 +86,9 @@ pub enum DevnetError {
     /// The gateway of a union cannot start.
     #[error("the gateway: {0}")]
     Gateway(#[from] GatewayError),
+    /// The union's batches cannot be posted.
+    #[error("posting: {0}")]
+    Poster(#[from] PosterError),
     /// Several rollups need proposers whose slots are known.
     #[error("several rollups need the embedded L1, at Osaka: they are ordered by its proposers")]
     Union,
@@ -104,6 +107,7 @@ pub struct Devnet {
     rollups: Vec<DevRollup>,
     gateway: Option<UnionGateway>,
     union: Option<UnionAddresses>,
+    members: Members,
 }
 
 /// A rollup of a running development network.
@@ -241,6 +245,7 @@ impl Devnet {
         let l1_chain_id = identity.foreign_chain_id.unwrap_or(crate::L1_CHAIN_ID);
         let origin = origin(&access, identity.first_origin).await?;
         let union = plans.union_config();
+        let members = Members::default();
         let mut rollups = Vec::new();
         for (index, plan) in plans.rollups.iter().enumerate() {
             let chain = Rollup::from_genesis(&plan.genesis)?;
@@ -260,6 +265,7 @@ impl Devnet {
                 operators: operators.clone(),
                 signer: signer.clone(),
                 clock: clock.clone(),
+                members: &members,
             };
             let nodes = RollupNodes::start(&config, start, access.clone()).await?;
             let name = rollup_name(index);
@@ -273,15 +279,16 @@ impl Devnet {
             });
         }
         let gateway = match &plans.union {
-            Some(_) => {
-                let members: Vec<_> =
+            Some(union) => {
+                let nodes: Vec<_> =
                     rollups.iter().map(|it| (&it.nodes, it.addresses.output_oracle)).collect();
-                Some(UnionGateway::start(&config, &members, &access, &operators, clock)?)
+                let contracts = &union.addresses;
+                Some(UnionGateway::start(&config, &nodes, &access, contracts, &operators, clock)?)
             }
             None => None,
         };
         let union = plans.union.map(|union| union.addresses);
-        Ok(Self { accounts, operators, l1, rollups, gateway, union })
+        Ok(Self { accounts, operators, l1, rollups, gateway, union, members })
     }
 
     /// The funded accounts.
@@ -358,6 +365,10 @@ impl Devnet {
             gateway.stop();
         }
         let mut first = Ok(());
+        for rollup in &self.rollups {
+            self.members.sequencers.remove(rollup.config.l2_chain_id);
+            self.members.followers.remove(rollup.config.l2_chain_id);
+        }
         for rollup in self.rollups {
             let name = &rollup.name;
             let sequencer = rollup.nodes.sequencer.shutdown().await;

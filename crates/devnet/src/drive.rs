@@ -9,6 +9,7 @@ use lockstep_batcher::{
     Batcher, BatcherConfig, BatcherError, ErrorClass, KzgProver, ResetReason, RpcL1, Throttle,
 };
 use lockstep_chain::Rollup;
+use lockstep_gateway::Poster;
 use lockstep_node::{FollowedRollup, NodeContext, PartError};
 use lockstep_providers::L1Client;
 use metrics::{counter, gauge};
@@ -196,6 +197,21 @@ pub(crate) async fn post(
         }
     };
     repeat(node, "batcher", batcher, step).await
+}
+
+/// Posts the batches of a union to its L1.
+pub(crate) async fn post_union(
+    node: NodeContext<Rollup>,
+    poster: Poster,
+    clock: Arc<dyn Clock>,
+    poll: Duration,
+) -> Result<(), PartError> {
+    let step = move |poster: &mut Poster| match poster.step(clock.unix_time()) {
+        Ok(progress) => Ok(if progress.has_more { Duration::ZERO } else { poll }),
+        Err(error) if error.class() == ErrorClass::Critical => Err(Failure::fatal(error)),
+        Err(error) => Err(Failure::may_pass(error)),
+    };
+    repeat(node, "poster", poster, step).await
 }
 
 /// Sees to it that the rollup keeps what it needs on a foreign L1, which may take back what it was told.

@@ -17,7 +17,7 @@ use lockstep_gateway::Preconfirmed;
 use lockstep_node::{FollowedL1, FollowedRollup, Node, NodeBuilder, NodeContext};
 use lockstep_protocol::RollupConfig;
 use lockstep_providers::{BeaconClient, ClientError, L1Client, Retry, RpcClient, Timeouts};
-use lockstep_rpc::ServerSettings;
+use lockstep_rpc::{ServerSettings, UnionMembers};
 use lockstep_storage::GenesisBlock;
 use std::{sync::Arc, time::Duration};
 
@@ -59,6 +59,15 @@ pub(crate) struct RollupStart<'a> {
     pub(crate) operators: Operators,
     pub(crate) signer: Arc<DevSigner>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) members: &'a Members,
+}
+
+/// The rollups of the network, for calls from one to another: the nodes on which blocks are made, and those
+/// that only derive.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    pub(crate) sequencers: Arc<UnionMembers>,
+    pub(crate) followers: Arc<UnionMembers>,
 }
 
 /// The nodes of a rollup.
@@ -89,12 +98,20 @@ impl L1Access {
         Ok(L1Client::new(RpcClient::http(&self.url, SEQUENCER_TIMEOUTS)?))
     }
 
+    /// The beacon node of the L1.
+    pub(crate) fn beacon(&self) -> Result<BeaconClient, ClientError> {
+        BeaconClient::http(
+            std::slice::from_ref(&self.beacon_url),
+            Timeouts::default(),
+            Retry::default(),
+        )
+    }
+
     fn followed(&self) -> Result<FollowedL1<L1Client, BeaconClient>, ClientError> {
-        let urls = [self.beacon_url.clone()];
         Ok(FollowedL1 {
             chain: self.chain.clone(),
             blocks: self.client()?,
-            blobs: BeaconClient::http(&urls, Timeouts::default(), Retry::default())?,
+            blobs: self.beacon()?,
             poll: self.poll(),
         })
     }
@@ -119,11 +136,13 @@ impl RollupNodes {
         let (told, followed) = (rollup.clone(), l1.followed()?);
         let server = nth_server(&config.follower_server, start.index);
         let follower = builder(config, &start, &name, server, &rollup)?
+            .peers(start.members.followers.clone())
             .consensus(move |node| told.follow(node, followed))
             .launch()
             .await
             .map_err(DevnetError::node(&name))?;
         let derived = LocalRollup { view: follower.context().view(), rollup };
+        start.members.followers.add(derived.view.clone(), None);
         let told = FollowedRollup::new(start.rollup.clone());
         let shown = Arc::new(Preconfirmed::default());
         let parts = (told.clone(), derived.clone());
@@ -132,7 +151,11 @@ impl RollupNodes {
             Some(_) => Self::start_member(config, &start, l1, parts, shown.clone()).await,
         };
         match sequencer {
-            Ok(sequencer) => Ok(Self { sequencer, follower, told, derived, shown }),
+            Ok(sequencer) => {
+                let view = sequencer.context().view();
+                start.members.sequencers.add(view, Some(shown.clone()));
+                Ok(Self { sequencer, follower, told, derived, shown })
+            }
             Err(error) => {
                 // The first failure is told.
                 let _ = follower.shutdown().await;
@@ -208,6 +231,7 @@ impl RollupNodes {
         let server = nth_server(&config.rollup_server, start.index);
         builder(config, start, &start.name, server, &rollup)?
             .pending(shown)
+            .peers(start.members.sequencers.clone())
             .consensus(move |node: NodeContext<Rollup>| async move {
                 let own = LocalRollup { view: node.view(), rollup: told.clone() };
                 tokio::try_join!(
@@ -235,7 +259,8 @@ fn builder(
     Ok(node_builder(chain, start.genesis, start.first, folder.as_deref())?
         .rpc(rpc_settings(config, start.genesis, name), server)
         .signer(start.signer.clone())
-        .rollup_rpc(rollup.clone()))
+        .rollup_rpc(rollup.clone())
+        .lockstep_rpc(None))
 }
 
 fn batcher_config(config: &DevnetConfig, l1: &L1Access) -> BatcherConfig {

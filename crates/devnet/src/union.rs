@@ -1,13 +1,19 @@
-//! The gateway of a development union: it makes the blocks of all rollups, and claims their outputs.
+//! The gateway of a development union: it makes the blocks of all rollups, posts them, and claims their outputs.
 
 use crate::{
-    Clock, DevnetConfig, DevnetError, Operators, Proposer, drive,
+    Clock, DevAccount, DevnetConfig, DevnetError, L1_CHAIN_ID, Operators, Proposer, drive,
     rollup::{L1Access, RollupNodes},
 };
 use alloy_primitives::Address;
-use lockstep_gateway::{Bell, Gateway, GatewaySettings, Member, Sequencer};
+use lockstep_batcher::{Account, KzgProver, RpcL1};
+use lockstep_contracts::UnionAddresses;
+use lockstep_gateway::{
+    Bell, Gateway, GatewayKey, GatewaySettings, LocalMember, LookaheadOwners, Member, Poster,
+    PosterMember, PosterParts, PosterSettings, RpcInbox, Sequencer,
+};
 use lockstep_node::PartError;
 use lockstep_providers::L1Client;
+use lockstep_ssz::Preset;
 use std::{sync::Arc, time::Duration};
 use tokio::task::{self, JoinHandle};
 
@@ -30,6 +36,7 @@ impl UnionGateway {
         config: &DevnetConfig,
         rollups: &[(&RollupNodes, Address)],
         l1: &L1Access,
+        contracts: &UnionAddresses,
         operators: &Operators,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, DevnetError> {
@@ -65,6 +72,7 @@ impl UnionGateway {
             .map(|(nodes, _)| (nodes.sequencer.context().clone(), nodes.told.clone()))
             .collect();
         let poll = l1.poll();
+        let poster = poster(rollups, l1, contracts, &operators.batcher)?;
         let rung = bell.clone();
         let ordering = task::spawn(async move {
             for (node, rollup) in &followed {
@@ -74,8 +82,13 @@ impl UnionGateway {
             }
             let Some((node, _)) = followed.into_iter().next() else { return Ok(()) };
             // It ends with the node, and none of its failures is final.
-            tokio::spawn(drive::propose(node, proposers, poll));
-            task::spawn_blocking(move || order(gateway, &*clock, &rung)).await?;
+            tokio::spawn(drive::propose(node.clone(), proposers, poll));
+            let post = drive::post_union(node.clone(), poster, clock.clone(), poll);
+            let order = async {
+                task::spawn_blocking(move || order(gateway, &*clock, &rung)).await?;
+                Ok::<_, PartError>(())
+            };
+            tokio::try_join!(order, post)?;
             Ok::<_, PartError>(())
         });
         Ok(Self { bell, ordering: Some(ordering) })
@@ -103,6 +116,48 @@ impl UnionGateway {
             None => Ok(()),
         }
     }
+}
+
+/// What posts the batches of the union's slots: `operator` is the gateway to which they were delegated.
+fn poster(
+    rollups: &[(&RollupNodes, Address)],
+    l1: &L1Access,
+    contracts: &UnionAddresses,
+    operator: &DevAccount,
+) -> Result<Poster, DevnetError> {
+    let client = l1.client()?;
+    let rpc = client.rpc().clone();
+    let owners = LookaheadOwners::new(l1.beacon()?, client, contracts.registry, &Preset::MAINNET)?;
+    let members = rollups.iter().map(|(nodes, _)| {
+        let config = nodes.told.config.clone();
+        let blocks = LocalMember {
+            view: nodes.sequencer.context().view(),
+            status: nodes.told.status.clone(),
+            config: config.clone(),
+        };
+        PosterMember { config, blocks: Box::new(blocks) }
+    });
+    let parts = PosterParts {
+        l1: Box::new(RpcInbox::new(rpc.clone(), RpcL1::new(rpc), contracts.inbox)),
+        owners: Box::new(owners),
+        members: members.collect(),
+        gateway: GatewayKey {
+            address: operator.address,
+            signer: Box::new(operator.signer.clone()),
+        },
+        payer: Account {
+            address: operator.address,
+            signer: Box::new(operator.signer.clone()),
+            chain_id: L1_CHAIN_ID,
+        },
+        prover: Box::new(KzgProver),
+    };
+    let wait = Duration::from_secs(l1.block_time_s.saturating_mul(4));
+    let mut settings = PosterSettings { grace: wait, ..PosterSettings::default() };
+    settings.outbox.l1_block_time = l1.block_time_s;
+    settings.outbox.submission.resubmit_after = wait;
+    settings.outbox.submission.patience = wait;
+    Ok(Poster::new(settings, parts)?)
 }
 
 /// Rings whenever a transaction can go into the next block of a rollup.
