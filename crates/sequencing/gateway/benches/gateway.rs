@@ -20,15 +20,15 @@ mod union;
 #[path = "../tests/gateway/world.rs"]
 mod world;
 
-const USERS: u8 = 50;
+const USERS: usize = 50;
 const TRANSACTIONS: usize = 400;
 
 /// A union whose next blocks are due, with these wishes of many users in its pools.
 fn prepared(rollups: usize, wishes: &[Wish]) -> (World, Running) {
-    let mut world = World::new(rollups, USERS);
+    let mut world = World::new(rollups, USERS as u64);
     let running = world.start();
     for (n, wish) in wishes.iter().enumerate() {
-        world.send(&running.pools, n % usize::from(USERS), wish);
+        world.send(&running.pools, n % USERS, wish);
     }
     world.clock.pass(std::time::Duration::from_secs(1));
     (world, running)

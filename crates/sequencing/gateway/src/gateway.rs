@@ -6,7 +6,7 @@ use crate::{
     plan::{Plan, Planned},
     round::{Round, Source},
 };
-use alloy_primitives::{B256, ChainId};
+use alloy_primitives::{B256, ChainId, map::B256Map};
 use lockstep_chain::Rollup;
 use lockstep_derive::L1Provider;
 use lockstep_engine::{FilledBlock, OpenBlock};
@@ -68,6 +68,8 @@ pub struct Gateway<L1> {
     pub(crate) unfinished: Vec<Decision>,
     /// Heads that agree about what the rollups have sent each other.
     pub(crate) agreed: BTreeMap<ChainId, B256>,
+    /// Waiting transactions of each rollup that call others, and how often they had to wait.
+    callers: BTreeMap<ChainId, B256Map<u32>>,
 }
 
 type Opened = BTreeMap<ChainId, OpenBlock<Rollup>>;
@@ -100,7 +102,8 @@ impl<L1: L1Provider> Gateway<L1> {
         };
         let members =
             members.into_iter().map(|it| (it.sequencer.config().l2_chain_id, it)).collect();
-        Ok(Self { members, union, settings, log, unfinished, agreed: BTreeMap::new() })
+        let (agreed, callers) = Default::default();
+        Ok(Self { members, union, settings, log, unfinished, agreed, callers })
     }
 
     /// Makes one block for each rollup that is due next, and returns when they are complete: for blocks
@@ -126,7 +129,7 @@ impl<L1: L1Provider> Gateway<L1> {
         };
         let opened = self.open(&plan)?;
         let slot = self.union.slot_at(plan.timestamp).unwrap_or_default();
-        let mut round = Round::new(&opened, sources(&self.members, &plan), slot);
+        let mut round = Round::new(&opened, sources(&self.members, &plan, &mut self.callers), slot);
         for (chain, error) in round.take_failed() {
             if plan.is_resumed || round.is_empty() {
                 return Err(error);
@@ -170,6 +173,7 @@ impl<L1: L1Provider> Gateway<L1> {
                 if interval.is_zero() || !plan.is_open { ends_at } else { due.min(ends_at) };
             bell.wait(until.saturating_sub(now), plan.is_open && interval.is_zero());
         }
+        self.callers.extend(round.take_callers());
         let (filled, mut report) = round.finish()?;
         self.close(opened, filled, &mut report)?;
         Ok(Some(report))
@@ -262,10 +266,13 @@ impl<L1: L1Provider> Gateway<L1> {
 fn sources<'a, L1>(
     members: &'a BTreeMap<ChainId, Member<L1>>,
     plan: &Plan,
+    callers: &mut BTreeMap<ChainId, B256Map<u32>>,
 ) -> BTreeMap<ChainId, Source<'a>> {
     let source = |planned: &Planned| {
         let Member { pool, shown, .. } = members.get(&planned.chain)?;
-        Some((planned.chain, Source { pool, shown: (!planned.is_complete).then_some(&**shown) }))
+        let callers = callers.remove(&planned.chain).unwrap_or_default();
+        let shown = (!planned.is_complete).then_some(&**shown);
+        Some((planned.chain, Source { pool, shown, callers }))
     };
     plan.blocks.iter().filter_map(source).collect()
 }

@@ -8,7 +8,7 @@ use alloy_consensus::{Transaction, transaction::SignerRecoverable};
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{
     Address, ChainId, U256,
-    map::{AddressMap, B256Set},
+    map::{AddressMap, B256Map, B256Set},
 };
 use lockstep_chain::{GATE, Rollup};
 use lockstep_engine::{
@@ -22,7 +22,8 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-/// After how many transactions in a row that found no room a block counts as full.
+/// After how many transactions in a row that found no room a block counts as full; and how many super
+/// transactions of a rollup are executed in a round for nothing.
 const MAX_MISFITS: usize = 64;
 
 /// The least gas that a transaction needs.
@@ -39,6 +40,8 @@ pub(crate) struct Source<'a> {
     pub(crate) pool: &'a Pool<Rollup>,
     /// Where users see the block; none for one that is complete already.
     pub(crate) shown: Option<&'a Preconfirmed>,
+    /// Transactions that are known to call others, and how often they had to wait for another round.
+    pub(crate) callers: B256Map<u32>,
 }
 
 /// Blocks of the same time that are being filled.
@@ -68,6 +71,8 @@ struct Filling<'a> {
     refused: B256Set,
     /// How many found no room since the last one that did.
     misfits: usize,
+    /// How many super transactions were executed for nothing.
+    refused_callers: usize,
     has_changed: bool,
 }
 
@@ -146,16 +151,25 @@ impl<'a> Round<'a> {
         for (chain, filling) in &mut self.blocks {
             filling.take_ordinary(*chain, &mut self.notes, &mut joint)?;
         }
+        // Whoever had to wait most often may wait for ever, and must not keep others from being tried.
+        joint.sort_by_key(|(home, pooled)| {
+            self.blocks.get(home).and_then(|it| it.source.callers.get(&pooled.hash)).copied()
+        });
         for (home, pooled) in joint {
             let transaction = pooled.consensus();
-            let refused = if self.notes.has_room_for(&transaction) {
+            let is_tried =
+                self.blocks.get(&home).is_some_and(|it| it.refused_callers < MAX_MISFITS);
+            let refused = if is_tried && self.notes.has_room_for(&transaction) {
                 self.push_super(home, &transaction, pooled.sender)
             } else {
-                Ok(Some("the log of decisions is full".to_owned()))
+                Ok(Some("the round has no room for it".to_owned()))
             };
             let Some(filling) = self.blocks.get_mut(&home) else { continue };
             if let Some(reason) = refused.inspect_err(|error| filling.give_up(&pooled, error))? {
                 filling.refused.insert(pooled.hash);
+                filling.refused_callers += usize::from(is_tried);
+                let waited = filling.source.callers.entry(pooled.hash).or_default();
+                *waited = waited.saturating_add(is_tried.into());
                 tracing::debug!(
                     target: "lockstep_gateway",
                     chain = home, hash = %pooled.hash, reason,
@@ -174,6 +188,16 @@ impl<'a> Round<'a> {
             }
             filling.has_changed = false;
         }
+    }
+
+    /// What became known of transactions that call others and are still waiting.
+    pub(crate) fn take_callers(&mut self) -> BTreeMap<ChainId, B256Map<u32>> {
+        let callers = |(chain, filling): (&ChainId, &mut Filling<'_>)| {
+            let mut callers = std::mem::take(&mut filling.source.callers);
+            callers.retain(|hash, _| filling.source.pool.contains(hash));
+            (*chain, callers)
+        };
+        self.blocks.iter_mut().map(callers).collect()
     }
 
     /// Ends the blocks.
@@ -284,6 +308,7 @@ impl<'a> Filling<'a> {
             nonces: AddressMap::default(),
             refused: B256Set::default(),
             misfits: 0,
+            refused_callers: 0,
             has_changed: true,
         };
         Ok((filling, newest))
@@ -313,6 +338,11 @@ impl<'a> Filling<'a> {
             }
             if self.refused.contains(&tx.hash) {
                 best.mark_invalid(&tx);
+                continue;
+            }
+            if self.source.callers.contains_key(&tx.hash) {
+                best.mark_invalid(&tx);
+                joint.push((chain, tx));
                 continue;
             }
             let transaction = tx.consensus();

@@ -143,9 +143,7 @@ fn transactions_that_always_fail_hold_nobody_up() {
     drop(running);
 
     let mut running = world.start();
-    for _ in 0..5 {
-        world.round(&mut running).unwrap().unwrap();
-    }
+    world.catch_up(&mut running);
     assert!(waiting.iter().all(|hash| running.find(a, hash).unwrap().1.status()));
     running.assert_agreement();
 }
@@ -200,6 +198,53 @@ fn a_late_replacement_does_not_hold_up_its_sender() {
     assert_eq!(running.find(a, &first).unwrap().0, 1);
     let second = world.sent[1].1.tx_hash();
     assert_eq!(running.find(a, &second).unwrap().0, 1, "it follows in the same block");
+}
+
+/// Super transactions that wait for a rollup keep no other from being tried, however many there are.
+#[test]
+fn many_that_wait_for_a_rollup_do_not_keep_others_out() {
+    let mut world = World::new(3, 101);
+    let mut running = world.start_some(2);
+    let (a, b, absent) = (chain(0), chain(1), chain(2));
+    for user in 0..100 {
+        let call = Wish { tip: 9, ..Wish::through(a, &[proxy_of(absent, APP)]) };
+        world.send(&running.pools, user, &call);
+    }
+    world.round(&mut running).unwrap().unwrap();
+    world.round(&mut running).unwrap().unwrap();
+    let works = world.send(&running.pools, 100, &Wish::through(a, &[proxy_of(b, APP)]));
+    let report = world.round(&mut running).unwrap().unwrap();
+    assert_eq!(report.super_transactions, 1);
+    assert_eq!(running.find(a, &works).unwrap().0, 3);
+    drop(running);
+
+    let mut running = world.start();
+    world.catch_up(&mut running);
+    assert_eq!(running.slot(absent, APP, U256::ZERO), U256::from(100));
+    running.assert_agreement();
+}
+
+/// `cargo test -- --ignored --nocapture measure` prints the time between updates of the first rounds, in which
+/// many transactions wait for a rollup that is not there.
+#[test]
+#[ignore = "it measures"]
+fn measure_updates_beside_waiting_transactions() {
+    const WAITING: usize = 20_000;
+    let mut world = World::new(2, WAITING as u64);
+    let mut running = world.start_some(1);
+    let call = Wish { tip: 9, ..Wish::through(chain(0), &[proxy_of(chain(1), APP)]) };
+    for user in 0..WAITING {
+        world.send(&running.pools, user, &call);
+    }
+    for _ in 0..3 {
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let times = calls.clone();
+        #[expect(clippy::disallowed_methods, reason = "it measures")]
+        world.clock.set(move || times.lock().push(std::time::Instant::now()));
+        world.round(&mut running).unwrap().unwrap();
+        let calls = calls.lock();
+        println!("{:?}", calls.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>());
+    }
 }
 
 /// Calldata that leads nowhere is a failed call of the app, and nothing else.

@@ -44,8 +44,8 @@ pub(crate) struct Plan {
     pub(crate) first: GenesisBlock<Rollup>,
 }
 
-pub(crate) fn user(n: u8) -> PrivateKeySigner {
-    PrivateKeySigner::from_bytes(&B256::repeat_byte(n + 1)).unwrap()
+pub(crate) fn user(n: u64) -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&B256::from(U256::from(n + 1))).unwrap()
 }
 
 /// The rollups of a union of so many, with the users.
@@ -185,7 +185,7 @@ impl Wish {
             chain_id: self.home,
             nonce,
             gas_limit: self.gas_limit,
-            max_fee_per_gas: 100_000_000_000,
+            max_fee_per_gas: (100 + 10 * self.tip) * 1_000_000_000,
             max_priority_fee_per_gas: self.tip * 1_000_000_000,
             to: TxKind::Call(self.to),
             value: U256::from(self.value),

@@ -130,7 +130,7 @@ pub(crate) struct Running {
 }
 
 impl World {
-    pub(crate) fn new(rollups: usize, users: u8) -> Self {
+    pub(crate) fn new(rollups: usize, users: u64) -> Self {
         let l1 = FakeL1::default();
         l1.grow(0, 0, 0);
         let users: Vec<_> = (0..users).map(user).collect();
@@ -227,7 +227,18 @@ impl World {
         made
     }
 
-    /// Everything that is sent from now on until the next call is random.
+    /// Rounds until all rollups have blocks of the same time, and two more.
+    pub(crate) fn catch_up(&self, running: &mut Running) {
+        let mut rounds = 0;
+        while running.times().windows(2).any(|pair| pair[0] != pair[1]) {
+            self.round(running).unwrap().unwrap();
+            rounds += 1;
+            assert!(rounds < 1_000, "they never catch up");
+        }
+        (0..2).for_each(|_| drop(self.round(running).unwrap().unwrap()));
+    }
+
+    /// A random user, and what they want.
     pub(crate) fn wish(&self, random: &mut Random) -> (usize, Wish) {
         let rollups = self.plans.len() as u64;
         let pick = |random: &mut Random| usize::try_from(random.below(rollups)).unwrap();
@@ -299,10 +310,13 @@ impl Running {
         state.storage(&account, &slot).unwrap()
     }
 
+    fn times(&self) -> Vec<u64> {
+        self.engines.values().map(|engine| engine.view().head().timestamp).collect()
+    }
+
     /// All heads have the same time, and all pairs of rollups agree about what they sent each other.
     pub(crate) fn assert_agreement(&self) {
-        let heads = self.engines.values().map(|engine| engine.view().head().timestamp);
-        let times: Vec<u64> = heads.collect();
+        let times = self.times();
         assert!(times.windows(2).all(|pair| pair[0] == pair[1]), "{times:?}");
         self.assert_transcripts();
     }
