@@ -14,13 +14,14 @@ use lockstep_chain::{GATE, Rollup};
 use lockstep_engine::{
     BlockBuilder, FilledBlock, JointRefusal, OpenBlock, OpenUnion, Refusal, push_jointly,
 };
-use lockstep_pool::{Pool, PoolTransaction};
+use lockstep_pool::{Pool, PoolStatus, PoolTransaction};
 use lockstep_union::SuperId;
 use op_alloy_consensus::OpTxEnvelope;
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::AtomicBool},
 };
+use tokio::sync::broadcast::{self, error::TryRecvError};
 
 /// After how many transactions in a row that found no room a block counts as full; and how many super
 /// transactions of a rollup are executed in a round for nothing.
@@ -73,6 +74,12 @@ struct Filling<'a> {
     misfits: usize,
     /// How many super transactions were executed for nothing.
     refused_callers: usize,
+    /// What came into the pool since it was looked through.
+    arrivals: broadcast::Receiver<Arc<PoolTransaction<Rollup>>>,
+    /// How much was in the pool then: private transactions are not announced.
+    known: Option<PoolStatus>,
+    /// Whether it must be looked through again: what follows super transactions was passed over.
+    has_passed_over: bool,
     has_changed: bool,
 }
 
@@ -152,17 +159,16 @@ impl<'a> Round<'a> {
             filling.take_ordinary(*chain, &mut self.notes, &mut joint)?;
         }
         // Whoever had to wait most often may wait for ever, and must not keep others from being tried.
-        joint.sort_by_key(|(home, pooled)| {
+        joint.sort_by_cached_key(|(home, pooled)| {
             self.blocks.get(home).and_then(|it| it.source.callers.get(&pooled.hash)).copied()
         });
         for (home, pooled) in joint {
-            let transaction = pooled.consensus();
             let is_tried =
                 self.blocks.get(&home).is_some_and(|it| it.refused_callers < MAX_MISFITS);
-            let refused = if is_tried && self.notes.has_room_for(&transaction) {
-                self.push_super(home, &transaction, pooled.sender)
+            let refused = if is_tried {
+                self.try_super(home, &pooled)
             } else {
-                Ok(Some("the round has no room for it".to_owned()))
+                Ok(Some("too many others had to wait".to_owned()))
             };
             let Some(filling) = self.blocks.get_mut(&home) else { continue };
             if let Some(reason) = refused.inspect_err(|error| filling.give_up(&pooled, error))? {
@@ -237,6 +243,19 @@ impl<'a> Round<'a> {
         }
     }
 
+    /// As [`Self::push_super`], if the log takes it.
+    fn try_super(
+        &mut self,
+        home: ChainId,
+        pooled: &PoolTransaction<Rollup>,
+    ) -> Result<Option<String>, GatewayError> {
+        let transaction = pooled.consensus();
+        if !self.notes.has_room_for(&transaction) {
+            return Ok(Some("the log of decisions is full".to_owned()));
+        }
+        self.push_super(home, &transaction, pooled.sender)
+    }
+
     /// Takes a transaction that calls other rollups; why not, if it is refused.
     fn push_super(
         &mut self,
@@ -301,6 +320,7 @@ impl<'a> Filling<'a> {
             .parent_state()
             .storage(&GATE, &ORDER_SLOT)
             .map_err(|source| GatewayError::Storage { chain, source })?;
+        let arrivals = source.pool.subscribe();
         let filling = Self {
             open,
             builder,
@@ -309,9 +329,25 @@ impl<'a> Filling<'a> {
             refused: B256Set::default(),
             misfits: 0,
             refused_callers: 0,
+            arrivals,
+            known: None,
+            has_passed_over: false,
             has_changed: true,
         };
         Ok((filling, newest))
+    }
+
+    /// Whether there may be transactions in the pool that were not looked at.
+    fn has_news(&mut self) -> bool {
+        let mut has_news = std::mem::take(&mut self.has_passed_over);
+        // A receiver that has missed some says so once.
+        while let Ok(_) | Err(TryRecvError::Lagged(_)) = self.arrivals.try_recv() {
+            has_news = true;
+        }
+        let known = Some(self.source.pool.status());
+        has_news |= known != self.known;
+        self.known = known;
+        has_news
     }
 
     fn is_full(&self) -> bool {
@@ -326,9 +362,10 @@ impl<'a> Filling<'a> {
         notes: &mut Notes,
         joint: &mut Vec<(ChainId, Arc<PoolTransaction<Rollup>>)>,
     ) -> Result<(), GatewayError> {
-        if self.is_full() {
+        if self.is_full() || !self.has_news() {
             return Ok(());
         }
+        let others = joint.len();
         let mut best = self.source.pool.best(self.builder.base_fee(), None);
         while !self.is_full() {
             let Some(tx) = best.next() else { break };
@@ -377,6 +414,7 @@ impl<'a> Filling<'a> {
                 }
             }
         }
+        self.has_passed_over = joint.len() > others;
         Ok(())
     }
 

@@ -128,6 +128,7 @@ fn a_rollup_that_lost_its_blocks_before_a_start_takes_its_peers_back() {
     // The fourth block of `b` was called by the first rollup; with it go those after it, and what they called.
     let at = |running: &crate::world::Running, chain| running.snapshot(chain).head().number;
     assert!(at(&running, a) <= 3 && at(&running, b) <= 4 && at(&running, c) <= 5);
+    world.send_again(&running.pools);
     world.catch_up(&mut running);
     running.assert_agreement();
     assert!(

@@ -178,10 +178,7 @@ impl World {
             pools.insert(id, pool);
             shown.insert(id, preconfirmed);
         }
-        for (home, transaction) in self.sent.iter().filter(|(home, _)| pools.contains_key(home)) {
-            // Many are in blocks already.
-            let _ = pools[home].add_raw(&raw(transaction), Origin::User);
-        }
+        self.send_again(&pools);
         let gateway = Gateway::new(members, self.settings, Some(&self.log())).unwrap();
         Running { gateway, engines, pools, shown, bell: Arc::default() }
     }
@@ -190,6 +187,15 @@ impl World {
     pub(crate) fn sequencer(&self, rollup: usize, running: &Running) -> Sequencer<FakeL1> {
         let (engine, config) = (&running.engines[&chain(rollup)], &self.plans[rollup].config);
         Sequencer::new(engine.clone(), config.clone(), l1_chain(), self.l1[rollup].clone())
+    }
+
+    /// Sends everything once more: after blocks were taken back, too, it is in no block and no pool else.
+    pub(crate) fn send_again(&self, pools: &BTreeMap<ChainId, Pool<Rollup>>) {
+        for (home, transaction) in &self.sent {
+            let Some(pool) = pools.get(home) else { continue };
+            // Many are in blocks already.
+            let _ = pool.add_raw(&raw(transaction), Origin::User);
+        }
     }
 
     /// Signs and sends what a user wants.
