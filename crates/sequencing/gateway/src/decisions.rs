@@ -17,8 +17,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A round's decisions are no longer than this: its blocks hold less.
-pub(crate) const MAX_LOG_BYTES: u64 = 256 << 20;
+/// A round's decisions are no longer than this; a round that has come so far takes no more transactions.
+const MAX_LOG_BYTES: u64 = 256 << 20;
+
+/// The most bytes that an entry takes beside its transaction.
+pub(crate) const ENTRY_BYTES: u64 = 64;
 
 const HEADER_BYTES: usize = 12;
 
@@ -56,6 +59,8 @@ pub(crate) enum Decision {
 pub(crate) struct DecisionLog {
     path: PathBuf,
     file: File,
+    /// How long the file is, in bytes, without what a write that failed has left.
+    length: u64,
 }
 
 impl DecisionLog {
@@ -70,20 +75,34 @@ impl DecisionLog {
         (&file).take(MAX_LOG_BYTES).read_to_end(&mut bytes).map_err(failed("read"))?;
         let (decisions, good) = read(&bytes);
         // What is appended must not follow a record that was cut off.
-        file.set_len(good as u64).map_err(failed("truncate"))?;
-        Ok((Self { path: path.to_path_buf(), file }, decisions))
+        let length = good as u64;
+        file.set_len(length).map_err(failed("truncate"))?;
+        Ok((Self { path: path.to_path_buf(), file, length }, decisions))
+    }
+
+    /// How many bytes of decisions may still come in this round.
+    pub(crate) const fn room(&self) -> u64 {
+        MAX_LOG_BYTES.saturating_sub(self.length)
     }
 
     /// Forgets the last round, and begins one.
     pub(crate) fn begin(&mut self, blocks: Vec<Begun>) -> Result<(), GatewayError> {
         self.file.set_len(0).map_err(|source| self.error("truncate", source))?;
+        self.length = 0;
         self.append(&[Decision::Begin(blocks)])
     }
 
     /// Appends decisions with one write.
     pub(crate) fn append(&mut self, decisions: &[Decision]) -> Result<(), GatewayError> {
         let records: Vec<u8> = decisions.iter().flat_map(record).collect();
-        self.file.write_all(&records).map_err(|source| self.error("append to", source))
+        let found = self.file.metadata().map_err(|source| self.error("inspect", source))?.len();
+        if found != self.length {
+            // A write failed half-way; what follows a torn record is never read.
+            self.file.set_len(self.length).map_err(|source| self.error("truncate", source))?;
+        }
+        self.file.write_all(&records).map_err(|source| self.error("append to", source))?;
+        self.length = self.length.saturating_add(records.len() as u64);
+        Ok(())
     }
 
     fn error(&self, operation: &'static str, source: std::io::Error) -> GatewayError {
@@ -181,6 +200,33 @@ mod tests {
             let (found, _) = read(&changed);
             assert!(found.len() < 3 && found == decisions()[..found.len()]);
         }
+    }
+
+    #[test]
+    fn what_follows_a_write_that_failed_half_way_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("decisions");
+        let (mut log, _) = DecisionLog::open(&path).unwrap();
+        let all = decisions();
+        log.append(&all[..1]).unwrap();
+        let torn = record(&all[1]);
+        (&log.file).write_all(&torn[..torn.len() / 2]).unwrap();
+        log.append(&all[1..]).unwrap();
+        assert_eq!(DecisionLog::open(&path).unwrap().1, all);
+        let length = std::fs::metadata(&path).unwrap().len();
+        assert_eq!(log.room(), MAX_LOG_BYTES - length);
+    }
+
+    #[test]
+    fn an_entry_takes_no_more_than_is_reckoned_with() {
+        let transaction = vec![9; 1 << 17];
+        let entry = Decision::Take(Taken {
+            home: u64::MAX,
+            id: SuperId { slot: u64::MAX, index: u64::MAX },
+            is_joint: true,
+            transaction: transaction.clone().into(),
+        });
+        assert!(record(&entry).len() as u64 <= transaction.len() as u64 + ENTRY_BYTES);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Why a round of blocks could not be made.
 
 use crate::SequencerError;
-use alloy_primitives::ChainId;
+use alloy_primitives::{B256, ChainId};
 use lockstep_engine::{BuildError, EngineError};
 use lockstep_storage::StorageError;
 use std::{io, path::PathBuf};
@@ -12,6 +12,17 @@ pub enum GatewayError {
     /// The rollup's configuration names no union, or another one than the rollup before it.
     #[error("rollup {0} is configured for no union, or not for that of the others")]
     NoUnion(ChainId),
+    /// There is no rollup to make blocks for.
+    #[error("the gateway has no rollups")]
+    NoMembers,
+    /// A block that the round's stand on is gone: L1 was reorganised, or the power was lost.
+    #[error("rollup {chain}: block {parent} is gone, on which a block was begun")]
+    ParentGone {
+        /// The rollup.
+        chain: ChainId,
+        /// The block.
+        parent: B256,
+    },
     /// No rollup could begin a block; the first reason.
     #[error("rollup {chain}: {source}")]
     Sequencer {
@@ -44,6 +55,17 @@ pub enum GatewayError {
         /// What happened.
         source: StorageError,
     },
+    /// Another block stands where the round's block of this rollup was to stand: users were shown what is
+    /// not so. The round is given up.
+    #[error("rollup {chain}: block {found} stands in the place of {made}")]
+    Replaced {
+        /// The rollup.
+        chain: ChainId,
+        /// The block that was made.
+        made: B256,
+        /// The block that stands there.
+        found: B256,
+    },
     /// The log of decisions holds what no gateway writes; remove the file, and what users were shown last
     /// is lost.
     #[error("the log of decisions: {0}")]
@@ -61,6 +83,11 @@ pub enum GatewayError {
 }
 
 impl GatewayError {
+    /// Whether the EVM itself failed, and neither a state nor the transaction's validity was the reason.
+    pub(crate) fn is_execution(&self) -> bool {
+        matches!(self, Self::Build { source, .. } if matches!(**source, BuildError::Execution(_)))
+    }
+
     pub(crate) fn engine(chain: ChainId) -> impl FnOnce(EngineError) -> Self {
         move |source| Self::Engine { chain, source: Box::new(source) }
     }

@@ -2,18 +2,23 @@
 
 use crate::{
     Bell, Clock, GatewayError, Preconfirmed, Sequencer,
-    decisions::{Begun, Decision, DecisionLog},
-    round::Round,
+    decisions::{Decision, DecisionLog},
+    plan::{Plan, Planned},
+    round::{Round, Source},
 };
-use alloy_primitives::{B256, ChainId};
+use alloy_primitives::{B256, ChainId, map::B256Map};
 use lockstep_chain::Rollup;
 use lockstep_derive::L1Provider;
 use lockstep_engine::{FilledBlock, OpenBlock};
 use lockstep_pool::Pool;
 use lockstep_protocol::UnionConfig;
-use metrics::{counter, gauge};
-use op_alloy_rpc_types_engine::OpPayloadAttributes;
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use metrics::counter;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 /// How a gateway works.
 #[derive(Clone, Copy, Debug)]
@@ -55,27 +60,16 @@ pub struct RoundReport {
 /// Makes the blocks of a union's rollups, all of the same time together.
 #[derive(Debug)]
 pub struct Gateway<L1> {
-    members: BTreeMap<ChainId, Member<L1>>,
-    union: UnionConfig,
-    block_time: u64,
+    pub(crate) members: BTreeMap<ChainId, Member<L1>>,
+    pub(crate) union: UnionConfig,
     settings: GatewaySettings,
     log: Option<DecisionLog>,
     /// What was decided about blocks that are not complete, by this gateway or one before it.
-    unfinished: Vec<Decision>,
-}
-
-/// Blocks that are to be made together, and whether users' transactions may come in.
-struct Plan {
-    timestamp: u64,
-    blocks: Vec<Planned>,
-    is_open: bool,
-}
-
-/// A block to make.
-struct Planned {
-    chain: ChainId,
-    parent: B256,
-    attributes: OpPayloadAttributes,
+    pub(crate) unfinished: Vec<Decision>,
+    /// Heads that agree about what the rollups have sent each other.
+    pub(crate) agreed: BTreeMap<ChainId, B256>,
+    /// Waiting transactions of each rollup that call others, and how often they had to wait.
+    callers: BTreeMap<ChainId, B256Map<u32>>,
 }
 
 type Opened = BTreeMap<ChainId, OpenBlock<Rollup>>;
@@ -101,14 +95,15 @@ impl<L1: L1Provider> Gateway<L1> {
             }
             common = own;
         }
-        let (union, block_time) = common.unwrap_or_default();
+        let (union, _) = common.unwrap_or_default();
         let (log, unfinished) = match log.map(DecisionLog::open).transpose()? {
             Some((log, decisions)) => (Some(log), decisions),
             None => (None, Vec::new()),
         };
         let members =
             members.into_iter().map(|it| (it.sequencer.config().l2_chain_id, it)).collect();
-        Ok(Self { members, union, block_time, settings, log, unfinished })
+        let (agreed, callers) = Default::default();
+        Ok(Self { members, union, settings, log, unfinished, agreed, callers })
     }
 
     /// Makes one block for each rollup that is due next, and returns when they are complete: for blocks
@@ -116,52 +111,53 @@ impl<L1: L1Provider> Gateway<L1> {
     /// before; the round then goes on when a gateway is started with the same log.
     ///
     /// A rollup that cannot begin a block is left out; when it can again, it gets the blocks that it
-    /// missed, without users' transactions. Without them, too, are blocks of slots that are over.
+    /// missed, without users' transactions, between those of the others. Without them, too, are blocks of
+    /// slots that are over.
     ///
     /// # Errors
-    /// When no rollup can begin a block, or one fails that had begun. The next call goes on.
+    /// When no rollup can begin a block, or one fails that had begun: its peers may have called it, so
+    /// they wait for it. The next call goes on.
     pub fn make_blocks(
         &mut self,
         clock: &dyn Clock,
         bell: &Bell,
     ) -> Result<Option<RoundReport>, GatewayError> {
         self.abandon_lost_round()?;
-        let plan = match self.resume()? {
+        let plan = match self.resume(clock.unix_time())? {
             Some(plan) => plan,
-            None => self.begin(clock)?,
+            None => self.plan(clock.unix_time().as_secs())?,
         };
-        let mut opened = Opened::new();
-        for Planned { chain, parent, attributes } in plan.blocks {
-            let engine = self.member(chain)?.sequencer.engine();
-            let open =
-                engine.open_block(parent, &attributes).map_err(GatewayError::engine(chain))?;
-            opened.insert(chain, open);
-        }
-        let members: BTreeMap<_, _> = self
-            .members
-            .iter()
-            .filter(|(chain, _)| opened.contains_key(*chain))
-            .map(|(chain, member)| (*chain, (&member.pool, &*member.shown)))
-            .collect();
-        let mut round = Round::new(&opened, &members, &self.union, plan.timestamp)?;
-        round.replay(&self.unfinished)?;
-        round.show();
-        let mut keep = |decisions: Vec<Decision>| {
-            if let Some(log) = &mut self.log {
-                log.append(&decisions)?;
+        let opened = self.open(&plan)?;
+        let slot = self.union.slot_at(plan.timestamp).unwrap_or_default();
+        let mut round = Round::new(&opened, sources(&self.members, &plan, &mut self.callers), slot);
+        for (chain, error) in round.take_failed() {
+            if plan.is_resumed || round.is_empty() {
+                return Err(error);
             }
-            self.unfinished.extend(decisions);
-            Ok(())
-        };
+            leave_out(chain, &error);
+        }
+        if plan.is_resumed {
+            round.replay(&self.unfinished)?;
+        } else {
+            let begun = plan.begun(|chain| round.has(chain))?;
+            if let Some(log) = &mut self.log {
+                log.begin(begun.clone())?;
+            }
+            self.unfinished = vec![Decision::Begin(begun)];
+        }
+        round.show();
         let ends_at = Duration::from_secs(plan.timestamp);
         let interval = self.settings.update_interval;
         let mut due = clock.unix_time();
         loop {
             if plan.is_open {
-                round.take_transactions()?;
-                let decisions = round.take_decisions();
+                let room = self.log.as_ref().map_or(u64::MAX, DecisionLog::room);
+                let decisions = round.take_transactions(room)?;
                 if !decisions.is_empty() {
-                    keep(decisions)?;
+                    if let Some(log) = &mut self.log {
+                        log.append(&decisions)?;
+                    }
+                    self.unfinished.extend(decisions);
                     round.show();
                 }
             }
@@ -177,31 +173,75 @@ impl<L1: L1Provider> Gateway<L1> {
                 if interval.is_zero() || !plan.is_open { ends_at } else { due.min(ends_at) };
             bell.wait(until.saturating_sub(now), plan.is_open && interval.is_zero());
         }
+        self.callers.extend(round.take_callers());
         let (filled, mut report) = round.finish()?;
         self.close(opened, filled, &mut report)?;
         Ok(Some(report))
     }
 
-    /// Completes the blocks, and makes them the heads of their rollups.
+    /// Begins the blocks. Those of a new round that cannot be are left out.
+    fn open(&self, plan: &Plan) -> Result<Opened, GatewayError> {
+        let mut opened = Opened::new();
+        let mut first_error = None;
+        for planned in &plan.blocks {
+            let engine = self.member(planned.chain)?.sequencer.engine();
+            match engine.open_block(planned.parent, &planned.attributes) {
+                Ok(open) => drop(opened.insert(planned.chain, open)),
+                Err(error) => {
+                    let error = GatewayError::engine(planned.chain)(error);
+                    if plan.is_resumed {
+                        return Err(error);
+                    }
+                    leave_out(planned.chain, &error);
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        match first_error {
+            Some(error) if opened.is_empty() => Err(error),
+            _ => Ok(opened),
+        }
+    }
+
+    /// Completes the blocks, and then makes them the heads of their rollups.
     fn close(
         &mut self,
         opened: Opened,
         mut filled: BTreeMap<ChainId, FilledBlock<Rollup>>,
         report: &mut RoundReport,
     ) -> Result<(), GatewayError> {
+        let mut places = Vec::new();
         for (chain, open) in opened {
             let Some(filled) = filled.remove(&chain) else { continue };
-            let member = self.member(chain)?;
-            let engine = member.sequencer.engine();
-            let parent = open.header().parent_hash;
+            let engine = self.member(chain)?.sequencer.engine();
+            let (parent, number) = (open.header().parent_hash, open.header().number);
             let closed = engine.close_block(open, filled).map_err(GatewayError::engine(chain))?;
             let hash = closed.block.hash();
-            // A gateway that was killed may have completed some of its blocks.
-            if engine.view().head().seal() == parent {
+            report.blocks.insert(chain, hash);
+            places.push((chain, parent, number, hash));
+        }
+        // Before the first becomes a head, so that all do or none.
+        let mut is_head = BTreeSet::new();
+        for (chain, _, number, made) in places.iter().copied() {
+            match self.canonical(chain, number)? {
+                None => {}
+                Some(found) if found == made => drop(is_head.insert(chain)),
+                Some(found) => {
+                    let error = GatewayError::Replaced { chain, made, found };
+                    self.abandon(&error);
+                    return Err(error);
+                }
+            }
+        }
+        for (chain, parent, _, hash) in places {
+            let member = self.member(chain)?;
+            // A gateway that was killed may have got so far with some of them.
+            if !is_head.contains(&chain) {
+                let engine = member.sequencer.engine();
                 engine.extend(parent, hash).map_err(GatewayError::engine(chain))?;
             }
             member.shown.show(None);
-            report.blocks.insert(chain, hash);
+            self.agreed.insert(chain, hash);
         }
         self.unfinished.clear();
         counter!("lockstep_gateway_rounds_total").increment(1);
@@ -211,141 +251,38 @@ impl<L1: L1Provider> Gateway<L1> {
         Ok(())
     }
 
-    fn member(&self, chain: ChainId) -> Result<&Member<L1>, GatewayError> {
+    pub(crate) fn member(&self, chain: ChainId) -> Result<&Member<L1>, GatewayError> {
         self.members.get(&chain).ok_or(GatewayError::NoUnion(chain))
     }
 
-    /// The round that was begun and is not complete.
-    fn resume(&self) -> Result<Option<Plan>, GatewayError> {
-        let Some(Decision::Begin(begun)) = self.unfinished.first() else { return Ok(None) };
-        let mut plan = Plan { timestamp: 0, blocks: Vec::new(), is_open: true };
-        for Begun { chain, parent, attributes } in begun {
-            let attributes: OpPayloadAttributes = serde_json::from_slice(attributes)
-                .map_err(|error| GatewayError::Malformed(error.to_string()))?;
-            plan.timestamp = attributes.payload_attributes.timestamp;
-            plan.blocks.push(Planned { chain: *chain, parent: *parent, attributes });
-        }
-        Ok((!plan.blocks.is_empty()).then_some(plan))
+    /// The hash of a rollup's block with this number.
+    fn canonical(&self, chain: ChainId, number: u64) -> Result<Option<B256>, GatewayError> {
+        let snapshot = self.member(chain)?.sequencer.engine().view().snapshot();
+        snapshot.hash(number).map_err(|source| GatewayError::Storage { chain, source })
     }
+}
 
-    /// Forgets the round that is not complete if a block that it stands on is gone: then L1 was
-    /// reorganised, or the power was lost.
-    fn abandon_lost_round(&mut self) -> Result<(), GatewayError> {
-        let Some(Decision::Begin(begun)) = self.unfinished.first() else { return Ok(()) };
-        for Begun { chain, parent, .. } in begun {
-            let is_there = match self.members.get(chain) {
-                Some(member) => {
-                    let snapshot = member.sequencer.engine().view().snapshot();
-                    let found = snapshot.number(parent).and_then(|number| match number {
-                        Some(number) => Ok(snapshot.hash(number)? == Some(*parent)),
-                        None => Ok(false),
-                    });
-                    found.map_err(|source| GatewayError::Storage { chain: *chain, source })?
-                }
-                None => false,
-            };
-            if !is_there {
-                counter!("lockstep_gateway_abandoned_rounds_total").increment(1);
-                tracing::error!(
-                    target: "lockstep_gateway",
-                    chain, %parent, transactions = self.unfinished.len() - 1,
-                    "gave up blocks that users had been shown: the block below them is gone"
-                );
-                self.unfinished.clear();
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
+/// What the round needs of the rollups whose blocks it makes.
+fn sources<'a, L1>(
+    members: &'a BTreeMap<ChainId, Member<L1>>,
+    plan: &Plan,
+    callers: &mut BTreeMap<ChainId, B256Map<u32>>,
+) -> BTreeMap<ChainId, Source<'a>> {
+    let source = |planned: &Planned| {
+        let Member { pool, shown, .. } = members.get(&planned.chain)?;
+        let callers = callers.remove(&planned.chain).unwrap_or_default();
+        let shown = (!planned.is_complete).then_some(&**shown);
+        Some((planned.chain, Source { pool, shown, callers }))
+    };
+    plan.blocks.iter().filter_map(source).collect()
+}
 
-    /// Plans a round, and writes down that it begins.
-    fn begin(&mut self, clock: &dyn Clock) -> Result<Plan, GatewayError> {
-        let plan = self.plan(clock.unix_time().as_secs())?;
-        let mut begun = Vec::with_capacity(plan.blocks.len());
-        for Planned { chain, parent, attributes } in &plan.blocks {
-            let attributes = serde_json::to_vec(attributes)
-                .map_err(|error| GatewayError::Malformed(error.to_string()))?;
-            begun.push(Begun { chain: *chain, parent: *parent, attributes: attributes.into() });
-        }
-        if let Some(log) = &mut self.log {
-            log.begin(begun.clone())?;
-        }
-        self.unfinished = vec![Decision::Begin(begun)];
-        Ok(plan)
-    }
-
-    /// The blocks that are due next: those of the rollups that are furthest behind.
-    fn plan(&mut self, now: u64) -> Result<Plan, GatewayError> {
-        let mut placed = Vec::new();
-        let mut first_error = None;
-        let mut rewound_to: Option<u64> = None;
-        for (chain, member) in &mut self.members {
-            let before = member.sequencer.engine().view().head();
-            match member.sequencer.place() {
-                Ok((parent, attributes)) => {
-                    if parent.block.number < before.number {
-                        let to = parent.block.timestamp;
-                        rewound_to = Some(rewound_to.map_or(to, |other| other.min(to)));
-                    }
-                    placed.push(Planned { chain: *chain, parent: parent.block.hash, attributes });
-                }
-                Err(source) => {
-                    counter!("lockstep_gateway_failures_total", "chain" => chain.to_string())
-                        .increment(1);
-                    tracing::warn!(
-                        target: "lockstep_gateway",
-                        chain, error = %source,
-                        "a rollup is left out of this round of blocks"
-                    );
-                    first_error.get_or_insert(GatewayError::Sequencer {
-                        chain: *chain,
-                        source: Box::new(source),
-                    });
-                }
-            }
-        }
-        if let Some(to) = rewound_to
-            && self.rewind_others(to)?
-        {
-            // What stands on what has changed.
-            return self.plan(now);
-        }
-        let time = |planned: &Planned| planned.attributes.payload_attributes.timestamp;
-        let Some(timestamp) = placed.iter().map(time).min() else {
-            return Err(first_error.unwrap_or(GatewayError::NoUnion(0)));
-        };
-        let count = placed.len();
-        placed.retain(|planned| time(planned) == timestamp);
-        let is_current = self.union.slot_at(timestamp) >= self.union.slot_at(now);
-        gauge!("lockstep_gateway_lag_seconds").set(now.saturating_sub(timestamp) as f64);
-        Ok(Plan { timestamp, is_open: is_current && placed.len() == count, blocks: placed })
-    }
-
-    /// Takes the blocks after `timestamp` back of those rollups that still have them: what one rollup
-    /// lost, its peers must lose, since they may have called each other. Whether there were any.
-    fn rewind_others(&self, timestamp: u64) -> Result<bool, GatewayError> {
-        let mut has_rewound = false;
-        for (chain, member) in &self.members {
-            let engine = member.sequencer.engine();
-            let snapshot = engine.view().snapshot();
-            let head = snapshot.head();
-            let blocks = head.timestamp.saturating_sub(timestamp) / self.block_time.max(1);
-            if blocks == 0 {
-                continue;
-            }
-            let number = head.number.saturating_sub(blocks);
-            let to = snapshot
-                .hash(number)
-                .map_err(|source| GatewayError::Storage { chain: *chain, source })?;
-            let Some(to) = to else { continue };
-            engine.rewind_from(head.seal(), to).map_err(GatewayError::engine(*chain))?;
-            tracing::warn!(
-                target: "lockstep_gateway",
-                chain, from = head.number, to = number,
-                "took blocks back because a peer lost its blocks of the same time"
-            );
-            has_rewound = true;
-        }
-        Ok(has_rewound)
-    }
+/// Tells that a rollup gets no block in this round.
+pub(crate) fn leave_out(chain: ChainId, error: &dyn std::error::Error) {
+    counter!("lockstep_gateway_failures_total", "chain" => chain.to_string()).increment(1);
+    tracing::warn!(
+        target: "lockstep_gateway",
+        chain, %error,
+        "a rollup is left out of this round of blocks"
+    );
 }

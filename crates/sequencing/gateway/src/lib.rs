@@ -11,9 +11,11 @@
 //! transactions in the same order, and so comes to the same hashes. Blocks that are complete the engines
 //! keep.
 //!
-//! What was shown is undone only if L1 was reorganised below it (then the blocks that stood on what is
-//! gone are taken back on *all* rollups, since they may have called each other), or if the machine lost
-//! its power.
+//! What was shown is undone only if L1 was reorganised below it or a follower derived other blocks, or if the
+//! machine lost its power. Then rollups that have called each other since go back together: before each
+//! round their transcripts, which the Gates keep, are compared, and where two differ, blocks are taken
+//! back until they do not. So it does not matter who took blocks back, nor whether the gateway was killed
+//! meanwhile. What is safe only a follower takes back.
 //!
 //! # Assumptions
 //! - The log and the chains are on the same machine, and nobody else makes blocks for these rollups.
@@ -24,7 +26,11 @@
 //! - A decision is in the log before anybody is shown its result.
 //! - Super transactions have ascending numbers within their slot, also after a restart: the Gate of each
 //!   rollup knows its last one.
-//! - One rollup that cannot go on does not hold up the others; calls to it wait.
+//! - All blocks of a round become heads, or none: a gateway that was killed in between goes on with exactly the
+//!   same blocks.
+//! - A rollup that cannot begin a block does not hold up the others, nor does one that catches up; calls to it
+//!   wait. One that fails when its block is begun does: what its users were shown would be lost, and its peers
+//!   may have called it.
 //! - No clock and no thread of its own: both come in as arguments.
 //!
 //! # Metrics
@@ -33,12 +39,15 @@
 //! gauges `lag_seconds`, `drift_seconds`.
 //!
 //! # Limits
-//! - A block holds what its gas limit allows; the log of decisions what the blocks of one round hold.
+//! - A block holds what its gas limit allows. After 64 transactions in a row without room it is full.
+//! - The log of decisions is at most 256 MiB; a round that has come so far takes no more transactions.
 
+mod agreement;
 mod clock;
 mod decisions;
 mod error;
 mod gateway;
+mod plan;
 mod poster;
 mod preconfirmed;
 mod round;
