@@ -43,6 +43,8 @@ pub(crate) struct Prepared<C: Inspect, S> {
     env: EvmEnvOf<C>,
     /// The time of the block as it is without overrides, in seconds.
     timestamp: u64,
+    /// See [`CallSite::peer_fee_percent`].
+    pub(crate) peer_fee_percent: u64,
 }
 
 impl<C: Inspect, S: StateReader> Prepared<C, S> {
@@ -58,14 +60,16 @@ impl<C: Inspect, S: StateReader> Prepared<C, S> {
         let blob_base_fee = overrides.block.as_ref().and_then(|block| block.blob_base_fee);
         let mut env = environment(chain, &header, blob_base_fee);
         relax::<C>(&mut env);
-        Ok(Self { header, overlay, overrides: overrides.clone(), env, timestamp })
+        let overrides = overrides.clone();
+        Ok(Self { header, overlay, overrides, env, timestamp, peer_fee_percent: 100 })
     }
 
     /// Where a call runs, for one that goes on to other rollups.
     fn site<'a>(&self, limits: &Limits<'a>) -> CallSite<'a> {
         // Not that of the environment, which is zero for a call that does not pay for its gas.
         let base_fee = self.header.base_fee_per_gas.unwrap_or_default();
-        CallSite { base_fee, timestamp: self.timestamp, limits: *limits }
+        let Self { timestamp, peer_fee_percent, .. } = *self;
+        CallSite { base_fee, timestamp, limits: *limits, peer_fee_percent }
     }
 
     /// The call with every field filled in.

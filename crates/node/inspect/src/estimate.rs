@@ -20,8 +20,14 @@ const CALL_STIPEND: u64 = 2_300;
 /// more than that anyway.
 const TOLERANCE_PER_MILLE: u64 = 15;
 
+/// A call that goes on to dearer rollups needs more gas when their base fees rise before it is
+/// executed, and so its estimate suffices at this many percent of them: base fees of the OP Stack rise
+/// by 2 % in a full block.
+const PEER_FEE_PERCENT: u64 = 112;
+
 /// The smallest gas limit (within 1.5 %, never too small) with which a transaction in the block
-/// with this header, on the state after that block, succeeds.
+/// with this header, on the state after that block, succeeds. It suffices, too, if the base fees of other
+/// rollups that it reaches rise by 12 % against its own before.
 ///
 /// # Errors
 /// [`InspectError::Reverted`] or [`InspectError::Halted`] if it fails with all the gas it may have,
@@ -35,7 +41,7 @@ pub fn estimate_gas<C: Inspect, S: StateReader>(
     overrides: &Overrides,
     limits: &Limits<'_>,
 ) -> Result<u64, InspectError> {
-    let prepared = Prepared::new(chain, header, state, overrides, limits)?;
+    let mut prepared = Prepared::new(chain, header, state, overrides, limits)?;
     let call = prepared.call(chain, request, limits)?;
     let trial = Trial { chain, prepared: &prepared, call: &call, limits };
     let highest = trial.highest_limit(request)?;
@@ -47,11 +53,18 @@ pub fn estimate_gas<C: Inspect, S: StateReader>(
     }
     let Some(outcome) = trial.run(highest)? else { return Err(InspectError::Allowance(highest)) };
     match outcome.ending {
-        Ending::Success(_) => trial.search(&outcome, highest),
-        Ending::Reverted(output) => Err(InspectError::Reverted(output)),
-        Ending::Halted { out_of_gas: true, .. } => Err(InspectError::Allowance(highest)),
-        Ending::Halted { message, .. } => Err(InspectError::Halted(message)),
+        Ending::Success(_) => {}
+        Ending::Reverted(output) => return Err(InspectError::Reverted(output)),
+        Ending::Halted { out_of_gas: true, .. } => return Err(InspectError::Allowance(highest)),
+        Ending::Halted { message, .. } => return Err(InspectError::Halted(message)),
     }
+    let found = trial.search_from(&outcome, highest)?;
+    if limits.peers.is_none() {
+        return Ok(found);
+    }
+    prepared.peer_fee_percent = PEER_FEE_PERCENT;
+    let trial = Trial { chain, prepared: &prepared, call: &call, limits };
+    trial.raise(found, highest)
 }
 
 struct Trial<'a, C: Inspect, S> {
@@ -117,12 +130,28 @@ impl<C: Inspect, S: StateReader> Trial<'_, C, S> {
     }
 
     /// The binary search between what the successful run used and what it was given.
-    fn search(&self, outcome: &CallOutcome, highest: u64) -> Result<u64, InspectError> {
-        let mut low = outcome.gas_used.saturating_sub(1);
-        let mut high = highest;
+    fn search_from(&self, outcome: &CallOutcome, highest: u64) -> Result<u64, InspectError> {
+        let low = outcome.gas_used.saturating_sub(1);
         // Most calls need what they used at most, plus what a callee must be left with (EIP-150).
         let guess = (outcome.max_gas_used + CALL_STIPEND).saturating_mul(64) / 63;
-        let mut next = (guess < high).then_some(guess);
+        self.search(low, highest, (guess < highest).then_some(guess))
+    }
+
+    /// A limit that is not lower than `found`, and suffices in this trial if any up to `highest` does.
+    fn raise(&self, found: u64, highest: u64) -> Result<u64, InspectError> {
+        if self.succeeds(found)? || !self.succeeds(highest)? {
+            return Ok(found);
+        }
+        self.search(found, highest, None)
+    }
+
+    /// The binary search between a limit that does not suffice and one that does.
+    fn search(
+        &self,
+        mut low: u64,
+        mut high: u64,
+        mut next: Option<u64>,
+    ) -> Result<u64, InspectError> {
         while low + 1 < high {
             let middle = match next.take() {
                 Some(guess) => guess,
@@ -130,13 +159,16 @@ impl<C: Inspect, S: StateReader> Trial<'_, C, S> {
                 // Few need much more than they used: look there first.
                 None => ((high + low) / 2).min(low.saturating_mul(2)),
             };
-            let succeeds = self.run(middle)?.is_some_and(|outcome| outcome.is_success());
-            if succeeds {
+            if self.succeeds(middle)? {
                 high = middle;
             } else {
                 low = middle;
             }
         }
         Ok(high)
+    }
+
+    fn succeeds(&self, gas_limit: u64) -> Result<bool, InspectError> {
+        Ok(self.run(gas_limit)?.is_some_and(|outcome| outcome.is_success()))
     }
 }

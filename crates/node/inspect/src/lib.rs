@@ -50,6 +50,8 @@
 //! # Limits
 //! - [`Limits`]: gas of a call or simulation (50 million), bytes of a trace (512 MiB), overridden
 //!   accounts and slots (100,000), blocks of a simulation (256). Call depth is the EVM's 1,024.
+//! - A call on a member of a union keeps one state and one EVM for each rollup that it reaches; gas, time
+//!   and depth are those of the whole call.
 //! - An access list settles within 16 rounds or is what the last one gave; a `muxTracer` runs at
 //!   most 8 tracers.
 //! - Without [`Limits::stop`] a call is bounded by its gas alone.

@@ -132,6 +132,17 @@ pub struct CallSite<'a> {
     pub timestamp: u64,
     /// What the whole call may take, and the peers.
     pub limits: Limits<'a>,
+    /// At how many percent of their base fees gas of peers is bought: 100, as in blocks, unless it is
+    /// asked what happens if they rise.
+    pub peer_fee_percent: u64,
+}
+
+impl CallSite<'_> {
+    /// What gas of a peer is bought at, in wei.
+    fn price_of(&self, block: &PeerBlock) -> u64 {
+        let base_fee = block.header.base_fee_per_gas.unwrap_or_default();
+        base_fee.saturating_mul(self.peer_fee_percent) / 100
+    }
 }
 
 type PeerEvm<'a> = RollupEvm<BlockState<PeerState>, Watch<'a>>;
@@ -164,19 +175,23 @@ impl<'p, 'a> Reach<'p> for Reached<'p, 'a> {
     fn base_fee(&self, chain: ChainId) -> Option<u64> {
         let mut blocks = self.blocks.borrow_mut();
         let block = blocks.entry(chain).or_insert_with(|| self.look_up(chain)).as_ref()?;
-        Some(block.header.base_fee_per_gas.unwrap_or_default())
+        Some(self.site.price_of(block))
     }
 
     fn participant(&mut self, chain: ChainId) -> Option<Participant<'p, Self::State, Watch<'a>>> {
-        let PeerBlock { chain: rollup, header, state } =
-            self.blocks.borrow_mut().remove(&chain).flatten()?;
+        // The base fee may be asked for again.
+        let block = self.blocks.borrow().get(&chain).cloned().flatten()?;
+        let price = self.site.price_of(&block);
+        let PeerBlock { chain: rollup, header, state } = block;
         let place = self.places.remove(&chain)?;
         let state = BlockState::new(state, rollup.deletes_empty_accounts(&header));
-        let watch = Watch::new(self.site.limits, Recorded::default());
+        // Nothing of what a peer does is recorded.
+        let limits = Limits { trace_bytes: usize::MAX, ..self.site.limits };
+        let watch = Watch::new(limits, Recorded::default());
         let factory = rollup.evm_factory(&header);
         let evm = factory.create_evm_with_inspector(state, rollup.evm_env(&header), watch);
         // As for the call itself, no block's gas bounds what it may use.
-        place.insert(evm).participant(u64::MAX)
+        Some(place.insert(evm).participant(u64::MAX)?.priced_at(price))
     }
 }
 

@@ -109,7 +109,8 @@ impl<'a, C: Inspect, S: StateReader + NodeSource> Simulation<'a, C, S> {
         let stated = header.base_fee_per_gas.filter(|base_fee| *base_fee > 0);
         let base_fee = stated.or_else(|| self.chain.next_base_fee(parent, header.timestamp));
         let base_fee = base_fee.unwrap_or_default();
-        CallSite { base_fee, timestamp: self.timestamp, limits: *self.limits }
+        let (timestamp, limits) = (self.timestamp, *self.limits);
+        CallSite { base_fee, timestamp, limits, peer_fee_percent: 100 }
     }
 
     /// The header as far as it is known before the block runs.

@@ -68,7 +68,18 @@ fn an_estimate_suffices_when_the_transaction_is_executed() {
             assert_eq!(joined.transactions.len(), 2, "a part and the user's transaction");
         }
         let gas = estimate(&world, CALLER);
-        assert!(!world.execute(CALLER, gas * 9 / 10).success, "not much more than is needed");
+        assert!(!world.execute(CALLER, gas * 8 / 10).success, "not much more than is needed");
+    }
+}
+
+#[test]
+fn an_estimate_suffices_when_the_peer_has_become_dearer_meanwhile() {
+    for (home, peer) in [(1_000, 1_000), (1_000, 9_000), (1_100, 1_000)] {
+        for target in [CALLER, ENTRANCE, CATCHER] {
+            let gas = estimate(&World::new(home, peer), target);
+            let later = World::new(home, peer * 110 / 100).execute(target, gas);
+            assert!(later.success, "{target}: {gas} gas at base fees {home} and {peer}");
+        }
     }
 }
 
