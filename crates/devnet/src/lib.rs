@@ -1,4 +1,4 @@
-//! An embedded L1 with a development beacon chain, and a rollup on it.
+//! An embedded L1 with a development beacon chain, and a rollup on it, or a union of several.
 //!
 //! [`Devnet`] runs all of it in one process and in real time: our L1 node under a development beacon
 //! ([`beacon`]), or an L1 that others run; a node that sequences the rollup, with a batcher that posts
@@ -35,7 +35,7 @@
 //! `disagreements_total`, `failures_total` (by `part`).
 //!
 //! # Limits
-//! - One rollup.
+//! - Several rollups need the embedded L1, at Osaka.
 //! - What waits to be posted: the sequencer takes less and less into its blocks
 //!   (`lockstep_batcher::ThrottlePolicy`).
 
