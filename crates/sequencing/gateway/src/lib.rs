@@ -17,6 +17,10 @@
 //! back until they do not. So it does not matter who took blocks back, nor whether the gateway was killed
 //! meanwhile. What is safe only a follower takes back.
 //!
+//! Not yet: nothing bounds what a slot's blocks put into its batch, a slot whose batch comes too late stays
+//! unposted with all that follows, and slots of other owners are not left to them. So a gateway is for
+//! development networks.
+//!
 //! # Assumptions
 //! - The log and the chains are on the same machine, and nobody else makes blocks for these rollups.
 //! - Blocks of all rollups have the same times: their first blocks have, and their configurations say the
