@@ -73,7 +73,7 @@ fn a_poster_proves_the_owners_of_past_slots() {
     for (preset, slots, share) in [(&Preset::MINIMAL, 29, 4), (&Preset::MAINNET, 105, 5)] {
         let mut scene = Scene::new(preset, slots, share);
         let head = scene.head_slot();
-        let now = scene.l1.time(head + 1);
+        let now = scene.l1.time(head);
         let mut owners = scene.owners();
         scene.keep_beacon_roots();
         let (mut proven, mut before_schedule) = (0, 0);

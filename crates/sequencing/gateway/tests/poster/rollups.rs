@@ -200,6 +200,11 @@ impl Rollups {
         transaction(CHAINS[rollup], self.unique, self.ballast)
     }
 
+    /// A rollup makes no blocks before `until`.
+    pub(crate) fn halt(&mut self, rollup: usize, until: u64) {
+        self.stalled_until[rollup] = until;
+    }
+
     /// A rollup makes no blocks for a while.
     pub(crate) fn stall(&mut self, now: u64, rng: &mut Rng) {
         self.stalled_until[rng.below(2) as usize] = now + rng.below(4 * SLOT_SECONDS);

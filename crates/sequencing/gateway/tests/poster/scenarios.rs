@@ -178,3 +178,44 @@ fn prices_that_jump_are_followed() {
     assert!(simulation.posted().len() > 40);
     assert_eq!(simulation.resets, []);
 }
+
+#[test]
+fn a_rollup_whose_node_is_silent_holds_up_nobody() {
+    let mut simulation = Simulation::new(3, settings(), Faults::default());
+    simulation.run(5, true);
+    let until = simulation.now + 40 * 12;
+    {
+        let mut world = simulation.world.0.lock();
+        world.silent = Some(1);
+        world.rollups.halt(1, until);
+    }
+    simulation.run(20, true);
+    // One that begins waits for all rollups only so long.
+    simulation.restart();
+    simulation.run(20, true);
+    assert!(simulation.posted().len() > 20, "{:?}", simulation.posted());
+    assert!(simulation.errors > 100, "the silence is told");
+    simulation.world.0.lock().silent = None;
+    simulation.run(5, true);
+    simulation.finish();
+    assert_eq!(simulation.world.0.lock().l1.reverted, 0);
+}
+
+#[test]
+fn a_slot_that_does_not_fit_is_an_error_that_names_the_limit() {
+    let settings = PosterSettings { max_blobs: 1, ..settings() };
+    let mut simulation = Simulation::new(4, settings, Faults::default());
+    simulation.run(3, true);
+    let room = simulation.poster.room();
+    assert!(room.left() > 100_000 && room.limit < 131_072, "{room:?}");
+    simulation.world.0.lock().rollups.ballast = 60_000;
+    simulation.run(1, true);
+    assert!(simulation.fullest > room.limit, "a gateway that asks would have stopped before");
+    simulation.world.0.lock().rollups.ballast = 0;
+    simulation.run(2, true);
+    let error = simulation.criticals.last().expect("an operator is called");
+    assert!(
+        error.starts_with("the batch of slot ") && error.ends_with("the limit is 1"),
+        "{error}"
+    );
+}

@@ -210,6 +210,10 @@ pub(crate) struct Simulation {
     pub(crate) resent: usize,
     pub(crate) vanished: usize,
     pub(crate) errors: usize,
+    /// What an operator was called for.
+    pub(crate) criticals: Vec<String>,
+    /// The most bytes that a slot had.
+    pub(crate) fullest: usize,
 }
 
 impl Simulation {
@@ -234,6 +238,8 @@ impl Simulation {
             resent: 0,
             vanished: 0,
             errors: 0,
+            criticals: Vec::new(),
+            fullest: 0,
         }
     }
 
@@ -266,6 +272,7 @@ impl Simulation {
             }
             self.run(1, false);
         }
+        assert_eq!(self.criticals, Vec::<String>::new());
         let resets = &self.resets[self.resets.len().saturating_sub(9)..];
         let blocked = self.blocked.last();
         assert!(self.is_done(), "not all is safe: {:?}, {resets:?}, {blocked:?}", self.poster);
@@ -328,11 +335,12 @@ impl Simulation {
         }
         match self.poster.step(Duration::from_secs(self.now)) {
             Ok(progress) => self.note(&progress),
-            Err(error) => {
-                assert_eq!(error.class(), ErrorClass::Temporary, "{error}");
-                self.errors += 1;
+            Err(error) if error.class() == ErrorClass::Critical => {
+                self.criticals.push(error.to_string());
             }
+            Err(_) => self.errors += 1,
         }
+        self.fullest = self.fullest.max(self.poster.room().bytes);
     }
 
     fn note(&mut self, progress: &PosterProgress) {
