@@ -8,6 +8,8 @@
 )]
 
 mod common;
+#[path = "union_inbox/poster.rs"]
+mod poster;
 
 use alloy_consensus::{Header, SignableTransaction, TxEip4844, TxReceipt};
 use alloy_primitives::{Address, B256, Bytes, Log, Signature, U256};
@@ -45,6 +47,8 @@ struct World {
     number: u64,
     inbox: Address,
     gateways: [PrivateKeySigner; 2],
+    /// Pays for what a gateway's poster sends.
+    payer: PrivateKeySigner,
 }
 
 /// Which of the gateways a validator delegated to, if it opted in.
@@ -70,7 +74,9 @@ impl World {
         let beginning = Beginning { timestamp, l1_origin: 0, block_time_s: 1 };
         let operators = operators(MNEMONIC).unwrap();
         let plan = UnionPlan::new(&beginning, &spec, 2, &opted_in, &[POSTER], &operators);
-        let mut l1 = l1_genesis(EthereumHardfork::Osaka, timestamp, &[POSTER]);
+        let payer = PrivateKeySigner::from_bytes(&B256::repeat_byte(9)).unwrap();
+        let paying = [POSTER, payer.address()];
+        let mut l1 = l1_genesis(EthereumHardfork::Osaka, timestamp, &paying);
         plan.put_into(&mut l1).unwrap();
         Self {
             preset,
@@ -80,6 +86,7 @@ impl World {
             number: 0,
             inbox: plan.addresses.inbox,
             gateways,
+            payer,
         }
     }
 
@@ -147,21 +154,9 @@ impl World {
 
     /// Executes the L1 block of the next slot with one transaction to the inbox, and lets the beacon go on.
     fn execute(&mut self, input: Bytes, blob_versioned_hashes: Vec<B256>) -> Option<Vec<Log>> {
-        let head = self.beacon.view().head();
-        self.number += 1;
-        let header = Header {
-            number: self.number,
-            timestamp: self.beacon.view().spec().slot_time(self.next_slot()),
-            gas_limit: 60_000_000,
-            base_fee_per_gas: Some(7),
-            excess_blob_gas: Some(0),
-            blob_gas_used: Some(1 << 17),
-            parent_beacon_block_root: Some(head.root),
-            ..Default::default()
-        };
         let tx = TxEip4844 {
             chain_id: L1_CHAIN_ID,
-            nonce: self.number - 1,
+            nonce: self.number,
             gas_limit: 10_000_000,
             max_fee_per_gas: 7,
             max_priority_fee_per_gas: 0,
@@ -174,14 +169,36 @@ impl World {
         };
         // The executor is told who sends.
         let tx = EthereumTransaction::from(tx.into_signed(Signature::test_signature()));
+        self.include(Some((&tx, POSTER)))?.1
+    }
+
+    /// Executes the L1 block of the next slot with this transaction, and lets the beacon go on. The gas used, and the
+    /// logs if it succeeded.
+    fn include(
+        &mut self,
+        tx: Option<(&EthereumTransaction, Address)>,
+    ) -> Option<(u64, Option<Vec<Log>>)> {
+        let head = self.beacon.view().head();
+        self.number += 1;
+        let header = Header {
+            number: self.number,
+            timestamp: self.beacon.view().spec().slot_time(self.next_slot()),
+            gas_limit: 60_000_000,
+            base_fee_per_gas: Some(7),
+            excess_blob_gas: Some(0),
+            blob_gas_used: Some(1 << 17),
+            parent_beacon_block_root: Some(head.root),
+            ..Default::default()
+        };
         let mut executor = BlockExecutor::new(&self.chain, &header, self.state.clone());
         executor.begin().unwrap();
-        let outcome = executor.transact(&tx, POSTER).unwrap();
+        let outcome = tx.map(|(tx, from)| executor.transact(tx, from).unwrap());
         let changes = executor.changes();
-        let logs = executor.receipts()[0].logs().to_vec();
+        let logs = executor.receipts().first().map(|receipt| receipt.logs().to_vec());
         self.state.apply(&changes);
         self.beacon.next_slot().unwrap();
-        outcome.success.then_some(logs)
+        let outcome = outcome?;
+        Some((outcome.gas_used, logs.filter(|_| outcome.success)))
     }
 }
 

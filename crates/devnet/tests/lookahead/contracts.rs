@@ -230,7 +230,7 @@ impl L1 {
     }
 
     /// `Inbox.ownerOf`; `None` where it reverts.
-    pub(crate) fn owner_of(&mut self, slot: Slot, proof: &Proof) -> Option<Owner> {
+    pub(crate) fn owner_of(&mut self, slot: Slot, proof: &impl SolValue) -> Option<Owner> {
         let proof = inbox::Lookahead::Proof::abi_decode(&proof.abi_encode()).unwrap();
         let answer = self.read(self.inbox, &Inbox::ownerOfCall { slot, proof }).ok()?;
         Some(Owner { gateway: answer.owner, by_slot: answer.ownerSlot })

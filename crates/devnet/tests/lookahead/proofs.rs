@@ -1,11 +1,12 @@
 //! What source and prover say, and what the contracts answer.
 
 use crate::scene::Scene;
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use lockstep_devnet::{
     beacon::Preset,
     ssz::{Ssz, is_valid_branch},
 };
+use lockstep_gateway::SlotOwners;
 use lockstep_lookahead::{
     Anchor, Layout, LookaheadError, Owner, Ownership, Proof, ProofError, ProvenState, StateError,
     key_root,
@@ -63,6 +64,32 @@ fn owners_are_those_that_the_inbox_finds() {
             assert_eq!(scene.l1.gateway_at(key, slot), gateway, "{slot}");
         }
         assert!(owned > 3 && passed_over > 1, "{}: {owned}, {passed_over}", preset.name);
+    }
+}
+
+/// The owners of slots that are over, as who posts their batches must prove them, also after a restart that was epochs later.
+#[test]
+fn a_poster_proves_the_owners_of_past_slots() {
+    for (preset, slots, share) in [(&Preset::MINIMAL, 29, 4), (&Preset::MAINNET, 105, 5)] {
+        let mut scene = Scene::new(preset, slots, share);
+        let head = scene.head_slot();
+        let now = scene.l1.time(head);
+        let mut owners = scene.owners();
+        scene.keep_beacon_roots();
+        let (mut proven, mut before_schedule) = (0, 0);
+        let epoch = |slot: u64| slot / preset.slots_per_epoch;
+        for slot in (2 * preset.slots_per_epoch..=head).rev() {
+            let Ownership::Owned(owner) = owners.ownership(slot, now).unwrap() else { continue };
+            let proof = owners.prove(slot, owner).unwrap().expect("L1 has blocks of the epoch");
+            assert_eq!(scene.l1.owner_of(slot, &proof), Some(owner), "{slot}");
+            proven += 1;
+            before_schedule += usize::from(epoch(slot) < epoch(head));
+        }
+        assert!(proven > 5 && before_schedule > 3, "{}: {proven}", preset.name);
+        // A slot whose epoch has no L1 block yet behind its first one cannot be proven.
+        let slot = preset.slots_per_epoch * (epoch(head) + 1);
+        let owner = Owner { gateway: Address::ZERO, by_slot: slot };
+        assert!(owners.prove(slot, owner).unwrap().is_none());
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
 use alloy_consensus::{Header, Sealable};
 use alloy_primitives::{Address, B256, Sealed};
 use lockstep_devnet::beacon::{BlockId, DevBeacon, Preset, beacon_api};
+use lockstep_gateway::LookaheadOwners;
 use lockstep_lookahead::{Delegation, LookaheadSource, Prover, Slot};
 use lockstep_providers::{BeaconClient, Endpoint, L1Client, Retry, RpcClient, Transport};
 use std::sync::Arc;
@@ -93,14 +94,23 @@ impl Scene {
     }
 
     pub(crate) fn source(&self) -> LookaheadSource {
+        let (beacon, l1) = (self.beacon_client(|_, body| body), self.l1_client());
+        LookaheadSource::new(beacon, l1, self.l1.registry, self.preset.slots_per_epoch).unwrap()
+    }
+
+    /// Owners as a gateway's poster knows them.
+    pub(crate) fn owners(&self) -> LookaheadOwners {
+        let (beacon, l1) = (self.beacon_client(|_, body| body), self.l1_client());
+        LookaheadOwners::new(beacon, l1, self.l1.registry, self.preset).unwrap()
+    }
+
+    fn l1_client(&self) -> L1Client {
         let node: Arc<dyn Transport> = Arc::new(L1Node {
             endpoint: Endpoint::new("http://l1.example").unwrap(),
             headers: self.headers.clone(),
             state: self.l1.state.clone(),
         });
-        let l1 = L1Client::new(RpcClient::new(node).with_retry(Retry::at_once(1)));
-        let beacon = self.beacon_client(|_, body| body);
-        LookaheadSource::new(beacon, l1, self.l1.registry, self.preset.slots_per_epoch).unwrap()
+        L1Client::new(RpcClient::new(node).with_retry(Retry::at_once(1)))
     }
 
     fn beacon_client(&self, tamper: Tamper) -> BeaconClient {
@@ -110,6 +120,14 @@ impl Scene {
             tamper,
         };
         BeaconClient::new(vec![Arc::new(node)], Retry::at_once(1)).unwrap()
+    }
+
+    /// What EIP-4788's contract keeps of all L1 blocks.
+    pub(crate) fn keep_beacon_roots(&mut self) {
+        for header in &self.headers {
+            let root = header.parent_beacon_block_root.unwrap();
+            self.l1.keep_beacon_root(header.timestamp, root);
+        }
     }
 
     pub(crate) fn head_slot(&self) -> Slot {

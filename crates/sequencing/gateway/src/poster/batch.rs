@@ -41,12 +41,13 @@ impl Poster {
         if count > limit {
             return Err(PosterError::TooManyBlobs { slot, blobs: count, limit });
         }
-        if let Err(dropped) = self.look_into(slot, &data) {
-            let is_partial = self.is_partial(end);
-            if is_partial && dropped == Dropped::UnionAgreement {
-                return Ok(Err(Blocked::MemberMissing));
+        match self.look_into(slot, &data) {
+            Ok(()) => {}
+            // So it is for moments while a gateway takes blocks back, one rollup after the other.
+            Err(Dropped::UnionAgreement) => return Ok(Err(Blocked::Disagreement)),
+            Err(dropped) => {
+                return Err(PosterError::Invalid { slot, dropped: dropped.name() });
             }
-            return Err(PosterError::Invalid { slot, dropped: dropped.name() });
         }
         let blobs =
             data.chunks(MAX_BLOB_DATA_BYTES).map(|data| encode_blob(data).map(|blob| *blob));
@@ -68,15 +69,6 @@ impl Poster {
     fn look_into(&self, slot: Slot, data: &Bytes) -> Result<(), Dropped> {
         let Some(member) = self.members.first() else { return Ok(()) };
         open_union_batch(data, slot, &member.config, &self.union).map(drop)
-    }
-
-    /// Whether blocks before `end` of some rollup are missing.
-    fn is_partial(&self, end: u64) -> bool {
-        self.members.iter().any(|member| {
-            let newest = member.queue().iter().rev().find(|it| it.block.timestamp < end);
-            let next = newest.map(|it| it.block.timestamp.saturating_add(self.block_time));
-            !member.is_placed() || next.is_none_or(|next| next < end)
-        })
     }
 
     /// The call that posts a batch, and the batch's hash.

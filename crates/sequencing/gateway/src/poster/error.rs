@@ -33,9 +33,10 @@ pub enum Blocked {
     /// L1 has no block yet from which the owner could be proven.
     #[error("its owner cannot be proven yet")]
     NotProvable,
-    /// It holds super transactions in which a rollup takes part that is not ready.
-    #[error("a rollup that takes part in its super transactions is not ready")]
-    MemberMissing,
+    /// The rollups' parts of its super transactions do not agree: a rollup is not ready, or has taken blocks
+    /// back that its peers still have.
+    #[error("the rollups do not agree about its super transactions; one of them lacks blocks")]
+    Disagreement,
 }
 
 /// A failure of the poster. [`Self::class`] says who must act.

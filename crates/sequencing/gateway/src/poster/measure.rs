@@ -31,6 +31,11 @@ impl Metrics {
         gauge!("lockstep_gateway_post_pending_transactions").set(transactions as f64);
     }
 
+    /// The slot whose batch cannot be posted; no such slot counts as slot 0, which has no batch.
+    pub(super) fn blocked(self, slot: Option<u64>) {
+        gauge!("lockstep_gateway_post_blocked_slot").set(slot.unwrap_or_default() as f64);
+    }
+
     pub(super) fn inbox(self, next_slot: u64) {
         gauge!("lockstep_gateway_inbox_next_slot").set(next_slot as f64);
     }

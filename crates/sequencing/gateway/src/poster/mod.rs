@@ -485,6 +485,7 @@ impl Poster {
             return;
         }
         self.blocked = blocked;
+        self.metrics.blocked(blocked.map(|(slot, _)| slot));
         match blocked {
             // For a moment, at the beginning of each epoch.
             Some((slot, reason @ Blocked::NotProvable)) => {
