@@ -2,7 +2,13 @@
 //! transactions beside what they do run separately.
 //!
 //! `cargo bench -p lockstep-gateway`; a time is that of one round, the throughput counts its gas.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
+#![allow(
+    missing_docs,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a benchmark"
+)]
 #![allow(dead_code, reason = "the world is that of the tests, which use all of it")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
