@@ -27,7 +27,8 @@ fn run_until_killed(
     random: &mut Random,
     kill_at: u64,
 ) -> (Vec<Shown>, Option<(u64, u64)>) {
-    let watched: Arc<Mutex<Watched>> = Arc::default();
+    let watched = Watched { length: length(&world.log()), ..Watched::default() };
+    let watched = Arc::new(Mutex::new(watched));
     while watched.lock().torn.is_none() {
         let mut later = Vec::new();
         for _ in 0..random.below(10) {
