@@ -12,4 +12,5 @@ mod commitment;
 mod folder;
 mod parts;
 mod precompiles;
+mod union;
 mod world;
