@@ -43,7 +43,7 @@ pub(super) struct Log {
     chain: u32,
     options: Options,
     inner: Mutex<Inner>,
-    /// The fork choice that earlier lives ended with, if it is not persisted.
+    /// The fork choice that earlier lives ended with.
     earlier_fork_choice: Option<ForkChoice>,
 }
 
@@ -86,7 +86,6 @@ impl Log {
             older.push(found);
         }
         let number = numbers.last().map_or(0, |last| last + 1);
-        let earlier_fork_choice = fork_choice.filter(|choice| *choice != position.fork_choice);
         let log = Self {
             folder: folder.into(),
             chain,
@@ -97,14 +96,14 @@ impl Log {
                 fork_choice,
                 first_of_life: number,
             }),
-            earlier_fork_choice,
+            earlier_fork_choice: fork_choice,
         };
         if let Some(choice) = fork_choice {
             log.write_record(&mut log.inner.lock(), &Record::ForkChoice(choice))?;
         }
         // A choice that is not persisted may be of a branch far below the tip of the stored chain.
         // Its blocks go with the next append.
-        if log.earlier_fork_choice.is_none() {
+        if fork_choice.is_none_or(|choice| choice == position.fork_choice) {
             log.remove_persisted(number, position.tip.number);
         }
         Ok(log)
@@ -240,6 +239,7 @@ impl Log {
             LoggedEntry::ForkChoice(choice) => Some(*choice),
             LoggedEntry::Block(_) => None,
         });
+        // Its file may be gone, and those that remain name older ones.
         if let Some(choice) = self.earlier_fork_choice
             && last != Some(choice)
         {

@@ -124,6 +124,27 @@ fn segments_go_when_their_blocks_are_far_below_the_tip_and_the_fork_choice_stays
     }
 }
 
+#[test]
+fn a_persisted_fork_choice_is_not_undone_by_an_older_one_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let forge = Forge::with_blocks(2);
+    let disk = forge.disk(folder.path(), options());
+    log_block(&disk, &forge, 1);
+    log_block(&disk, &forge, 2);
+    log_choice(&disk, &forge, 1);
+    // The next segment begins, in which no block comes to be.
+    disk.append(&forge.executed(1, 1), forge.fork_choice(1)).unwrap();
+    log_choice(&disk, &forge, 2);
+    disk.append(&forge.executed(2, 2), forge.fork_choice(2)).unwrap();
+    drop(disk);
+    for life in 0..3 {
+        let disk = forge.disk(folder.path(), options());
+        assert_eq!(disk.snapshot().unwrap().fork_choice(), forge.fork_choice(2));
+        let found = logged(&disk);
+        assert_eq!(found.last(), Some(&Entry::Choice(forge.fork_choice(2))), "life {life}");
+    }
+}
+
 /// Two blocks and a fork choice in one file, and where each record ends.
 fn three_records(folder: &Path) -> (Forge, PathBuf, Vec<u8>, [usize; 4]) {
     let forge = Forge::with_blocks(2);
