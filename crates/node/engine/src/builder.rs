@@ -5,7 +5,7 @@ use crate::{
     execute::{Parent, commit, difficulty_after, storage_root},
 };
 use alloy_consensus::{BlockHeader, Transaction, transaction::SignerRecoverable};
-use alloy_eips::{eip4895::Withdrawals, eip7594::BlobTransactionSidecarVariant};
+use alloy_eips::{eip4895::Withdrawal, eip7594::BlobTransactionSidecarVariant};
 use alloy_primitives::{Address, B256, Sealable, Sealed, U256};
 use alloy_rlp::Encodable;
 use lockstep_execution::{
@@ -131,6 +131,7 @@ pub struct BlockBuilder<'a, C: Payloads> {
     bytes: usize,
     blob_count: u64,
     limits: Limits,
+    withdrawals: &'a [Withdrawal],
     cancelled: &'a AtomicBool,
 }
 
@@ -341,6 +342,7 @@ fn begin<'a, C: Payloads>(
             blobs: plan.max_blobs,
             blob_base_fee: plan.blob_base_fee,
         },
+        withdrawals: withdrawals.map_or(&[], |list| list.as_slice()),
         cancelled,
     };
     block.executor.begin().map_err(failure)?;
@@ -364,7 +366,7 @@ pub(crate) fn build<C: Payloads>(
     if let Some(builder) = builder.filter(|_| plan.takes_transactions) {
         builder.build(&mut block)?;
     }
-    let filled = block.fill_with(plan.withdrawals.as_ref())?;
+    let filled = block.fill()?;
     finish(chain, parent, plan, filled, commitment)
 }
 
@@ -394,20 +396,12 @@ pub struct FilledBlock<C: Payloads> {
 }
 
 impl<C: Payloads> BlockBuilder<'_, C> {
-    /// Ends a block that has no withdrawals: nothing can be added any more.
+    /// Ends the block: nothing can be added any more.
     ///
     /// # Errors
     /// When a system call fails that must not, or the state cannot be read.
     pub fn fill(self) -> Result<FilledBlock<C>, BuildError> {
-        self.fill_with(None)
-    }
-
-    pub(crate) fn fill_with(
-        self,
-        withdrawals: Option<&Withdrawals>,
-    ) -> Result<FilledBlock<C>, BuildError> {
-        let Self { executor, transactions, senders, blobs, fees, .. } = self;
-        let withdrawals = withdrawals.map_or(&[][..], |list| list.as_slice());
+        let Self { executor, transactions, senders, blobs, fees, withdrawals, .. } = self;
         let output = executor.finish(BlockParts { ommers: &[], withdrawals }, false);
         Ok(FilledBlock { transactions, senders, blobs, fees, output: output.map_err(failure)? })
     }
