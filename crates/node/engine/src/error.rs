@@ -85,6 +85,15 @@ pub enum EngineError {
         /// What failed.
         reason: String,
     },
+    /// A block that was built here does not come out the same when it is executed as others execute it. Do not
+    /// give it to anybody, and report it: the builder and the executor disagree.
+    #[error("block {hash}, which was built here, is not what its execution gives: {reason}")]
+    NotReproduced {
+        /// The block.
+        hash: B256,
+        /// What differs.
+        reason: String,
+    },
     /// A thread could not be started.
     #[error("a thread could not be started: {0}")]
     Thread(std::io::Error),
@@ -130,7 +139,9 @@ impl EngineError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Storage(error) => error.class(),
-            Self::Stopped(_) | Self::Execution { .. } => ErrorClass::Critical,
+            Self::Stopped(_) | Self::Execution { .. } | Self::NotReproduced { .. } => {
+                ErrorClass::Critical
+            }
             _ => ErrorClass::Temporary,
         }
     }

@@ -57,6 +57,7 @@
 //! remembered, trie nodes kept, payloads in the making. A follower holds at most the difference
 //! between two canonical chains.
 
+mod audit;
 mod builder;
 mod chains;
 mod config;
