@@ -99,8 +99,9 @@ impl Network {
 
     fn start(&self) -> Program {
         let data = self.data();
-        let args = ["dev", "--json", "--datadir", text(&data), "--slot-time", "1"];
-        let more = ["--block-time", "1", "--http-port", "0", "--beacon-port", "0"];
+        let args = ["dev", "--json", "--rollups", "1", "--datadir", text(&data)];
+        let more =
+            ["--slot-time", "1", "--block-time", "1", "--http-port", "0", "--beacon-port", "0"];
         let args =
             [&args[..], &more, &["--rollup-http-port", "0", "--follower-http-port", "0"]].concat();
         Program::start(&args, &self.folder.path().join("errors.log"))
