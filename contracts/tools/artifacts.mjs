@@ -18,7 +18,7 @@ const CONTRACTS = {
         'SystemConfig',
         'WETH9',
     ],
-    examples: ['Arbitrage', 'CrossSwap', 'Lender', 'Pool', 'Token'],
+    examples: ['Arbitrage', 'Cafe', 'CrossSwap', 'Lender', 'Pool', 'Token'],
     union: ['Inbox', 'Lookahead', 'Registry', 'UnionPortal', 'Vault'],
 };
 

@@ -35,13 +35,17 @@ const lockstep = {
     name: 'lockstep',
     missing: [],
 
-    /** Starts `lockstep dev` and returns what it announced, with the server as `server`. */
-    async startDev({ directory, slotTime = 1, fork, name = 'lockstep', args = [] }) {
+    /**
+     * Starts `lockstep dev` and returns what it announced, with the server as `server`. With `rollups: 'default'` there are
+     * as many as the program starts by itself, which are a union.
+     */
+    async startDev({ directory, slotTime = 1, fork, rollups = 1, name = 'lockstep', args = [] }) {
         const server = startServer(
             lockstepBinary(),
             [
                 ...['dev', '--json', '--datadir', join(directory, 'data'), '--slot-time', String(slotTime)],
                 ...['--http-port', '0', '--beacon-port', '0', '--rollup-http-port', '0', '--follower-http-port', '0'],
+                ...(rollups === 'default' ? [] : ['--rollups', String(rollups)]),
                 ...(fork ? ['--fork', fork] : []),
                 ...args,
             ],

@@ -13,7 +13,7 @@ const PORT = '0x42000000000000000000000000000000000000E1';
 
 export default async function ({ check, target, directory, contracts: { Callee, Caller, IGate } }) {
     if (target.missing.includes('rollups')) skip('no rollups here');
-    const dev = await target.startDev({ directory, slotTime: 2, args: ['--rollups', '2'] });
+    const dev = await target.startDev({ directory, slotTime: 2, rollups: 'default' });
     const [home, peer] = dev.rollups.map((rollup) => ({
         ...rollup,
         ...walletFor(rollup, dev.accounts[0].privateKey),

@@ -1,15 +1,35 @@
 //! `lockstep dev`: a development network in one process.
 
-use crate::service::{self, ServiceArgs, Stop, SystemClock, loopback, print_event};
+mod screen;
+mod welcome;
+
+use crate::{
+    network::{self, NetworkArgs},
+    service::{self, ServiceArgs, Stop, SystemClock, loopback, print_event},
+    status::{self, Observer},
+};
 use clap::{Args as ClapArgs, ValueEnum};
 use eyre::{Result, ensure};
 use lockstep_chain::{Chain, EthereumHardfork};
 use lockstep_devnet::{
-    Clock, DataAvailability, Devnet, DevnetConfig, EmbeddedL1, L1Source, MNEMONIC, dev_l1_genesis,
-    dev_server,
+    CAFE, Clock, DataAvailability, Devnet, DevnetConfig, EmbeddedL1, L1Source, MNEMONIC,
+    dev_l1_genesis, dev_server,
 };
+use screen::Terminal;
 use serde_json::{Value, json};
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    io::{self, IsTerminal},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{task::spawn_blocking, time::sleep};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+/// How often the view of the network is brought up to date.
+const VIEW_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Fork {
@@ -34,8 +54,9 @@ pub(crate) struct Args {
     /// Seconds per slot of the L1.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
     slot_time: u64,
-    /// How many rollups there are. Several are a union: contracts on one call those on others.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// How many rollups there are. Several are a union: contracts on one call those on others. One is an
+    /// OP Stack rollup with a sequencer and a batcher.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     rollups: u16,
     /// How often users of a union are shown what was executed, in milliseconds; 0: at once.
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=60_000))]
@@ -53,23 +74,23 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     accounts: u32,
     /// The port of the L1's JSON-RPC (HTTP and WebSocket); 0 picks a free one.
-    #[arg(long, value_name = "PORT", default_value_t = 8545)]
+    #[arg(long, value_name = "PORT", default_value_t = network::L1_PORT)]
     http_port: u16,
     /// The port of the L1's Beacon API; 0 picks a free one.
-    #[arg(long, value_name = "PORT", default_value_t = 5052)]
+    #[arg(long, value_name = "PORT", default_value_t = network::BEACON_PORT)]
     beacon_port: u16,
     /// The port of the first rollup's JSON-RPC (HTTP and WebSocket), the next one's is higher by two; 0
     /// picks free ones.
-    #[arg(long, value_name = "PORT", default_value_t = 9545)]
+    #[arg(long, value_name = "PORT", default_value_t = network::ROLLUP_PORT)]
     rollup_http_port: u16,
     /// The port of the JSON-RPC (HTTP and WebSocket) of the node that derives the first rollup from the L1
     /// alone, the next one's is higher by two; 0 picks free ones.
-    #[arg(long, value_name = "PORT", default_value_t = 9546)]
+    #[arg(long, value_name = "PORT", default_value_t = network::FOLLOWER_PORT)]
     follower_http_port: u16,
-    /// How the rollup's blocks are posted to the L1.
-    #[arg(long, value_enum, default_value_t = Data::Blobs)]
-    data_availability: Data,
-    /// Use the L1 at this URL instead of an embedded one.
+    /// How the blocks of a single rollup (`--rollups 1`) are posted to the L1 [default: blobs].
+    #[arg(long, value_enum)]
+    data_availability: Option<Data>,
+    /// Use the L1 at this URL instead of an embedded one, for a single rollup (`--rollups 1`).
     #[arg(long, value_name = "URL", requires = "l1_beacon")]
     l1: Option<String>,
     /// The Beacon API of the L1 at `--l1`, from which the rollup's blobs are read.
@@ -82,19 +103,55 @@ pub(crate) struct Args {
     /// Print events as lines of JSON.
     #[arg(long)]
     json: bool,
+    /// Print log lines, as if the output were no terminal, instead of showing what the network does.
+    #[arg(long)]
+    plain: bool,
     #[command(flatten)]
     service: ServiceArgs,
 }
 
+/// How this program was called, for commands to copy.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "lockstep".to_owned())
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<bool> {
+    check(args)?;
     if args.print_genesis {
         return print_genesis(args).map(|()| true);
     }
-    service::run(&args.service, |stop| serve(args, stop))
+    if args.json || args.plain || !io::stdout().is_terminal() {
+        return service::run(&args.service, |stop| serve(args, None, stop));
+    }
+    let terminal = Terminal::new();
+    let logs = BoxMakeWriter::new(terminal.clone());
+    service::run_with_logs(&args.service, logs, false, |stop| serve(args, Some(terminal), stop))
 }
 
-async fn serve(args: &Args, stop: Stop) -> Result<()> {
+/// What only one kind of network has is refused for the other.
+fn check(args: &Args) -> Result<()> {
+    if args.rollups == 1 {
+        return Ok(());
+    }
+    let rollups = args.rollups;
+    ensure!(
+        args.l1.is_none(),
+        "--l1 is for a single rollup: add --rollups 1 ({rollups} are ordered by the proposers of the embedded L1)"
+    );
+    ensure!(
+        matches!(args.fork, Fork::Osaka),
+        "--fork prague is for a single rollup: add --rollups 1 ({rollups} are ordered by a look-ahead that \
+         begins with Osaka)"
+    );
+    ensure!(
+        args.data_availability.is_none(),
+        "--data-availability is for a single rollup: add --rollups 1 ({rollups} are posted together, in blobs)"
+    );
+    Ok(())
+}
+
+async fn serve(args: &Args, terminal: Option<Terminal>, stop: Stop) -> Result<()> {
     let mut devnet = tokio::select! {
         started = Devnet::start(config(args), Arc::new(SystemClock)) => started?,
         () = stop.wait() => return Ok(()),
@@ -103,17 +160,54 @@ async fn serve(args: &Args, stop: Stop) -> Result<()> {
     if args.json {
         print_event(&ready)?
     } else {
-        print_ready(&ready)
+        print!("{}", welcome::text(&ready, &program()))
     }
     let failed = tokio::select! {
         failed = devnet.failed() => failed,
         () = stop.wait() => Ok(()),
+        () = watch(&ready, terminal.as_ref()) => Ok(()),
     };
+    if let Some(terminal) = &terminal {
+        terminal.release();
+    }
     let stopped = devnet.shutdown().await;
     let printed = if args.json { print_event(&json!({ "event": "stopped" })) } else { Ok(()) };
     failed?;
     stopped?;
     printed
+}
+
+/// Shows on the terminal what the network does, for as long as it runs.
+async fn watch(ready: &Value, terminal: Option<&Terminal>) {
+    if let Some(terminal) = terminal
+        && let Err(error) = try_watch(ready, terminal).await
+    {
+        terminal.release();
+        tracing::warn!(target: "lockstep", %error, "the network is not shown any more");
+    }
+    pending().await
+}
+
+async fn try_watch(ready: &Value, terminal: &Terminal) -> Result<()> {
+    let url = |value: &Value, path: &str| value.pointer(path)?.as_str().map(str::to_owned);
+    let rollups = ready.get("rollups").and_then(Value::as_array).into_iter().flatten();
+    let rollups: Vec<String> = rollups.filter_map(|rollup| url(rollup, "/http")).collect();
+    let l1 = url(ready, "/l1/http").unwrap_or_default();
+    let beacon = url(ready, "/l1/beacon").unwrap_or_default();
+    let connect = move || Observer::new(NetworkArgs { rollups }.connect()?, &l1, &beacon);
+    let mut observer = spawn_blocking(connect).await??;
+    loop {
+        let network;
+        (observer, network) = spawn_blocking(move || {
+            let network = observer.observe(SystemClock.unix_time().as_secs());
+            (observer, network)
+        })
+        .await?;
+        let mut lines = vec![String::new()];
+        lines.extend(status::lines(&network));
+        terminal.show(lines)?;
+        sleep(VIEW_INTERVAL).await;
+    }
 }
 
 impl Fork {
@@ -148,9 +242,9 @@ fn config(args: &Args) -> DevnetConfig {
         rollup_server: dev_server(args.rollup_http_port, None),
         follower_server: dev_server(args.follower_http_port, None),
         data_availability: match args.data_availability {
-            Data::Blobs => DataAvailability::Blobs,
-            Data::Calldata => DataAvailability::Calldata,
-            Data::Auto => DataAvailability::Auto,
+            None | Some(Data::Blobs) => DataAvailability::Blobs,
+            Some(Data::Calldata) => DataAvailability::Calldata,
+            Some(Data::Auto) => DataAvailability::Auto,
         },
         ..Default::default()
     }
@@ -216,37 +310,9 @@ fn ready(args: &Args, devnet: &Devnet) -> Value {
         "l1": l1,
         "rollups": rollups.collect::<Vec<_>>(),
         "union": union,
+        "cafe": devnet.union().map(|_| CAFE.to_checksum(None)),
         "accounts": accounts,
     })
-}
-
-fn print_ready(ready: &Value) {
-    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    let field = |path: &str| ready.pointer(path).map_or_else(String::new, text);
-    println!("L1     {}  beacon {}", field("/l1/http"), field("/l1/beacon"));
-    for rollup in ready.get("rollups").and_then(Value::as_array).into_iter().flatten() {
-        let field = |path: &str| rollup.pointer(path).map_or_else(String::new, text);
-        println!(
-            "{:<6} {}  derived again {}",
-            field("/name"),
-            field("/http"),
-            field("/follower/http")
-        );
-        println!("       portal on L1 {}", field("/contracts/portal"));
-    }
-    println!();
-    println!("Accounts with 10,000 ether on each chain. Everybody knows their keys:");
-    for account in ready.get("accounts").and_then(Value::as_array).into_iter().flatten() {
-        let field = |name: &str| account.get(name).map(text).unwrap_or_default();
-        println!("  {}  {}", field("address"), field("privateKey"));
-    }
-    println!();
-    println!(
-        "Try: cast balance --rpc-url {} {}",
-        field("/rollups/0/http"),
-        field("/accounts/0/address")
-    );
-    println!("Stop with Ctrl-C.");
 }
 
 fn print_genesis(args: &Args) -> Result<()> {

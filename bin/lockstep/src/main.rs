@@ -1,20 +1,23 @@
 //! The Lockstep command line.
 
 mod chain;
+mod clock;
 mod conformance;
 mod db;
 mod dev;
 mod import;
+mod network;
 mod node;
 mod open_files;
 mod progress;
 mod replay;
+mod send;
 mod service;
+mod status;
+mod trace;
 mod transcripts;
 mod verify;
 
-use alloy_consensus as _;
-use alloy_primitives as _;
 use clap::{Parser, Subcommand};
 use revm as _;
 use std::process::ExitCode;
@@ -38,7 +41,7 @@ enum Command {
     Conformance(conformance::Args),
     /// Look after the chains on disk while no node uses them.
     Db(db::Args),
-    /// Run a development network: an L1 with its beacon chain, and a rollup.
+    /// Run a development network: an L1 with its beacon chain, and a union of rollups, or a single one.
     Dev(dev::Args),
     /// Execute the blocks of a file onto a chain.
     Import(import::Args),
@@ -46,6 +49,12 @@ enum Command {
     Node(node::Args),
     /// Execute real blocks, check what their headers commit to, and measure.
     Replay(replay::Args),
+    /// Send a transaction to a rollup, and wait until it is as sure as wanted.
+    Send(send::Args),
+    /// Show who owns the next slots, and how far each rollup is.
+    Status(status::Args),
+    /// Show the calls of a super transaction, over all rollups that took part.
+    Trace(trace::Args),
     /// Execute blocks of a rollup with nothing but hashes.
     Verify(verify::Args),
 }
@@ -64,6 +73,9 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Node(args) => node::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Send(args) => send::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Verify(args) => verify::run(&args),
     };
     match result {

@@ -15,7 +15,10 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{self, writer::BoxMakeWriter},
+};
 
 /// Logs if neither `--log` nor the environment says which.
 const DEFAULT_LOG: &str = "info";
@@ -46,11 +49,19 @@ pub(crate) fn run<F: Future<Output = Result<()>>>(
     args: &ServiceArgs,
     service: impl FnOnce(Stop) -> F,
 ) -> Result<bool> {
+    run_with_logs(args, BoxMakeWriter::new(io::stderr), io::stderr().is_terminal(), service)
+}
+
+/// As [`run`], with logs that go elsewhere; in colour or not.
+pub(crate) fn run_with_logs<F: Future<Output = Result<()>>>(
+    args: &ServiceArgs,
+    logs: BoxMakeWriter,
+    in_colour: bool,
+    service: impl FnOnce(Stop) -> F,
+) -> Result<bool> {
     let filter = EnvFilter::try_new(&args.log).wrap_err("--log")?;
-    let logs = fmt::Subscriber::builder()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
+    let logs =
+        fmt::Subscriber::builder().with_env_filter(filter).with_ansi(in_colour).with_writer(logs);
     match args.log_format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().init(),

@@ -5,7 +5,7 @@ use alloy_eips::{
     eip7840::BlobParams,
 };
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
-use alloy_primitives::{Address, Bytes, U256};
+use alloy_primitives::{Address, Bytes, U256, address};
 use lockstep_chain::{EthereumHardfork, OpHardfork};
 use lockstep_contracts::{FeeRecipient, predeploys, preinstalls};
 use serde_json::json;
@@ -16,6 +16,9 @@ pub const L1_CHAIN_ID: u64 = 1337;
 
 /// The chain id of the first development rollup; further ones count up from it.
 pub const ROLLUP_CHAIN_ID: u64 = 901;
+
+/// Where the example app [`Cafe`](lockstep_contracts::Cafe) is, on each rollup of a development union.
+pub const CAFE: Address = address!("cafe000000000000000000000000000000000000");
 
 /// What a funded account begins with: 10,000 ether, in wei.
 pub const BALANCE: U256 = U256::from_limbs([0x19e0_c9ba_b240_0000, 0x21e, 0, 0]);

@@ -6,7 +6,8 @@
 //! nothing else; and a proposer that claims what that one found, so that withdrawals can be proven.
 //! The two nodes are compared ([`Agreement`]); that they disagree ends the network.
 //!
-//! [`UnionPlan`] is what a union of several rollups begins with, on them and on L1. No network runs one yet.
+//! Several rollups are a union ([`UnionPlan`]): a gateway makes the blocks of all, so that contracts on one call those
+//! on another, and posts them in the slots of the L1's proposers that opted in.
 //!
 //! ```
 //! use lockstep_devnet::{Beginning, MNEMONIC, RollupPlan, accounts, operators};
@@ -66,7 +67,9 @@ pub use accounts::{ACCOUNTS, DevAccount, MNEMONIC, Operators, accounts, operator
 pub use agreement::{Agreement, AgreementError};
 pub use devnet::{DevRollup, Devnet, DevnetError, dev_l1_genesis};
 pub use foreign::ForeignL1Error;
-pub use genesis::{BALANCE, GAS_LIMIT, L1_CHAIN_ID, ROLLUP_CHAIN_ID, l1_genesis, rollup_genesis};
+pub use genesis::{
+    BALANCE, CAFE, GAS_LIMIT, L1_CHAIN_ID, ROLLUP_CHAIN_ID, l1_genesis, rollup_genesis,
+};
 pub use l1_wallet::WalletError;
 pub use local_rollup::{LocalRollup, SafeBlock};
 pub use lockstep_batcher::DataAvailability;
@@ -74,7 +77,9 @@ pub use lockstep_gateway::{Clock, Sequencer, SequencerError};
 pub use parts::dev_server;
 pub use plan::{Beginning, FINALIZATION_PERIOD_S, RollupPlan};
 pub use proposer::{Proposer, ProposerError};
-pub use settings::{DevnetConfig, EmbeddedL1, FolderError, L1Source, stored_l1_genesis};
+pub use settings::{
+    DevnetConfig, EmbeddedL1, FolderError, L1Source, rollup_name, stored_l1_genesis,
+};
 pub use signer::DevSigner;
 pub use throttle::ThrottledBuilder;
 pub use union_plan::{OptedInValidator, UnionPlan};

@@ -134,8 +134,8 @@ const fn one() -> usize {
 /// The names of rollups, in order.
 const NAMES: [&str; 8] = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"];
 
-/// The name of rollup number `index`, from 0.
-pub(crate) fn rollup_name(index: usize) -> String {
+/// The name of rollup number `index` of a development network, from 0.
+pub fn rollup_name(index: usize) -> String {
     NAMES.get(index).map_or_else(|| format!("rollup-{}", index + 1), |name| (*name).to_owned())
 }
 

@@ -1,14 +1,14 @@
 //! What a development union consists of: its rollups, its contracts on L1, the proposers that opted in.
 
 use crate::{
-    BALANCE, Beginning, Operators, ROLLUP_CHAIN_ID, RollupPlan,
+    BALANCE, Beginning, CAFE, Operators, ROLLUP_CHAIN_ID, RollupPlan,
     beacon::{BeaconSpec, types::BlsPublicKey},
     plan::{nobody, supply},
 };
-use alloy_genesis::Genesis;
+use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, ChainId, U256};
 use lockstep_contracts::{
-    BeaconChain, Delegation, L1Addresses, OptedInProposer, SettingsError, StateLayout,
+    BeaconChain, Cafe, Delegation, L1Addresses, OptedInProposer, SettingsError, StateLayout,
     UnionAddresses, UnionHoldings, UnionSettings, union_genesis_accounts, union_predeploys,
 };
 
@@ -37,7 +37,7 @@ pub struct OptedInValidator {
 /// registered and delegated. Rollup number `n` has the chain id [`ROLLUP_CHAIN_ID`]` + n`.
 #[derive(Clone, Debug)]
 pub struct UnionPlan {
-    /// The rollups; each genesis has a Gate and a port.
+    /// The rollups; each genesis has a Gate, a port, and an example of an app ([`CAFE`]).
     pub rollups: Vec<RollupPlan>,
     /// What the contracts on L1 begin with.
     pub settings: UnionSettings,
@@ -111,6 +111,12 @@ fn member(
 ) -> RollupPlan {
     let mut plan = RollupPlan::of_chain(chain, beginning, addresses, funded, operators);
     plan.genesis.alloc.extend(union_predeploys());
+    let cafe = GenesisAccount {
+        nonce: Some(1),
+        code: Some(Cafe::DEPLOYED_BYTECODE.clone()),
+        ..Default::default()
+    };
+    plan.genesis.alloc.insert(CAFE, cafe);
     plan
 }
 
@@ -177,7 +183,7 @@ mod tests {
             let config = rollup.config(L1_CHAIN_ID, Default::default(), Default::default());
             config.validate().expect("it is valid");
             assert_eq!(config.l2_chain_id, id);
-            assert!([GATE, PORT].iter().all(|it| rollup.genesis.alloc.contains_key(it)));
+            assert!([GATE, PORT, CAFE].iter().all(|it| rollup.genesis.alloc.contains_key(it)));
             assert!(rollup.settings.batch_inbox.to_string().ends_with(&id.to_string()));
         }
         assert_ne!(plan.addresses.rollups[0].portal, plan.addresses.rollups[1].portal);

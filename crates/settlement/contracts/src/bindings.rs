@@ -19,6 +19,7 @@ macro_rules! bind {
 }
 
 bind! {
+    cafe: Cafe, "artifacts/examples/Cafe.json";
     fee_vault: FeeVault, "artifacts/FeeVault.json";
     gas_price_oracle: GasPriceOracle, "artifacts/GasPriceOracle.json";
     gate: Gate, "artifacts/Gate.json";

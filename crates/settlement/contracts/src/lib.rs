@@ -11,7 +11,7 @@
 //! A union of rollups has [`Lookahead`], [`Registry`], [`Inbox`] and [`Vault`] on L1, and there for each rollup
 //! an [`OutputOracle`], a [`SystemConfig`] and a [`UnionPortal`] ([`union_deployments`],
 //! [`union_genesis_accounts`]); on each rollup a [`Gate`] and the port ([`union_predeploys`]). What the owner of a
-//! slot signs is [`union_batch_hash`].
+//! slot signs is [`union_batch_hash`]. [`Cafe`] is an example of an app over several rollups.
 //!
 //! ```
 //! use alloy_primitives::{Address, U256};
@@ -55,8 +55,9 @@ mod union_settings;
 
 pub use batch::union_batch_hash;
 pub use bindings::{
-    BeaconHeader, FeeVault, GasPriceOracle, Gate, Inbox, L1Block, L2ToL1MessagePasser, Lookahead,
-    OutputOracle, Portal, ProposersProof, Registry, SystemConfig, UnionPortal, Vault, WETH9,
+    BeaconHeader, Cafe, FeeVault, GasPriceOracle, Gate, Inbox, L1Block, L2ToL1MessagePasser,
+    Lookahead, OutputOracle, Portal, ProposersProof, Registry, SystemConfig, UnionPortal, Vault,
+    WETH9,
 };
 pub use l1::{Deployment, L1Addresses, l1_deployments, l1_genesis_accounts};
 pub use predeploys::{

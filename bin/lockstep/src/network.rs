@@ -1,0 +1,283 @@
+//! The rollups of a running network, over JSON-RPC.
+
+use clap::Args as ClapArgs;
+use eyre::{Result, bail, ensure, eyre};
+use lockstep_devnet::{ROLLUP_CHAIN_ID, rollup_name};
+use lockstep_protocol::RollupConfig;
+use lockstep_providers::{ClientError, L2Client, RpcClient, Timeouts};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::{fmt, time::Duration};
+
+/// Where `lockstep dev` serves the JSON-RPC of its L1.
+pub(crate) const L1_PORT: u16 = 8545;
+
+/// Where `lockstep dev` serves the Beacon API of its L1.
+pub(crate) const BEACON_PORT: u16 = 5052;
+
+/// Where `lockstep dev` serves the JSON-RPC of its first rollup.
+pub(crate) const ROLLUP_PORT: u16 = 9545;
+
+/// Where `lockstep dev` serves that of the node that derives its first rollup.
+pub(crate) const FOLLOWER_PORT: u16 = 9546;
+
+/// The ports of a rollup of `lockstep dev` are so many above those of the one before.
+const PORT_STEP: u16 = 2;
+
+/// Rollups of a development network have a name; so many are looked up.
+const NAMED: u64 = 64;
+
+/// Whoever waits for an answer is a person.
+const TIMEOUTS: Timeouts =
+    Timeouts { connect: Duration::from_secs(2), total: Duration::from_secs(20) };
+
+/// Where a network is.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct NetworkArgs {
+    /// JSON-RPC of a node of a rollup; may be given several times [default: the rollups of a `lockstep dev`
+    /// on this machine].
+    #[arg(long = "rollup", value_name = "URL")]
+    pub(crate) rollups: Vec<String>,
+}
+
+/// A node of a rollup.
+#[derive(Clone, Debug)]
+pub(crate) struct RollupNode {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) config: RollupConfig,
+    rpc: RpcClient,
+}
+
+impl NetworkArgs {
+    /// The nodes of all rollups that were named; or of those of a `lockstep dev` on this machine.
+    pub(crate) fn connect(&self) -> Result<Vec<RollupNode>> {
+        if !self.rollups.is_empty() {
+            let nodes = self.rollups.iter().map(|url| RollupNode::connect(url));
+            return nodes.collect::<Result<Vec<_>>>().and_then(distinct);
+        }
+        let first = RollupNode::connect(&local(ROLLUP_PORT))?;
+        let others = first.config.union.as_ref().map_or(0, |union| union.chains.len() - 1);
+        let ports = (1..=others).map_while(|index| {
+            let offset = u16::try_from(index).ok()?.checked_mul(PORT_STEP)?;
+            ROLLUP_PORT.checked_add(offset)
+        });
+        let others = ports.map(|port| RollupNode::connect(&local(port)));
+        distinct([Ok(first)].into_iter().chain(others).collect::<Result<_>>()?)
+    }
+}
+
+fn distinct(nodes: Vec<RollupNode>) -> Result<Vec<RollupNode>> {
+    for (index, node) in nodes.iter().enumerate() {
+        let same = nodes.iter().take(index).find(|it| it.chain_id() == node.chain_id());
+        if let Some(same) = same {
+            bail!("{} and {} are nodes of one rollup: name one of them", same.url, node.url);
+        }
+    }
+    Ok(nodes)
+}
+
+/// A server on this machine.
+pub(crate) fn local(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// The URL of a rollup that is given as a URL, or by its name in a `lockstep dev` on this machine.
+pub(crate) fn rollup_url(rollup: &str) -> Result<String> {
+    if rollup.contains("://") {
+        return Ok(rollup.to_owned());
+    }
+    let index = (0..NAMED as usize).find(|index| rollup_name(*index) == rollup);
+    let port = index.and_then(|index| {
+        u16::try_from(index).ok()?.checked_mul(PORT_STEP)?.checked_add(ROLLUP_PORT)
+    });
+    let port = port.ok_or_else(|| {
+        eyre!("--rollup {rollup}: neither a URL nor the name of a rollup of `lockstep dev` (alpha, beta, …)")
+    })?;
+    Ok(local(port))
+}
+
+/// What a rollup is called, by its chain id.
+pub(crate) fn name_of(chain_id: u64) -> String {
+    match chain_id.checked_sub(ROLLUP_CHAIN_ID).filter(|index| *index < NAMED) {
+        Some(index) => rollup_name(index as usize),
+        None => format!("chain {chain_id}"),
+    }
+}
+
+impl RollupNode {
+    /// The node behind this URL.
+    pub(crate) fn connect(url: &str) -> Result<Self> {
+        let rpc = RpcClient::http(url, TIMEOUTS).map_err(|error| eyre!("{url}: {error}"))?;
+        let config = L2Client::fetch_config(&rpc).map_err(|error| match error {
+            ClientError::Unreachable { reason, .. } => eyre!(
+                "nothing answers at {url} ({reason}): start a network with `lockstep dev`, or say where one is \
+                 with --rollup URL"
+            ),
+            ClientError::Unsupported { .. } => {
+                eyre!("{url} is not a node of a rollup: it does not serve optimism_rollupConfig")
+            }
+            error => error.into(),
+        })?;
+        Ok(Self { name: name_of(config.l2_chain_id), url: url.to_owned(), config, rpc })
+    }
+
+    pub(crate) const fn chain_id(&self) -> u64 {
+        self.config.l2_chain_id
+    }
+
+    /// Asks the node.
+    pub(crate) fn call<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: Value,
+    ) -> Result<T, ClientError> {
+        self.rpc.call(method, &params)
+    }
+
+    /// Asks the node the same of each.
+    pub(crate) fn call_each<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &[Value],
+    ) -> Result<Vec<T>, ClientError> {
+        self.rpc.batch_all(method, params)
+    }
+
+    /// When the block with this number is due, in seconds.
+    pub(crate) fn time_of(&self, number: u64) -> Result<u64> {
+        let since = number
+            .checked_sub(self.config.genesis.l2.number)
+            .and_then(|blocks| blocks.checked_mul(self.config.block_time));
+        since
+            .and_then(|since| since.checked_add(self.config.genesis.l2_time))
+            .ok_or_else(|| eyre!("{}: there is no block {number}", self.url))
+    }
+
+    /// The number of the block at this time, in seconds; `None` if there is none.
+    pub(crate) fn number_at(&self, time: u64) -> Option<u64> {
+        let since = time.checked_sub(self.config.genesis.l2_time)?;
+        let block_time = self.config.block_time;
+        let is_of_a_block = block_time > 0 && since.is_multiple_of(block_time);
+        is_of_a_block.then(|| self.config.genesis.l2.number + since / block_time)
+    }
+}
+
+impl fmt::Display for RollupNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, chain) = (&self.name, self.chain_id());
+        if *name == name_of(chain) && name.starts_with("chain") {
+            return f.write_str(name);
+        }
+        write!(f, "{name} ({chain})")
+    }
+}
+
+/// A number with a comma after every three digits.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// How sure it is that a transaction stays (`lockstep_confirmation`); later levels are surer.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Level {
+    /// It waits in the node's pool.
+    Pending,
+    /// The sequencer has executed it, and says where it stands.
+    Preconfirmed,
+    /// Its block's data is in a block of L1.
+    Posted,
+    /// Its block was derived from L1.
+    Safe,
+    /// Its block's state is proven on L1.
+    Settled,
+    /// Its block was derived from finalized blocks of L1.
+    Final,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::Preconfirmed => "preconfirmed",
+            Self::Posted => "posted",
+            Self::Safe => "safe",
+            Self::Settled => "settled",
+            Self::Final => "final",
+        })
+    }
+}
+
+/// What `lockstep_confirmation` answers.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Confirmation {
+    pub(crate) level: Level,
+    pub(crate) block_number: Option<alloy_primitives::U64>,
+    pub(crate) block_hash: Option<alloy_primitives::B256>,
+}
+
+/// Refuses what a node says of another chain.
+pub(crate) fn expect_chain(node: &RollupNode, chain: u64) -> Result<()> {
+    ensure!(node.chain_id() == chain, "{} is of chain {}, not {chain}", node.url, node.chain_id());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rollups_are_named_or_located() {
+        assert_eq!(rollup_url("beta").expect("it is a name"), "http://127.0.0.1:9547");
+        assert_eq!(rollup_url("http://h:1").expect("it is a URL"), "http://h:1");
+        assert!(rollup_url("betta").is_err());
+        assert_eq!((name_of(901), name_of(10)), ("alpha".to_owned(), "chain 10".to_owned()));
+    }
+
+    #[test]
+    fn levels_are_ordered_as_the_design_orders_them() {
+        let levels = ["pending", "preconfirmed", "posted", "safe", "settled", "final"];
+        let parsed: Vec<Level> = levels
+            .iter()
+            .map(|name| serde_json::from_value((*name).into()).expect("it is a level"))
+            .collect();
+        assert!(parsed.is_sorted());
+        assert_eq!(parsed.iter().map(ToString::to_string).collect::<Vec<_>>(), levels);
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_three_digits() {
+        let known = [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")];
+        for (number, text) in known {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn nobody_at_the_other_end_is_said_with_what_to_do() {
+        // Port 1 of this machine is nobody's.
+        let error = RollupNode::connect(&local(1)).expect_err("nobody is there").to_string();
+        assert!(error.contains("lockstep dev") && error.contains("--rollup URL"), "{error}");
+    }
+}

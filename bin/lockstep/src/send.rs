@@ -1,0 +1,325 @@
+//! `lockstep send`: sign a transaction for a rollup, send it, and wait until it is as sure as wanted.
+
+mod calldata;
+
+use crate::network::{Confirmation, Level, RollupNode, grouped, rollup_url};
+use alloy_consensus::{SignableTransaction, TxEip1559};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::{
+    Address, B256, Bytes, TxKind, U64, U256,
+    utils::{ParseUnits, parse_units},
+};
+use alloy_signer::SignerSync;
+use alloy_signer_local::PrivateKeySigner;
+use clap::Args as ClapArgs;
+use eyre::{Context, OptionExt, Result, bail, ensure, eyre};
+use lockstep_devnet::{MNEMONIC, accounts};
+use lockstep_providers::ClientError;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::time::Duration;
+
+/// How often it is asked how sure a transaction is.
+const POLL: Duration = Duration::from_millis(100);
+
+/// The most accounts of a mnemonic that are looked at.
+const MAX_ACCOUNT: i64 = 999;
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Whom the transaction calls.
+    #[arg(required_unless_present = "create")]
+    to: Option<Address>,
+    /// The function that is called, like `transfer(address,uint256)`.
+    #[arg(conflicts_with = "data")]
+    signature: Option<String>,
+    /// Its arguments.
+    #[arg(allow_negative_numbers = true)]
+    arguments: Vec<String>,
+    /// The rollup: a URL, or its name in a `lockstep dev` on this machine.
+    #[arg(long, value_name = "URL|NAME", default_value = "alpha")]
+    rollup: String,
+    /// Sign with this account of `lockstep dev`, by its number.
+    #[arg(long, value_name = "N", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(0..=MAX_ACCOUNT))]
+    account: u32,
+    /// The mnemonic of the accounts, if it is not the well-known one.
+    #[arg(long, value_name = "WORDS", default_value = MNEMONIC, hide_default_value = true)]
+    mnemonic: String,
+    /// Sign with this key instead.
+    #[arg(long, value_name = "KEY", env = "LOCKSTEP_PRIVATE_KEY", hide_env_values = true,
+          conflicts_with_all = ["account", "mnemonic"])]
+    private_key: Option<String>,
+    /// Ether to send along, like `0.5ether` or `20gwei`; in wei without a unit.
+    #[arg(long, value_name = "AMOUNT", default_value = "0", value_parser = amount)]
+    value: U256,
+    /// The calldata, instead of a function and its arguments.
+    #[arg(long, value_name = "HEX")]
+    data: Option<Bytes>,
+    /// Create a contract with this code, constructor arguments included.
+    #[arg(long, value_name = "HEX", conflicts_with_all = ["to", "signature", "arguments", "data"])]
+    create: Option<Bytes>,
+    /// The most gas it may use. Without it, the node is asked, and a transaction that would fail is not sent.
+    #[arg(long, value_name = "GAS")]
+    gas_limit: Option<u64>,
+    /// How sure it must be before this command ends.
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Preconfirmed)]
+    wait: Level,
+    /// How long to wait for that, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a node says of a transaction that was executed.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipt {
+    status: U64,
+    gas_used: U64,
+    contract_address: Option<Address>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sent {
+    transaction_hash: B256,
+    rollup: String,
+    chain_id: u64,
+    from: Address,
+    level: Level,
+    block_number: Option<u64>,
+    block_hash: Option<B256>,
+    /// Whether it did not revert; not known of one that waits.
+    success: Option<bool>,
+    gas_used: Option<u64>,
+    contract_address: Option<Address>,
+    seconds: f64,
+}
+
+/// An amount of ether with a unit, or of wei.
+fn amount(text: &str) -> Result<U256, String> {
+    let split = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let unit = if unit.is_empty() { "wei" } else { unit };
+    match parse_units(number, unit) {
+        Ok(ParseUnits::U256(amount)) => Ok(amount),
+        Ok(ParseUnits::I256(_)) => Err("it is negative".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Runs the command; whether the transaction did not revert.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    let node = RollupNode::connect(&rollup_url(&args.rollup)?)?;
+    let signer = signer(args)?;
+    let raw = sign(args, &node, &signer)?;
+    let begin = crate::clock::Stopwatch::start();
+    let mut sent = submit(args, &node, &raw)?;
+    sent.from = signer.address();
+    let deadline = Duration::from_secs(args.timeout);
+    while sent.level < args.wait {
+        ensure!(
+            begin.elapsed() < deadline,
+            "{} is {} after {} s; --timeout says how long to wait for {}",
+            sent.transaction_hash,
+            sent.level,
+            args.timeout,
+            args.wait
+        );
+        crate::clock::pause(POLL);
+        sent.ask(&node)?;
+    }
+    sent.seconds = begin.elapsed().as_secs_f64();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&sent)?);
+    } else {
+        sent.print(&node);
+    }
+    Ok(sent.success != Some(false))
+}
+
+fn signer(args: &Args) -> Result<PrivateKeySigner> {
+    if let Some(key) = &args.private_key {
+        // What is wrong with it is not said with the key.
+        return key.trim().parse().map_err(|_| eyre!("--private-key: not 32 bytes in hexadecimal"));
+    }
+    let accounts = accounts(&args.mnemonic, args.account + 1).wrap_err("--mnemonic")?;
+    let account = accounts.into_iter().next_back().ok_or_eyre("--account: there is none")?;
+    Ok(account.signer)
+}
+
+/// The signed transaction.
+fn sign(args: &Args, node: &RollupNode, signer: &PrivateKeySigner) -> Result<Bytes> {
+    let (to, input) = match (&args.create, args.to) {
+        (Some(code), _) => (TxKind::Create, code.clone()),
+        (None, Some(to)) => (TxKind::Call(to), input(args)?),
+        (None, None) => bail!("whom does the transaction call?"),
+    };
+    let from = signer.address();
+    let nonce: U64 = node.call("eth_getTransactionCount", json!([from, "pending"]))?;
+    let tip: U256 = node.call("eth_maxPriorityFeePerGas", json!([]))?;
+    let price: U256 = node.call("eth_gasPrice", json!([]))?;
+    let gas_limit = match args.gas_limit {
+        Some(limit) => limit,
+        None => {
+            let mut call = json!({ "from": from, "value": args.value, "input": input });
+            if let (TxKind::Call(to), Some(fields)) = (to, call.as_object_mut()) {
+                fields.insert("to".to_owned(), json!(to));
+            }
+            let estimate: Result<U64, _> = node.call("eth_estimateGas", json!([call, "pending"]));
+            estimate.map_err(not_estimated)?.to()
+        }
+    };
+    let transaction = TxEip1559 {
+        chain_id: node.chain_id(),
+        nonce: nonce.to(),
+        gas_limit,
+        // The base fee may double until it is executed.
+        max_fee_per_gas: price.saturating_mul(U256::from(2)).try_into().unwrap_or(u128::MAX),
+        max_priority_fee_per_gas: tip.try_into().unwrap_or(u128::MAX),
+        to,
+        value: args.value,
+        input,
+        ..Default::default()
+    };
+    let signature = signer.sign_hash_sync(&transaction.signature_hash())?;
+    Ok(transaction.into_signed(signature).encoded_2718().into())
+}
+
+fn not_estimated(error: ClientError) -> eyre::Report {
+    match error {
+        ClientError::Rpc { message, .. } => eyre!(
+            "it would fail, and was not sent: {message} (--gas-limit GAS sends it all the same)"
+        ),
+        error => error.into(),
+    }
+}
+
+fn input(args: &Args) -> Result<Bytes> {
+    match (&args.signature, &args.data) {
+        (Some(signature), _) => calldata::encode(signature, &args.arguments),
+        (None, data) => Ok(data.clone().unwrap_or_default()),
+    }
+}
+
+/// Sends the transaction. One that is to be executed is answered when it was.
+fn submit(args: &Args, node: &RollupNode, raw: &Bytes) -> Result<Sent> {
+    let hash = alloy_primitives::keccak256(raw);
+    let sent = if args.wait > Level::Pending {
+        node.call::<Option<Receipt>>("eth_sendRawTransactionSync", json!([raw]))
+    } else {
+        node.call::<B256>("eth_sendRawTransaction", json!([raw])).map(|_| None)
+    };
+    let receipt = match sent {
+        Ok(receipt) => receipt,
+        // It was taken, and takes longer than the node waits.
+        Err(ClientError::Rpc { code: 4, .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let mut sent = Sent {
+        transaction_hash: hash,
+        rollup: node.name.clone(),
+        chain_id: node.chain_id(),
+        from: Address::ZERO,
+        level: Level::Pending,
+        block_number: None,
+        block_hash: None,
+        success: None,
+        gas_used: None,
+        contract_address: None,
+        seconds: 0.0,
+    };
+    sent.take(receipt);
+    sent.ask(node)?;
+    Ok(sent)
+}
+
+impl Sent {
+    /// Asks how sure it is by now.
+    fn ask(&mut self, node: &RollupNode) -> Result<()> {
+        let hash = self.transaction_hash;
+        let confirmation: Option<Confirmation> =
+            node.call("lockstep_confirmation", json!([hash]))?;
+        let confirmation = confirmation.ok_or_else(|| {
+            eyre!("{}: {hash} is not known any more: another one took its place", node.url)
+        })?;
+        self.level = confirmation.level;
+        self.block_number = confirmation.block_number.map(|number| number.to());
+        self.block_hash = confirmation.block_hash;
+        if self.success.is_none() && self.level > Level::Pending {
+            let receipt: Option<Receipt> =
+                node.call("eth_getTransactionReceipt", json!([self.transaction_hash]))?;
+            self.take(receipt);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, receipt: Option<Receipt>) {
+        let Some(receipt) = receipt else { return };
+        self.success = Some(receipt.status == U64::from(1));
+        self.gas_used = Some(receipt.gas_used.to());
+        self.contract_address = receipt.contract_address;
+    }
+
+    fn print(&self, node: &RollupNode) {
+        println!("{}", self.transaction_hash);
+        let place = self.block_number.map(|number| format!(", block {number}")).unwrap_or_default();
+        let fate = match (self.success, self.gas_used) {
+            (Some(true), Some(gas)) => format!(": succeeded with {} gas", grouped(gas)),
+            (Some(false), Some(gas)) => format!(": REVERTED with {} gas", grouped(gas)),
+            _ => String::new(),
+        };
+        println!("  {} on {node}{place}{fate} ({:.3} s)", self.level, self.seconds);
+        if let Some(address) = self.contract_address {
+            println!("  created {address}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn amounts_have_units() {
+        let ether = U256::from(10).pow(U256::from(18));
+        assert_eq!(amount("0.01ether"), Ok(ether / U256::from(100)));
+        assert_eq!(amount("3gwei"), Ok(U256::from(3_000_000_000_u64)));
+        assert_eq!(amount("7"), Ok(U256::from(7)));
+        for wrong in ["", "ether", "1.5", "-1ether", "1 dollar", "1e18"] {
+            assert!(amount(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_asks_for_what_is_needed() {
+        let is_accepted = |words: &[&str]| {
+            crate::Cli::try_parse_from([&["lockstep", "send"], words].concat()).is_ok()
+        };
+        let to = "0xcafe000000000000000000000000000000000000";
+        for words in [
+            &[to][..],
+            &[to, "order(uint256,uint256)", "902", "2", "--value", "0.01ether"],
+            &[to, "sub(int256)", "-1"],
+            &[to, "--data", "0x1234", "--rollup", "beta", "--wait", "safe", "--json"],
+            &["--create", "0x60006000f3"],
+            &[to, "--private-key", "0x01", "--gas-limit", "21000"],
+        ] {
+            assert!(is_accepted(words), "{words:?}");
+        }
+        for words in [
+            &[][..],
+            &["cafe"],
+            &[to, "f()", "--data", "0x12"],
+            &[to, "--create", "0x00"],
+            &[to, "--wait", "never"],
+            &[to, "--private-key", "0x01", "--account", "1"],
+        ] {
+            assert!(!is_accepted(words), "{words:?}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Asks the nodes of a network what it looks like.
+
+use super::{Heads, Network, Rollup, Slot, SuperTransaction};
+use crate::network::RollupNode;
+use alloy_primitives::{Address, B256, Bytes, U64};
+use alloy_sol_types::SolCall;
+use eyre::{Result, WrapErr};
+use lockstep_chain::{PORT, UnionRules};
+use lockstep_contracts::Inbox;
+use lockstep_lookahead::{LookaheadError, LookaheadSource, Ownership};
+use lockstep_providers::{BeaconClient, ClientError, L1Client, Retry, RpcClient, Timeouts};
+use lockstep_union::Part;
+use serde::Deserialize;
+use serde_json::json;
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
+
+/// Rates are those of the blocks of so many seconds.
+const WINDOW_S: u64 = 10;
+
+/// The most blocks of a rollup that are read at once, and kept.
+const MAX_BLOCKS: u64 = 32;
+
+/// Super transactions that are kept.
+const MAX_SUPER: usize = 16;
+
+/// Slots that are shown, the current one among them.
+const SHOWN_SLOTS: u64 = 12;
+
+/// Slots of an epoch on Ethereum, and on the L1 of `lockstep dev`.
+const SLOTS_PER_EPOCH: u64 = 32;
+
+const TIMEOUTS: Timeouts =
+    Timeouts { connect: Duration::from_secs(1), total: Duration::from_secs(5) };
+
+/// Asks again and again, and remembers what rates are made from.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    l1: L1Client,
+    l1_url: String,
+    beacon: BeaconClient,
+    rollups: Vec<Watched>,
+    owners: Option<LookaheadSource>,
+    super_transactions: VecDeque<SuperTransaction>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    node: RollupNode,
+    /// The newest ones, in order.
+    blocks: VecDeque<Seen>,
+}
+
+/// What is remembered of a block.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    number: u64,
+    timestamp: u64,
+    gas_used: u64,
+    transactions: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Numbered {
+    number: U64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Block {
+    number: U64,
+    timestamp: U64,
+    gas_used: U64,
+    transactions: Vec<Transaction>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Transaction {
+    hash: B256,
+    #[serde(rename = "type")]
+    kind: U64,
+    from: Address,
+    input: Bytes,
+}
+
+#[derive(Debug, Deserialize)]
+struct SyncStatus {
+    unsafe_l2: Number,
+    safe_l2: Number,
+    finalized_l2: Number,
+}
+
+#[derive(Debug, Deserialize)]
+struct Number {
+    number: u64,
+}
+
+impl Observer {
+    /// Of the network of these nodes, on the L1 at these URLs.
+    pub(crate) fn new(nodes: Vec<RollupNode>, l1: &str, beacon: &str) -> Result<Self> {
+        let rpc = RpcClient::http(l1, TIMEOUTS).wrap_err_with(|| format!("--l1 {l1}"))?;
+        let beacon = BeaconClient::http(&[beacon.to_owned()], TIMEOUTS, Retry::default())
+            .wrap_err_with(|| format!("--l1-beacon {beacon}"))?;
+        Ok(Self {
+            l1: L1Client::new(rpc),
+            l1_url: l1.to_owned(),
+            beacon,
+            rollups: nodes
+                .into_iter()
+                .map(|node| Watched { node, blocks: VecDeque::new() })
+                .collect(),
+            owners: None,
+            super_transactions: VecDeque::new(),
+        })
+    }
+
+    /// What the network looks like at `now`, in seconds.
+    pub(crate) fn observe(&mut self, now: u64) -> Network {
+        let mut network = Network::default();
+        match self.l1_heads() {
+            Ok(heads) => network.l1 = Some(heads),
+            Err(error) => network.problems.push(l1_problem(&error, &self.l1_url)),
+        }
+        if network.l1.is_some() {
+            match self.slots(now) {
+                Ok(slots) => network.slots = slots,
+                Err(error) => network.problems.push(format!("owners of slots: {error:#}")),
+            }
+        }
+        for watched in &mut self.rollups {
+            match watched.observe(&mut self.super_transactions) {
+                Ok(rollup) => network.rollups.push(rollup),
+                Err(error) => network.problems.push(format!("{}: {error}", watched.node)),
+            }
+        }
+        network.super_transactions = self.super_transactions.iter().cloned().collect();
+        network
+    }
+
+    fn l1_heads(&self) -> Result<Heads, ClientError> {
+        let tags = ["latest", "safe", "finalized"].map(|tag| json!([tag, false]));
+        let heads: Vec<Option<Numbered>> =
+            self.l1.rpc().batch_all("eth_getBlockByNumber", &tags)?;
+        let mut numbers = heads.iter().map(|head| head.as_ref().map_or(0, |it| it.number.to()));
+        let mut next = || numbers.next().unwrap_or_default();
+        Ok(Heads { newest: next(), safe: next(), finalized: next() })
+    }
+
+    /// The owners of the current slot and some after it, if the rollups are a union.
+    fn slots(&mut self, now: u64) -> Result<Vec<Slot>> {
+        let Some(union) = self.rollups.iter().find_map(|it| it.node.config.union.as_ref()) else {
+            return Ok(Vec::new());
+        };
+        let Some(current) = union.slot_at(now) else { return Ok(Vec::new()) };
+        let owners = match &mut self.owners {
+            Some(owners) => owners,
+            owners @ None => {
+                let registry = registry(&self.l1, union.inbox)?;
+                let source = LookaheadSource::new(
+                    self.beacon.clone(),
+                    self.l1.clone(),
+                    registry,
+                    SLOTS_PER_EPOCH,
+                )?;
+                owners.insert(source)
+            }
+        };
+        match owners.refresh(now) {
+            // What was known of the coming slots still holds.
+            Err(error) if owners.schedule().is_none() => return Err(explained(error)),
+            _ => {}
+        }
+        let schedule = owners.schedule();
+        let slots = current..current.saturating_add(SHOWN_SLOTS);
+        let slot = |slot| {
+            let ownership = schedule.map_or(Ownership::Unknown, |it| it.ownership(slot));
+            let owner = match ownership {
+                Ownership::Owned(owner) => Some(owner),
+                _ => None,
+            };
+            Slot {
+                slot,
+                gateway: owner.map(|owner| owner.gateway),
+                by_slot: owner.map(|owner| owner.by_slot),
+                is_decided: matches!(ownership, Ownership::Owned(_) | Ownership::Nobody),
+            }
+        };
+        Ok(slots.map(slot).collect())
+    }
+}
+
+fn l1_problem(error: &ClientError, url: &str) -> String {
+    match error {
+        ClientError::Unreachable { reason, .. } => format!(
+            "no L1 answers at {url} ({reason}): say where it is with --l1 URL --l1-beacon URL"
+        ),
+        error => format!("L1: {error}"),
+    }
+}
+
+fn explained(error: LookaheadError) -> eyre::Report {
+    eyre::Report::new(error).wrap_err("--l1-beacon URL says where the Beacon API is")
+}
+
+/// The registry that the inbox asks.
+fn registry(l1: &L1Client, inbox: Address) -> Result<Address> {
+    let call = json!({ "to": inbox, "input": Bytes::from(Inbox::registryCall {}.abi_encode()) });
+    let answer: Bytes = l1.rpc().call("eth_call", &json!([call, "latest"]))?;
+    Inbox::registryCall::abi_decode_returns(&answer)
+        .wrap_err_with(|| format!("{inbox} is no inbox on this L1"))
+}
+
+impl Watched {
+    fn observe(
+        &mut self,
+        super_transactions: &mut VecDeque<SuperTransaction>,
+    ) -> Result<Rollup, ClientError> {
+        let status: SyncStatus = self.node.call("optimism_syncStatus", json!([]))?;
+        let pending: Option<Numbered> =
+            self.node.call("eth_getBlockByNumber", json!(["pending", false]))?;
+        let complete = status.unsafe_l2.number;
+        self.read_blocks(complete, super_transactions)?;
+        let (gas, transactions) = self.rates();
+        Ok(Rollup {
+            name: self.node.name.clone(),
+            chain_id: self.node.chain_id(),
+            heads: Heads {
+                newest: pending.map_or(complete, |it| it.number.to::<u64>().max(complete)),
+                safe: status.safe_l2.number,
+                finalized: status.finalized_l2.number,
+            },
+            gas_per_second: gas,
+            transactions_per_second: transactions,
+        })
+    }
+
+    /// Reads the blocks up to `newest` that are not known.
+    fn read_blocks(
+        &mut self,
+        newest: u64,
+        super_transactions: &mut VecDeque<SuperTransaction>,
+    ) -> Result<(), ClientError> {
+        if self.blocks.back().is_some_and(|last| last.number > newest) {
+            // They were taken back.
+            self.blocks.clear();
+        }
+        let first = self.blocks.back().map_or(0, |last| last.number + 1);
+        let first = first.max(newest.saturating_sub(MAX_BLOCKS - 1)).max(1);
+        let wanted: Vec<_> =
+            (first..=newest).map(|number| json!([format!("{number:#x}"), true])).collect();
+        let blocks: Vec<Option<Block>> = self.node.call_each("eth_getBlockByNumber", &wanted)?;
+        for block in blocks.into_iter().flatten() {
+            for found in self.super_transactions_of(&block) {
+                if !super_transactions.contains(&found) {
+                    super_transactions.push_back(found);
+                }
+            }
+            self.blocks.push_back(Seen {
+                number: block.number.to(),
+                timestamp: block.timestamp.to(),
+                gas_used: block.gas_used.to(),
+                transactions: block.transactions.iter().filter(|it| !it.is_deposit()).count()
+                    as u64,
+            });
+        }
+        let extra = self.blocks.len().saturating_sub(MAX_BLOCKS as usize);
+        self.blocks.drain(..extra);
+        let extra = super_transactions.len().saturating_sub(MAX_SUPER);
+        super_transactions.drain(..extra);
+        Ok(())
+    }
+
+    /// Gas and transactions per second, of the blocks of the last seconds.
+    fn rates(&self) -> (f64, f64) {
+        let Some(last) = self.blocks.back() else { return (0.0, 0.0) };
+        let is_recent = |seen: &&Seen| seen.timestamp + WINDOW_S > last.timestamp;
+        let recent: Vec<&Seen> = self.blocks.iter().filter(is_recent).collect();
+        let first = recent.first().map_or(last.timestamp, |seen| seen.timestamp);
+        let seconds = (last.timestamp - first + self.node.config.block_time).max(1) as f64;
+        let sum = |of: fn(&Seen) -> u64| recent.iter().map(|seen| of(seen)).sum::<u64>() as f64;
+        (sum(|seen| seen.gas_used) / seconds, sum(|seen| seen.transactions) / seconds)
+    }
+
+    /// The super transactions of a block whose home is this rollup.
+    fn super_transactions_of(&self, block: &Block) -> Vec<SuperTransaction> {
+        let most = UnionRules::new([]).max_part_steps();
+        let chain = self.node.chain_id();
+        let pairs = block.transactions.iter().zip(block.transactions.iter().skip(1));
+        let found = pairs.filter_map(|(part, user)| {
+            if !part.is_deposit() || part.from != PORT {
+                return None;
+            }
+            let part = Part::decode(&mut part.input.as_ref(), most).ok()?;
+            let sent = part.steps.iter().filter(|step| step.is_sent).map(|step| step.peer);
+            let peers: BTreeSet<u64> = sent.collect();
+            (part.home == chain).then(|| SuperTransaction {
+                slot: part.id.slot,
+                index: part.id.index,
+                home: chain,
+                peers: peers.into_iter().collect(),
+                transaction_hash: user.hash,
+                block_number: block.number.to(),
+            })
+        });
+        found.collect()
+    }
+}
+
+impl Transaction {
+    /// Type 0x7e: the attributes of L1, what was deposited there, and parts.
+    fn is_deposit(&self) -> bool {
+        self.kind == U64::from(0x7e)
+    }
+}

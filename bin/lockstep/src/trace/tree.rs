@@ -1,0 +1,252 @@
+//! A trace as lines of text.
+
+use super::{Root, Trace};
+use crate::network::{grouped, name_of};
+use alloy_primitives::{Address, Bytes, U256, hex, utils::format_ether};
+use alloy_sol_types::{Revert, SolError};
+use lockstep_union::{CallNode, CallTree};
+use std::iter;
+
+/// Bytes of data that are shown; of longer data, the beginning.
+const SHOWN_BYTES: usize = 36;
+
+/// The trace as a person reads it.
+pub(super) fn lines(trace: &Trace) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(root) = &trace.root {
+        lines.push(format!("transaction {}", root.transaction_hash));
+    }
+    match &trace.tree {
+        Some(tree) => {
+            let (slot, index) = (tree.id.slot, tree.id.index);
+            let home = name_of(tree.home);
+            lines.push(format!("super transaction {index} of slot {slot}, home rollup {home}"));
+            lines.push(trace.root.as_ref().map_or_else(|| unknown_root(tree), root_line));
+            add_children(tree, None, String::new(), &mut lines);
+        }
+        None => {
+            lines.extend(trace.root.as_ref().map(root_line));
+            lines.push("it calls no other rollup".to_owned());
+        }
+    }
+    for chain in &trace.missing {
+        lines.push(format!(
+            "{} took part and was not asked: name its node with --rollup URL, too",
+            name_of(*chain)
+        ));
+    }
+    lines
+}
+
+fn unknown_root(tree: &CallTree) -> String {
+    format!("{}  {} (its transaction is not known here)", name_of(tree.home), tree.origin)
+}
+
+fn root_line(root: &Root) -> String {
+    let to = root.to.map_or_else(|| "a new contract".to_owned(), |to| to.to_string());
+    let gas = root.gas_used.map(|gas| format!("{} gas", grouped(gas)));
+    let place = match (root.level, root.block_number) {
+        (Some(level), Some(number)) => Some(format!("{level}, block {number}")),
+        (Some(level), None) => Some(level.to_string()),
+        (None, _) => None,
+    };
+    let fate = match root.success {
+        Some(true) => Some("succeeded".to_owned()),
+        Some(false) => Some("REVERTED".to_owned()),
+        None => None,
+    };
+    let details = [Some(data(&root.input)), ether(root.value), fate, gas, place];
+    let chain = name_of(root.chain_id);
+    format!("{chain}  {} calls {to}  {}", root.from, joined(details))
+}
+
+/// Adds the calls that were made in `parent`, each below its caller.
+fn add_children(tree: &CallTree, parent: Option<usize>, indent: String, lines: &mut Vec<String>) {
+    // The call whose children come next, and what stands before them. Parents come before their
+    // children, so this ends.
+    let children = |parent: Option<usize>| -> Vec<usize> {
+        let calls = tree.calls.iter().enumerate();
+        calls.filter(|(_, call)| call.parent == parent).map(|(index, _)| index).collect()
+    };
+    let with_ends = |parent: Option<usize>, indent: &str| -> Vec<(usize, bool, String)> {
+        let found = children(parent);
+        let last = found.last().copied();
+        let each = found.into_iter().map(|it| (it, Some(it) == last, indent.to_owned()));
+        each.rev().collect()
+    };
+    let mut open = with_ends(parent, &indent);
+    while let Some((index, is_last, indent)) = open.pop() {
+        let Some(call) = tree.calls.get(index) else { continue };
+        let (branch, below) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        lines.push(format!("{indent}{branch}{}", call_line(call)));
+        open.extend(with_ends(Some(index), &format!("{indent}{below}")));
+    }
+}
+
+fn call_line(call: &CallNode) -> String {
+    let answer = match (call.success, call.is_undone) {
+        (true, false) => returned(&call.output),
+        (true, true) => format!("{}, UNDONE since its caller failed", returned(&call.output)),
+        (false, _) => format!("REVERTED{}", reason(&call.output)),
+    };
+    let details = [
+        Some(data(&call.input)),
+        ether(call.value),
+        call.is_static.then(|| "static".to_owned()),
+        Some(format!("{} gas", grouped(call.gas_used))),
+        Some(answer),
+    ];
+    let (chain, from) = (name_of(call.chain), name_of(call.caller_chain));
+    format!("{chain}  {} called from {from} {}  {}", call.to, short(call.from), joined(details))
+}
+
+fn joined<const N: usize>(details: [Option<String>; N]) -> String {
+    details.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn ether(value: U256) -> Option<String> {
+    if value.is_zero() {
+        return None;
+    }
+    let text = format_ether(value);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    Some(format!("{text} ether"))
+}
+
+fn returned(output: &Bytes) -> String {
+    if output.is_empty() { "returned".to_owned() } else { format!("returned {}", data(output)) }
+}
+
+/// Why a call reverted, if it says so.
+fn reason(output: &Bytes) -> String {
+    if output.is_empty() {
+        return String::new();
+    }
+    match Revert::abi_decode(output) {
+        Ok(Revert { reason }) => format!(": {}", reason.escape_debug()),
+        Err(_) => format!(" with {}", data(output)),
+    }
+}
+
+fn data(bytes: &Bytes) -> String {
+    if bytes.is_empty() {
+        return "no data".to_owned();
+    }
+    match bytes.get(..SHOWN_BYTES).filter(|_| bytes.len() > SHOWN_BYTES) {
+        Some(beginning) => {
+            format!("0x{}… ({} bytes)", hex::encode(beginning), grouped(bytes.len() as u64))
+        }
+        None => bytes.to_string(),
+    }
+}
+
+fn short(address: Address) -> String {
+    let text = address.to_string();
+    let (head, tail) = (text.get(..6), text.get(text.len() - 4..));
+    head.into_iter().chain(iter::once("…")).chain(tail).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Level;
+    use alloy_primitives::B256;
+    use lockstep_union::SuperId;
+
+    fn call(number: u32, parent: Option<usize>, chain: u64) -> CallNode {
+        CallNode {
+            number,
+            parent,
+            depth: 1,
+            caller_chain: 1803 - chain,
+            chain,
+            from: Address::repeat_byte(0x11),
+            to: Address::repeat_byte(0x22),
+            value: U256::from(5_000_000_000_000_000_u64),
+            is_static: false,
+            gas: 100_000,
+            gas_used: 61_234,
+            input: Bytes::from_static(&[1, 2, 3, 4]),
+            output: Bytes::from_static(&[9]),
+            success: true,
+            is_undone: false,
+        }
+    }
+
+    fn trace(calls: Vec<CallNode>) -> Trace {
+        let tree = CallTree {
+            id: SuperId { slot: 12, index: 3 },
+            home: 901,
+            origin: Address::repeat_byte(7),
+            calls,
+        };
+        let root = Root {
+            transaction_hash: B256::repeat_byte(1),
+            chain_id: 901,
+            block_number: Some(17),
+            level: Some(Level::Safe),
+            from: Address::repeat_byte(7),
+            to: Some(Address::repeat_byte(8)),
+            value: U256::ZERO,
+            input: Bytes::from(vec![5; 68]),
+            success: Some(true),
+            gas_used: Some(1_234_567),
+        };
+        Trace { root: Some(root), tree: Some(tree), places: Vec::new(), missing: [903].into() }
+    }
+
+    #[test]
+    fn calls_stand_below_their_callers_in_order() {
+        let undone = CallNode { is_undone: true, ..call(5, None, 902) };
+        let calls = vec![call(1, None, 902), call(2, Some(0), 901), call(3, Some(1), 902), undone];
+        let lines = lines(&trace(calls));
+        let shape: Vec<&str> =
+            lines.iter().map(|line| line.split("  0x").next().unwrap()).collect();
+        let expected = [
+            "transaction 0x0101010101010101010101010101010101010101010101010101010101010101",
+            "super transaction 3 of slot 12, home rollup alpha",
+            "alpha",
+            "├─ beta",
+            "│  └─ alpha",
+            "│     └─ beta",
+            "└─ beta",
+            "gamma took part and was not asked: name its node with --rollup URL, too",
+        ];
+        assert_eq!(shape, expected);
+        assert!(lines[2].ends_with("succeeded, 1,234,567 gas, safe, block 17"), "{}", lines[2]);
+        assert!(lines[2].contains("050505… (68 bytes)"), "{}", lines[2]);
+        let told =
+            "called from alpha 0x1111…1111  0x01020304, 0.005 ether, 61,234 gas, returned 0x09";
+        assert!(lines[3].ends_with(told), "{}", lines[3]);
+        assert!(
+            lines[6].ends_with("returned 0x09, UNDONE since its caller failed"),
+            "{}",
+            lines[6]
+        );
+    }
+
+    #[test]
+    fn a_revert_tells_its_reason() {
+        let said = Revert::from("sold\nout").abi_encode();
+        let failed = |output: Vec<u8>| {
+            call_line(&CallNode { success: false, output: output.into(), ..call(1, None, 902) })
+        };
+        assert!(failed(said).ends_with("REVERTED: sold\\nout"));
+        assert!(failed(vec![1, 2]).ends_with("REVERTED with 0x0102"));
+        assert!(failed(Vec::new()).ends_with("REVERTED"));
+    }
+
+    #[test]
+    fn an_ordinary_transaction_has_no_tree() {
+        let trace = Trace { tree: None, missing: Default::default(), ..trace(Vec::new()) };
+        assert_eq!(lines(&trace).last().unwrap(), "it calls no other rollup");
+    }
+
+    #[test]
+    fn a_deep_tree_takes_no_stack() {
+        let calls = (0..500_usize)
+            .map(|index| call(index as u32, index.checked_sub(1), 901 + (index as u64 + 1) % 2))
+            .collect();
+        assert_eq!(lines(&trace(calls)).len(), 504);
+    }
+}
