@@ -22,6 +22,9 @@ use std::time::Duration;
 /// How often it is asked how sure a transaction is.
 const POLL: Duration = Duration::from_millis(100);
 
+/// The transaction was taken, and takes longer than the node waits (EIP-7966).
+const SYNC_TIMEOUT: i64 = 4;
+
 /// The most accounts of a mnemonic that are looked at.
 const MAX_ACCOUNT: i64 = 999;
 
@@ -103,6 +106,9 @@ struct Sent {
 fn amount(text: &str) -> Result<U256, String> {
     let split = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
+    if !number.contains(|it: char| it.is_ascii_digit()) {
+        return Err("a number is missing, as in 0.5ether".to_owned());
+    }
     let unit = if unit.is_empty() { "wei" } else { unit };
     match parse_units(number, unit) {
         Ok(ParseUnits::U256(amount)) => Ok(amount),
@@ -117,8 +123,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let signer = signer(args)?;
     let raw = sign(args, &node, &signer)?;
     let begin = crate::clock::Stopwatch::start();
-    let mut sent = submit(args, &node, &raw)?;
-    sent.from = signer.address();
+    let mut sent = submit(args, &node, signer.address(), &raw)?;
     let deadline = Duration::from_secs(args.timeout);
     while sent.level < args.wait {
         ensure!(
@@ -206,7 +211,7 @@ fn input(args: &Args) -> Result<Bytes> {
 }
 
 /// Sends the transaction. One that is to be executed is answered when it was.
-fn submit(args: &Args, node: &RollupNode, raw: &Bytes) -> Result<Sent> {
+fn submit(args: &Args, node: &RollupNode, from: Address, raw: &Bytes) -> Result<Sent> {
     let hash = alloy_primitives::keccak256(raw);
     let sent = if args.wait > Level::Pending {
         node.call::<Option<Receipt>>("eth_sendRawTransactionSync", json!([raw]))
@@ -215,15 +220,14 @@ fn submit(args: &Args, node: &RollupNode, raw: &Bytes) -> Result<Sent> {
     };
     let receipt = match sent {
         Ok(receipt) => receipt,
-        // It was taken, and takes longer than the node waits.
-        Err(ClientError::Rpc { code: 4, .. }) => None,
+        Err(ClientError::Rpc { code: SYNC_TIMEOUT, .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let mut sent = Sent {
         transaction_hash: hash,
         rollup: node.name.clone(),
         chain_id: node.chain_id(),
-        from: Address::ZERO,
+        from,
         level: Level::Pending,
         block_number: None,
         block_hash: None,
