@@ -131,9 +131,9 @@ impl RollupNode {
     pub(crate) fn call<T: DeserializeOwned>(
         &self,
         method: &'static str,
-        params: Value,
+        params: &Value,
     ) -> Result<T, ClientError> {
-        self.rpc.call(method, &params)
+        self.rpc.call(method, params)
     }
 
     /// Asks the node the same of each.

@@ -7,7 +7,7 @@ use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{
     Address, B256, Bytes, TxKind, U64, U256,
-    utils::{ParseUnits, parse_units},
+    utils::{ParseUnits, Unit},
 };
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
@@ -110,7 +110,12 @@ fn amount(text: &str) -> Result<U256, String> {
         return Err("a number is missing, as in 0.5ether".to_owned());
     }
     let unit = if unit.is_empty() { "wei" } else { unit };
-    match parse_units(number, unit) {
+    let unit = Unit::try_from(unit).map_err(|error| error.to_string())?;
+    let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    if decimals > unit.get().into() {
+        return Err("a wei has no parts".to_owned());
+    }
+    match ParseUnits::parse_units(number, unit) {
         Ok(ParseUnits::U256(amount)) => Ok(amount),
         Ok(ParseUnits::I256(_)) => Err("it is negative".to_owned()),
         Err(error) => Err(error.to_string()),
@@ -164,9 +169,9 @@ fn sign(args: &Args, node: &RollupNode, signer: &PrivateKeySigner) -> Result<Byt
         (None, None) => bail!("whom does the transaction call?"),
     };
     let from = signer.address();
-    let nonce: U64 = node.call("eth_getTransactionCount", json!([from, "pending"]))?;
-    let tip: U256 = node.call("eth_maxPriorityFeePerGas", json!([]))?;
-    let price: U256 = node.call("eth_gasPrice", json!([]))?;
+    let nonce: U64 = node.call("eth_getTransactionCount", &json!([from, "pending"]))?;
+    let tip: U256 = node.call("eth_maxPriorityFeePerGas", &json!([]))?;
+    let price: U256 = node.call("eth_gasPrice", &json!([]))?;
     let gas_limit = match args.gas_limit {
         Some(limit) => limit,
         None => {
@@ -174,7 +179,7 @@ fn sign(args: &Args, node: &RollupNode, signer: &PrivateKeySigner) -> Result<Byt
             if let (TxKind::Call(to), Some(fields)) = (to, call.as_object_mut()) {
                 fields.insert("to".to_owned(), json!(to));
             }
-            let estimate: Result<U64, _> = node.call("eth_estimateGas", json!([call, "pending"]));
+            let estimate: Result<U64, _> = node.call("eth_estimateGas", &json!([call, "pending"]));
             estimate.map_err(not_estimated)?.to()
         }
     };
@@ -214,9 +219,9 @@ fn input(args: &Args) -> Result<Bytes> {
 fn submit(args: &Args, node: &RollupNode, from: Address, raw: &Bytes) -> Result<Sent> {
     let hash = alloy_primitives::keccak256(raw);
     let sent = if args.wait > Level::Pending {
-        node.call::<Option<Receipt>>("eth_sendRawTransactionSync", json!([raw]))
+        node.call::<Option<Receipt>>("eth_sendRawTransactionSync", &json!([raw]))
     } else {
-        node.call::<B256>("eth_sendRawTransaction", json!([raw])).map(|_| None)
+        node.call::<B256>("eth_sendRawTransaction", &json!([raw])).map(|_| None)
     };
     let receipt = match sent {
         Ok(receipt) => receipt,
@@ -246,7 +251,7 @@ impl Sent {
     fn ask(&mut self, node: &RollupNode) -> Result<()> {
         let hash = self.transaction_hash;
         let confirmation: Option<Confirmation> =
-            node.call("lockstep_confirmation", json!([hash]))?;
+            node.call("lockstep_confirmation", &json!([hash]))?;
         let confirmation = confirmation.ok_or_else(|| {
             eyre!("{}: {hash} is not known any more: another one took its place", node.url)
         })?;
@@ -255,7 +260,7 @@ impl Sent {
         self.block_hash = confirmation.block_hash;
         if self.success.is_none() && self.level > Level::Pending {
             let receipt: Option<Receipt> =
-                node.call("eth_getTransactionReceipt", json!([self.transaction_hash]))?;
+                node.call("eth_getTransactionReceipt", &json!([self.transaction_hash]))?;
             self.take(receipt);
         }
         Ok(())
@@ -294,7 +299,7 @@ mod tests {
         assert_eq!(amount("0.01ether"), Ok(ether / U256::from(100)));
         assert_eq!(amount("3gwei"), Ok(U256::from(3_000_000_000_u64)));
         assert_eq!(amount("7"), Ok(U256::from(7)));
-        for wrong in ["", "ether", "1.5", "-1ether", "1 dollar", "1e18"] {
+        for wrong in ["", "ether", "1.5", "0.0000000001gwei", ".", "-1ether", "1 dollar", "1e18"] {
             assert!(amount(wrong).is_err(), "{wrong}");
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn lines(trace: &Trace) -> Vec<String> {
             let home = name_of(tree.home);
             lines.push(format!("super transaction {index} of slot {slot}, home rollup {home}"));
             lines.push(trace.root.as_ref().map_or_else(|| unknown_root(tree), root_line));
-            add_children(tree, None, String::new(), &mut lines);
+            add_calls(tree, &mut lines);
         }
         None => {
             lines.extend(trace.root.as_ref().map(root_line));
@@ -68,26 +68,22 @@ fn root_line(root: &Root) -> String {
     format!("{chain}  {} calls {to}  {}", root.from, joined(details))
 }
 
-/// Adds the calls that were made in `parent`, each below its caller.
-fn add_children(tree: &CallTree, parent: Option<usize>, indent: String, lines: &mut Vec<String>) {
-    // The call whose children come next, and what stands before them. Parents come before their
-    // children, so this ends.
-    let children = |parent: Option<usize>| -> Vec<usize> {
+/// Adds the calls, each below its caller.
+fn add_calls(tree: &CallTree, lines: &mut Vec<String>) {
+    let made_in = |parent: Option<usize>, indent: &str| -> Vec<(usize, bool, String)> {
         let calls = tree.calls.iter().enumerate();
-        calls.filter(|(_, call)| call.parent == parent).map(|(index, _)| index).collect()
+        let made = calls.filter(|(_, call)| call.parent == parent).map(|(index, _)| index);
+        let made: Vec<usize> = made.collect();
+        let last = made.last().copied();
+        made.into_iter().map(|it| (it, Some(it) == last, indent.to_owned())).rev().collect()
     };
-    let with_ends = |parent: Option<usize>, indent: &str| -> Vec<(usize, bool, String)> {
-        let found = children(parent);
-        let last = found.last().copied();
-        let each = found.into_iter().map(|it| (it, Some(it) == last, indent.to_owned()));
-        each.rev().collect()
-    };
-    let mut open = with_ends(parent, &indent);
+    // A call comes after the one that it was made in, so this ends.
+    let mut open = made_in(None, "");
     while let Some((index, is_last, indent)) = open.pop() {
         let Some(call) = tree.calls.get(index) else { continue };
         let (branch, below) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
         lines.push(format!("{indent}{branch}{}", call_line(call)));
-        open.extend(with_ends(Some(index), &format!("{indent}{below}")));
+        open.extend(made_in(Some(index), &format!("{indent}{below}")));
     }
 }
 
