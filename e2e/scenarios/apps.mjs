@@ -252,27 +252,36 @@ export default async function ({ check, target, directory, contracts: { IGate } 
         assert.equal(await l1.client.getBalance({ address: vault.address }), a.ether + b.ether);
     });
 
-    await check('every block of both rollups is proven, with nodes and from what was kept', async () => {
-        for (const { name, http, chainId, call, derived } of members) {
-            const number = (await call('optimism_syncStatus')).unsafe_l2.number;
-            const safe = await until(
-                'it to become safe',
-                async () => {
-                    const { safe_l2: found } = await derived('optimism_syncStatus');
-                    return found.number >= number && found;
-                },
-                { seconds: 90 },
-            );
-            const range = ['verify', '--from', '0', '--to', String(safe.number), '--witness-dir', join(directory, `witnesses-${name}`)];
-            const nodes = ['--l1', dev.l1.http, '--l1-beacon', dev.l1.beacon, '--l2', http];
-            const online = await json(...range, ...nodes, '--split', '40');
-            assert.deepEqual([online.verified, online.chainId], [true, chainId]);
-            const { outputRoot } = await derived('optimism_outputAtBlock', `0x${safe.number.toString(16)}`);
-            assert.equal(online.parts.at(-1).outputRoot, outputRoot);
-            const offline = await json(...range, '--offline');
-            assert.equal(offline.verified, true);
-            assert.equal(offline.parts.at(-1).outputRoot, outputRoot);
+    await check('every block of both rollups is proven, and they agree on their calls, with nodes and from what was kept', async () => {
+        const heads = await Promise.all(members.map(({ call }) => call('optimism_syncStatus')));
+        const number = Math.max(...heads.map(({ unsafe_l2 }) => unsafe_l2.number));
+        for (const { derived } of members) {
+            const isSafe = async () => (await derived('optimism_syncStatus')).safe_l2.number >= number;
+            await until('it to become safe', isSafe, { seconds: 90 });
         }
+        const witnesses = join(directory, 'witnesses');
+        const range = ['verify', '--from', '0', '--to', String(number), '--witness-dir'];
+        const nodes = ['--l1', dev.l1.http, '--l1-beacon', dev.l1.beacon, ...members.flatMap(({ http }) => ['--l2', http])];
+        const online = await json(...range, witnesses, ...nodes, '--split', '40');
+        assert.deepEqual([online.verified, online.disagreements, online.notVerified], [true, [], []]);
+        const roots = ({ parts }) => parts.map(({ outputRoot }) => outputRoot);
+        for (const [index, { chainId, derived }] of members.entries()) {
+            const report = online.rollups[index];
+            assert.deepEqual([report.verified, report.chainId], [true, chainId]);
+            const { outputRoot } = await derived('optimism_outputAtBlock', `0x${number.toString(16)}`);
+            assert.equal(roots(report).at(-1), outputRoot);
+        }
+        const [ofAlpha, ofBeta] = online.rollups.map(({ transcripts }) => Object.values(transcripts)[0]);
+        const a = await worth(alpha, beta, BigInt(number));
+        assert.deepEqual([ofAlpha.hash, ofAlpha.sent, ofAlpha.received], [a.hash, String(a.sent), String(a.received)]);
+        assert.deepEqual([ofBeta.hash, ofBeta.sent, ofBeta.received], [a.hash, String(a.received), String(a.sent)]);
+
+        const offline = await json(...range, witnesses, '--offline');
+        assert.equal(offline.verified, true);
+        assert.deepEqual(offline.rollups.map(roots), online.rollups.map(roots));
+        // One of them alone, too.
+        const alone = await json(...range, join(witnesses, String(beta.chainId)), '--offline');
+        assert.deepEqual([alone.verified, alone.chainId, roots(alone)], [true, beta.chainId, roots(online.rollups[1])]);
     });
 
     await check('it ends on SIGTERM with status 0', async () => {

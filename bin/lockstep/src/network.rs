@@ -1,11 +1,12 @@
 //! The rollups of a running network, over JSON-RPC.
 
-use clap::Args as ClapArgs;
+use alloy_primitives::{B256, U64};
+use clap::{Args as ClapArgs, ValueEnum};
 use eyre::{Result, bail, ensure, eyre};
 use lockstep_devnet::{ROLLUP_CHAIN_ID, rollup_name};
 use lockstep_protocol::RollupConfig;
 use lockstep_providers::{ClientError, L2Client, RpcClient, Timeouts};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{fmt, time::Duration};
 
@@ -130,9 +131,9 @@ impl RollupNode {
     pub(crate) fn call<T: DeserializeOwned>(
         &self,
         method: &'static str,
-        params: Value,
+        params: &Value,
     ) -> Result<T, ClientError> {
-        self.rpc.call(method, &params)
+        self.rpc.call(method, params)
     }
 
     /// Asks the node the same of each.
@@ -187,18 +188,7 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// How sure it is that a transaction stays (`lockstep_confirmation`); later levels are surer.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    clap::ValueEnum,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Level {
     /// It waits in the node's pool.
@@ -229,12 +219,12 @@ impl fmt::Display for Level {
 }
 
 /// What `lockstep_confirmation` answers.
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Confirmation {
     pub(crate) level: Level,
-    pub(crate) block_number: Option<alloy_primitives::U64>,
-    pub(crate) block_hash: Option<alloy_primitives::B256>,
+    pub(crate) block_number: Option<U64>,
+    pub(crate) block_hash: Option<B256>,
 }
 
 /// Refuses what a node says of another chain.

@@ -7,7 +7,7 @@ use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{
     Address, B256, Bytes, TxKind, U64, U256,
-    utils::{ParseUnits, parse_units},
+    utils::{ParseUnits, Unit},
 };
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
@@ -21,6 +21,9 @@ use std::time::Duration;
 
 /// How often it is asked how sure a transaction is.
 const POLL: Duration = Duration::from_millis(100);
+
+/// The transaction was taken, and takes longer than the node waits (EIP-7966).
+const SYNC_TIMEOUT: i64 = 4;
 
 /// The most accounts of a mnemonic that are looked at.
 const MAX_ACCOUNT: i64 = 999;
@@ -103,8 +106,16 @@ struct Sent {
 fn amount(text: &str) -> Result<U256, String> {
     let split = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
+    if !number.contains(|it: char| it.is_ascii_digit()) {
+        return Err("a number is missing, as in 0.5ether".to_owned());
+    }
     let unit = if unit.is_empty() { "wei" } else { unit };
-    match parse_units(number, unit) {
+    let unit = Unit::try_from(unit).map_err(|error| error.to_string())?;
+    let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    if decimals > unit.get().into() {
+        return Err("a wei has no parts".to_owned());
+    }
+    match ParseUnits::parse_units(number, unit) {
         Ok(ParseUnits::U256(amount)) => Ok(amount),
         Ok(ParseUnits::I256(_)) => Err("it is negative".to_owned()),
         Err(error) => Err(error.to_string()),
@@ -117,8 +128,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let signer = signer(args)?;
     let raw = sign(args, &node, &signer)?;
     let begin = crate::clock::Stopwatch::start();
-    let mut sent = submit(args, &node, &raw)?;
-    sent.from = signer.address();
+    let mut sent = submit(args, &node, signer.address(), &raw)?;
     let deadline = Duration::from_secs(args.timeout);
     while sent.level < args.wait {
         ensure!(
@@ -159,9 +169,9 @@ fn sign(args: &Args, node: &RollupNode, signer: &PrivateKeySigner) -> Result<Byt
         (None, None) => bail!("whom does the transaction call?"),
     };
     let from = signer.address();
-    let nonce: U64 = node.call("eth_getTransactionCount", json!([from, "pending"]))?;
-    let tip: U256 = node.call("eth_maxPriorityFeePerGas", json!([]))?;
-    let price: U256 = node.call("eth_gasPrice", json!([]))?;
+    let nonce: U64 = node.call("eth_getTransactionCount", &json!([from, "pending"]))?;
+    let tip: U256 = node.call("eth_maxPriorityFeePerGas", &json!([]))?;
+    let price: U256 = node.call("eth_gasPrice", &json!([]))?;
     let gas_limit = match args.gas_limit {
         Some(limit) => limit,
         None => {
@@ -169,7 +179,7 @@ fn sign(args: &Args, node: &RollupNode, signer: &PrivateKeySigner) -> Result<Byt
             if let (TxKind::Call(to), Some(fields)) = (to, call.as_object_mut()) {
                 fields.insert("to".to_owned(), json!(to));
             }
-            let estimate: Result<U64, _> = node.call("eth_estimateGas", json!([call, "pending"]));
+            let estimate: Result<U64, _> = node.call("eth_estimateGas", &json!([call, "pending"]));
             estimate.map_err(not_estimated)?.to()
         }
     };
@@ -206,24 +216,23 @@ fn input(args: &Args) -> Result<Bytes> {
 }
 
 /// Sends the transaction. One that is to be executed is answered when it was.
-fn submit(args: &Args, node: &RollupNode, raw: &Bytes) -> Result<Sent> {
+fn submit(args: &Args, node: &RollupNode, from: Address, raw: &Bytes) -> Result<Sent> {
     let hash = alloy_primitives::keccak256(raw);
     let sent = if args.wait > Level::Pending {
-        node.call::<Option<Receipt>>("eth_sendRawTransactionSync", json!([raw]))
+        node.call::<Option<Receipt>>("eth_sendRawTransactionSync", &json!([raw]))
     } else {
-        node.call::<B256>("eth_sendRawTransaction", json!([raw])).map(|_| None)
+        node.call::<B256>("eth_sendRawTransaction", &json!([raw])).map(|_| None)
     };
     let receipt = match sent {
         Ok(receipt) => receipt,
-        // It was taken, and takes longer than the node waits.
-        Err(ClientError::Rpc { code: 4, .. }) => None,
+        Err(ClientError::Rpc { code: SYNC_TIMEOUT, .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let mut sent = Sent {
         transaction_hash: hash,
         rollup: node.name.clone(),
         chain_id: node.chain_id(),
-        from: Address::ZERO,
+        from,
         level: Level::Pending,
         block_number: None,
         block_hash: None,
@@ -242,7 +251,7 @@ impl Sent {
     fn ask(&mut self, node: &RollupNode) -> Result<()> {
         let hash = self.transaction_hash;
         let confirmation: Option<Confirmation> =
-            node.call("lockstep_confirmation", json!([hash]))?;
+            node.call("lockstep_confirmation", &json!([hash]))?;
         let confirmation = confirmation.ok_or_else(|| {
             eyre!("{}: {hash} is not known any more: another one took its place", node.url)
         })?;
@@ -251,7 +260,7 @@ impl Sent {
         self.block_hash = confirmation.block_hash;
         if self.success.is_none() && self.level > Level::Pending {
             let receipt: Option<Receipt> =
-                node.call("eth_getTransactionReceipt", json!([self.transaction_hash]))?;
+                node.call("eth_getTransactionReceipt", &json!([self.transaction_hash]))?;
             self.take(receipt);
         }
         Ok(())
@@ -290,7 +299,7 @@ mod tests {
         assert_eq!(amount("0.01ether"), Ok(ether / U256::from(100)));
         assert_eq!(amount("3gwei"), Ok(U256::from(3_000_000_000_u64)));
         assert_eq!(amount("7"), Ok(U256::from(7)));
-        for wrong in ["", "ether", "1.5", "-1ether", "1 dollar", "1e18"] {
+        for wrong in ["", "ether", "1.5", "0.0000000001gwei", ".", "-1ether", "1 dollar", "1e18"] {
             assert!(amount(wrong).is_err(), "{wrong}");
         }
     }

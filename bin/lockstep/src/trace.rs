@@ -10,7 +10,14 @@ use lockstep_chain::{PORT, UnionRules};
 use lockstep_union::{CallNode, CallTree, Part};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// How often, and how many times, a receipt is asked for.
+const RECEIPT_POLL: Duration = Duration::from_millis(150);
+const RECEIPT_POLLS: u32 = 20;
 
 /// The type of a deposit, which holds a part.
 const DEPOSIT: &str = "0x7e";
@@ -110,7 +117,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 impl Trace {
     fn find(hash: B256, nodes: &[RollupNode]) -> Result<Self> {
         for node in nodes {
-            let known: Option<Known> = node.call("lockstep_getSuperTransaction", json!([hash]))?;
+            let known: Option<Known> = node.call("lockstep_getSuperTransaction", &json!([hash]))?;
             if let Some(known) = known {
                 return Self::of_super_transaction(known, node, nodes);
             }
@@ -137,7 +144,7 @@ impl Trace {
         for node in nodes.iter().filter(|node| node.chain_id() != found.chain_id()) {
             for hash in parts_at(node, time)? {
                 let other: Option<Known> =
-                    node.call("lockstep_getSuperTransaction", json!([hash]))?;
+                    node.call("lockstep_getSuperTransaction", &json!([hash]))?;
                 if let Some(other) = other
                     && other.part()?.id == id
                 {
@@ -211,9 +218,10 @@ fn call_json(call: &CallNode) -> Value {
 fn parts_at(node: &RollupNode, time: u64) -> Result<Vec<B256>> {
     let Some(number) = node.number_at(time) else { return Ok(Vec::new()) };
     let at = format!("{number:#x}");
-    let mut block: Option<Value> = node.call("eth_getBlockByNumber", json!([at, true]))?;
+    let mut block: Option<Value> = node.call("eth_getBlockByNumber", &json!([at, true]))?;
     if block.is_none() {
-        let pending: Option<Value> = node.call("eth_getBlockByNumber", json!(["pending", true]))?;
+        let pending: Option<Value> =
+            node.call("eth_getBlockByNumber", &json!(["pending", true]))?;
         block = pending.filter(|block| block.get("number") == Some(&json!(at)));
     }
     let transactions = block.as_ref().and_then(|block| block.get("transactions")?.as_array());
@@ -236,13 +244,29 @@ impl Known {
 }
 
 impl Root {
+    /// How sure the transaction is, and its receipt. That is there once its block is complete, for which is waited
+    /// a moment.
+    fn fate(hash: B256, node: &RollupNode) -> Result<(Option<Confirmation>, Option<Receipt>)> {
+        let mut waited = 0;
+        loop {
+            let confirmation: Option<Confirmation> =
+                node.call("lockstep_confirmation", &json!([hash]))?;
+            let receipt: Option<Receipt> =
+                node.call("eth_getTransactionReceipt", &json!([hash]))?;
+            let is_executed = confirmation.is_some_and(|it| it.level > Level::Pending);
+            if receipt.is_some() || !is_executed || waited == RECEIPT_POLLS {
+                return Ok((confirmation, receipt));
+            }
+            waited += 1;
+            crate::clock::pause(RECEIPT_POLL);
+        }
+    }
+
     fn ask(hash: B256, node: &RollupNode) -> Result<Option<Self>> {
         let transaction: Option<Transaction> =
-            node.call("eth_getTransactionByHash", json!([hash]))?;
+            node.call("eth_getTransactionByHash", &json!([hash]))?;
         let Some(Transaction { from, to, value, input }) = transaction else { return Ok(None) };
-        let receipt: Option<Receipt> = node.call("eth_getTransactionReceipt", json!([hash]))?;
-        let confirmation: Option<Confirmation> =
-            node.call("lockstep_confirmation", json!([hash]))?;
+        let (confirmation, receipt) = Self::fate(hash, node)?;
         Ok(Some(Self {
             transaction_hash: hash,
             chain_id: node.chain_id(),

@@ -1,8 +1,11 @@
 //! `lockstep verify`: execute blocks of a rollup with nothing but hashes.
 
+mod joint;
 mod offline;
 mod online;
 mod range;
+mod report;
+mod transcript;
 
 pub(crate) use online::read_config as read_rollup_config;
 

@@ -2,7 +2,7 @@
 
 use crate::LocalRollup;
 use alloy_eips::BlockNumHash;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, ChainId};
 use lockstep_storage::StorageError;
 
 /// Compares the safe chains of two nodes of one rollup.
@@ -31,6 +31,21 @@ pub enum AgreementError {
         first: B256,
         /// The other node's.
         second: B256,
+    },
+    /// The followers of two rollups tell of different calls between these: one of them, or the rules of the union, has a bug.
+    #[error(
+        "chains {first} and {second} do not have the same calls between them up to time {time}, derived from L1 up to block \
+         {l1:?}"
+    )]
+    Calls {
+        /// A rollup, by its chain id.
+        first: ChainId,
+        /// The other.
+        second: ChainId,
+        /// The time of the blocks, in seconds.
+        time: u64,
+        /// The L1 block that all have reached.
+        l1: BlockNumHash,
     },
 }
 

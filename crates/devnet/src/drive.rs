@@ -1,7 +1,7 @@
 //! The parts of a rollup in real time. Each works on a thread of its own while it has something to do.
 
 use crate::{
-    Agreement, AgreementError, Clock, DevAccount, LocalRollup, Proposer, Sequencer,
+    Agreement, AgreementError, Clock, DevAccount, JointAgreement, LocalRollup, Proposer, Sequencer,
     foreign::{POLLS_LATER, Settlement},
 };
 use alloy_primitives::keccak256;
@@ -258,6 +258,28 @@ pub(crate) async fn propose(
         failure.map_or(Ok(poll), |error| Err(Failure::may_pass(error)))
     };
     repeat(node, "proposer", proposers, step).await
+}
+
+/// Compares the followers of a union's rollups with each other. That they disagree ends the network.
+pub(crate) async fn compare_union(
+    node: NodeContext<Rollup>,
+    agreement: JointAgreement,
+    poll: Duration,
+) -> Result<(), PartError> {
+    let step = move |agreement: &mut JointAgreement| match agreement.check() {
+        Ok(agreed) => {
+            if let Some(time) = agreed {
+                gauge!("lockstep_devnet_agreed_time").set(time as f64);
+            }
+            Ok(poll)
+        }
+        Err(error @ AgreementError::Calls { .. }) => {
+            counter!("lockstep_devnet_disagreements_total").increment(1);
+            Err(Failure::fatal(error))
+        }
+        Err(error) => Err(Failure::may_pass(error)),
+    };
+    repeat(node, "comparison of the union", agreement, step).await
 }
 
 /// Compares the two nodes of the rollup. That they disagree ends the network.

@@ -4,7 +4,8 @@
 //! ([`beacon`]), or an L1 that others run; a node that sequences the rollup, with a batcher that posts
 //! its blocks; a second node that derives the rollup from the L1's JSON-RPC and Beacon API and
 //! nothing else; and a proposer that claims what that one found, so that withdrawals can be proven.
-//! The two nodes are compared ([`Agreement`]); that they disagree ends the network.
+//! The two nodes are compared ([`Agreement`]), and the followers of a union's rollups with each other
+//! ([`JointAgreement`]); that they disagree ends the network.
 //!
 //! Several rollups are a union ([`UnionPlan`]): a gateway makes the blocks of all, so that contracts on one call those
 //! on another, and posts them in the slots of the L1's proposers that opted in.
@@ -31,7 +32,8 @@
 //! - The follower shares no state with the sequencer.
 //!
 //! # Metrics
-//! All begin with `lockstep_devnet_`: gauges `agreed_block`, `lag_seconds` (of the sequencer behind the
+//! All begin with `lockstep_devnet_`: gauges `agreed_block`, `agreed_time` (Unix time up to which a union's
+//! followers tell of the same calls), `lag_seconds` (of the sequencer behind the
 //! clock), `last_post_seconds` (Unix time of the batcher's last good step); counters
 //! `disagreements_total`, `failures_total` (by `part`).
 //!
@@ -49,6 +51,7 @@ mod drive;
 mod embedded;
 mod foreign;
 mod genesis;
+mod joint_agreement;
 mod l1_wallet;
 mod local_rollup;
 mod parts;
@@ -70,6 +73,7 @@ pub use foreign::ForeignL1Error;
 pub use genesis::{
     BALANCE, CAFE, GAS_LIMIT, L1_CHAIN_ID, ROLLUP_CHAIN_ID, l1_genesis, rollup_genesis,
 };
+pub use joint_agreement::JointAgreement;
 pub use l1_wallet::WalletError;
 pub use local_rollup::{LocalRollup, SafeBlock};
 pub use lockstep_batcher::DataAvailability;

@@ -1,7 +1,8 @@
 //! The gateway of a development union: it makes the blocks of all rollups, posts them, and claims their outputs.
 
 use crate::{
-    Clock, DevAccount, DevnetConfig, DevnetError, L1_CHAIN_ID, Operators, Proposer, drive,
+    Clock, DevAccount, DevnetConfig, DevnetError, JointAgreement, L1_CHAIN_ID, Operators, Proposer,
+    drive,
     rollup::{L1Access, RollupNodes},
 };
 use alloy_primitives::Address;
@@ -73,6 +74,8 @@ impl UnionGateway {
             .collect();
         let poll = l1.poll();
         let poster = poster(rollups, l1, contracts, &operators.batcher)?;
+        let followers = rollups.iter().map(|(nodes, _)| nodes.derived.clone()).collect();
+        let agreement = JointAgreement::new(followers);
         let rung = bell.clone();
         let ordering = task::spawn(async move {
             for (node, rollup) in &followed {
@@ -88,7 +91,8 @@ impl UnionGateway {
                 task::spawn_blocking(move || order(gateway, &*clock, &rung)).await?;
                 Ok::<_, PartError>(())
             };
-            tokio::try_join!(order, post)?;
+            let compare = drive::compare_union(node, agreement, poll);
+            tokio::try_join!(order, post, compare)?;
             Ok::<_, PartError>(())
         });
         Ok(Self { bell, ordering: Some(ordering) })

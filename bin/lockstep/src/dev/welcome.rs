@@ -93,6 +93,7 @@ fn field(value: &Value, path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockstep_devnet::rollup_name;
     use serde_json::json;
 
     fn ready(port: u16, rollups: usize) -> Value {
@@ -100,7 +101,7 @@ mod tests {
         let rollup = |index: usize| {
             let port = port + 2 * index as u16;
             json!({
-                "name": ["alpha", "beta"][index],
+                "name": rollup_name(index),
                 "chainId": 901 + index,
                 "http": http(port),
                 "follower": { "http": http(port + 1) },

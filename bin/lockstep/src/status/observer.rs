@@ -217,9 +217,9 @@ impl Watched {
         &mut self,
         super_transactions: &mut VecDeque<SuperTransaction>,
     ) -> Result<Rollup, ClientError> {
-        let status: SyncStatus = self.node.call("optimism_syncStatus", json!([]))?;
+        let status: SyncStatus = self.node.call("optimism_syncStatus", &json!([]))?;
         let pending: Option<Numbered> =
-            self.node.call("eth_getBlockByNumber", json!(["pending", false]))?;
+            self.node.call("eth_getBlockByNumber", &json!(["pending", false]))?;
         let complete = status.unsafe_l2.number;
         self.read_blocks(complete, super_transactions)?;
         let (gas, transactions) = self.rates();

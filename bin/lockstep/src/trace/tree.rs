@@ -10,6 +10,14 @@ use std::iter;
 /// Bytes of data that are shown; of longer data, the beginning.
 const SHOWN_BYTES: usize = 36;
 
+/// Words of data that are shown as numbers.
+const SHOWN_WORDS: usize = 6;
+
+const WORD_BYTES: usize = 32;
+
+/// Bytes of what names a function, or an error.
+const SELECTOR_BYTES: usize = 4;
+
 /// The trace as a person reads it.
 pub(super) fn lines(trace: &Trace) -> Vec<String> {
     let mut lines = Vec::new();
@@ -22,7 +30,7 @@ pub(super) fn lines(trace: &Trace) -> Vec<String> {
             let home = name_of(tree.home);
             lines.push(format!("super transaction {index} of slot {slot}, home rollup {home}"));
             lines.push(trace.root.as_ref().map_or_else(|| unknown_root(tree), root_line));
-            add_children(tree, None, String::new(), &mut lines);
+            add_calls(tree, &mut lines);
         }
         None => {
             lines.extend(trace.root.as_ref().map(root_line));
@@ -55,31 +63,27 @@ fn root_line(root: &Root) -> String {
         Some(false) => Some("REVERTED".to_owned()),
         None => None,
     };
-    let details = [Some(data(&root.input)), ether(root.value), fate, gas, place];
+    let details = [Some(call_data(&root.input)), ether(root.value), fate, gas, place];
     let chain = name_of(root.chain_id);
     format!("{chain}  {} calls {to}  {}", root.from, joined(details))
 }
 
-/// Adds the calls that were made in `parent`, each below its caller.
-fn add_children(tree: &CallTree, parent: Option<usize>, indent: String, lines: &mut Vec<String>) {
-    // The call whose children come next, and what stands before them. Parents come before their
-    // children, so this ends.
-    let children = |parent: Option<usize>| -> Vec<usize> {
+/// Adds the calls, each below its caller.
+fn add_calls(tree: &CallTree, lines: &mut Vec<String>) {
+    let made_in = |parent: Option<usize>, indent: &str| -> Vec<(usize, bool, String)> {
         let calls = tree.calls.iter().enumerate();
-        calls.filter(|(_, call)| call.parent == parent).map(|(index, _)| index).collect()
+        let made = calls.filter(|(_, call)| call.parent == parent).map(|(index, _)| index);
+        let made: Vec<usize> = made.collect();
+        let last = made.last().copied();
+        made.into_iter().map(|it| (it, Some(it) == last, indent.to_owned())).rev().collect()
     };
-    let with_ends = |parent: Option<usize>, indent: &str| -> Vec<(usize, bool, String)> {
-        let found = children(parent);
-        let last = found.last().copied();
-        let each = found.into_iter().map(|it| (it, Some(it) == last, indent.to_owned()));
-        each.rev().collect()
-    };
-    let mut open = with_ends(parent, &indent);
+    // A call comes after the one that it was made in, so this ends.
+    let mut open = made_in(None, "");
     while let Some((index, is_last, indent)) = open.pop() {
         let Some(call) = tree.calls.get(index) else { continue };
         let (branch, below) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
         lines.push(format!("{indent}{branch}{}", call_line(call)));
-        open.extend(with_ends(Some(index), &format!("{indent}{below}")));
+        open.extend(made_in(Some(index), &format!("{indent}{below}")));
     }
 }
 
@@ -90,7 +94,7 @@ fn call_line(call: &CallNode) -> String {
         (false, _) => format!("REVERTED{}", reason(&call.output)),
     };
     let details = [
-        Some(data(&call.input)),
+        Some(call_data(&call.input)),
         ether(call.value),
         call.is_static.then(|| "static".to_owned()),
         Some(format!("{} gas", grouped(call.gas_used))),
@@ -114,7 +118,11 @@ fn ether(value: U256) -> Option<String> {
 }
 
 fn returned(output: &Bytes) -> String {
-    if output.is_empty() { "returned".to_owned() } else { format!("returned {}", data(output)) }
+    match words(output) {
+        _ if output.is_empty() => "returned".to_owned(),
+        Some(words) => format!("returned {words}"),
+        None => format!("returned {}", data(output)),
+    }
 }
 
 /// Why a call reverted, if it says so.
@@ -124,8 +132,32 @@ fn reason(output: &Bytes) -> String {
     }
     match Revert::abi_decode(output) {
         Ok(Revert { reason }) => format!(": {}", reason.escape_debug()),
-        Err(_) => format!(" with {}", data(output)),
+        Err(_) => format!(" with {}", call_data(output)),
     }
+}
+
+/// A selector and its arguments, as numbers if that is what they may be.
+fn call_data(bytes: &Bytes) -> String {
+    let Some((selector, arguments)) = bytes.split_at_checked(SELECTOR_BYTES) else {
+        return data(bytes);
+    };
+    match words(arguments) {
+        Some(words) => format!("0x{}({words})", hex::encode(selector)),
+        None => data(bytes),
+    }
+}
+
+/// A few words: as decimal numbers, and what is larger than any amount of ether in hexadecimal.
+fn words(bytes: &[u8]) -> Option<String> {
+    let (words, rest) = bytes.as_chunks::<WORD_BYTES>();
+    if !rest.is_empty() || words.len() > SHOWN_WORDS {
+        return None;
+    }
+    let number = |word: &[u8; WORD_BYTES]| match u128::try_from(U256::from_be_bytes(*word)) {
+        Ok(number) => number.to_string(),
+        Err(_) => format!("{:#x}", U256::from_be_bytes(*word)),
+    };
+    Some(words.iter().map(number).collect::<Vec<_>>().join(", "))
 }
 
 fn data(bytes: &Bytes) -> String {
@@ -188,7 +220,7 @@ mod tests {
             from: Address::repeat_byte(7),
             to: Some(Address::repeat_byte(8)),
             value: U256::ZERO,
-            input: Bytes::from(vec![5; 68]),
+            input: Bytes::from(vec![5; 67]),
             success: Some(true),
             gas_used: Some(1_234_567),
         };
@@ -214,15 +246,29 @@ mod tests {
         ];
         assert_eq!(shape, expected);
         assert!(lines[2].ends_with("succeeded, 1,234,567 gas, safe, block 17"), "{}", lines[2]);
-        assert!(lines[2].contains("050505… (68 bytes)"), "{}", lines[2]);
+        assert!(lines[2].contains("050505… (67 bytes)"), "{}", lines[2]);
         let told =
-            "called from alpha 0x1111…1111  0x01020304, 0.005 ether, 61,234 gas, returned 0x09";
+            "called from alpha 0x1111…1111  0x01020304(), 0.005 ether, 61,234 gas, returned 0x09";
         assert!(lines[3].ends_with(told), "{}", lines[3]);
         assert!(
             lines[6].ends_with("returned 0x09, UNDONE since its caller failed"),
             "{}",
             lines[6]
         );
+    }
+
+    #[test]
+    fn words_are_numbers() {
+        let mut bytes = vec![1, 2, 3, 4];
+        bytes.extend(U256::from(902).to_be_bytes::<32>());
+        bytes.extend(Address::repeat_byte(0x22).into_word());
+        let address = "0x2222222222222222222222222222222222222222";
+        assert_eq!(call_data(&bytes.clone().into()), format!("0x01020304(902, {address})"));
+        assert_eq!(returned(&Bytes::copy_from_slice(&bytes[4..36])), "returned 902");
+        bytes.extend([0; 32 * 5]);
+        assert!(call_data(&bytes.into()).ends_with("… (228 bytes)"));
+        assert_eq!(call_data(&Bytes::from_static(&[1, 2])), "0x0102");
+        assert_eq!(call_data(&Bytes::new()), "no data");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{
     online,
     range::{Parts, RangeArgs},
+    transcript,
 };
 use crate::{chain::read_file, replay::stopwatch};
 use eyre::{OptionExt, Result, WrapErr, bail, ensure};
@@ -20,7 +21,7 @@ use std::{
 pub(super) fn verify(args: &RangeArgs, range: BlockRange, parts: &mut Parts<'_>) -> Result<()> {
     let folder = args.witness_dir.as_ref().ok_or_eyre("--witness-dir is needed")?;
     let expected = Expected {
-        rollup_config: args.rollup_config.as_ref().map(online::read_config).transpose()?,
+        rollup_config: args.rollup_config.first().map(online::read_config).transpose()?,
         l1_genesis: args.l1_genesis.as_deref().map(read_file).transpose()?,
     };
     for (part, path) in stored_parts(folder, range)? {
@@ -29,7 +30,9 @@ pub(super) fn verify(args: &RangeArgs, range: BlockRange, parts: &mut Parts<'_>)
         let (outcome, time) = stopwatch(|| host.repeat());
         let outcome = outcome.wrap_err_with(|| path.display().to_string())?;
         expected.check(part, &outcome).wrap_err_with(|| path.display().to_string())?;
-        if !parts.add(&host, outcome, time, Some(path))? {
+        let transcripts =
+            transcript::read(&host, &outcome).wrap_err_with(|| path.display().to_string())?;
+        if !parts.add(&host, outcome, transcripts, time, Some(path))? {
             break;
         }
     }

@@ -3,6 +3,7 @@
 use super::{
     offline::file_name,
     range::{Parts, RangeArgs},
+    transcript,
 };
 use crate::{chain::read_file, replay::stopwatch};
 use eyre::{OptionExt, Result, WrapErr, ensure};
@@ -24,6 +25,7 @@ const MAX_CACHE_BYTES: u64 = 64 << 30;
 /// Verifies part after part with nodes, up to the first that fails.
 pub(super) fn verify(args: &RangeArgs, range: BlockRange, parts: &mut Parts<'_>) -> Result<()> {
     let sources = sources(args)?;
+    let chain_id = sources.l2.config().l2_chain_id;
     let genesis = args.l1_genesis.as_deref().map(read_file).transpose()?;
     let cache = args.cache_dir.as_ref().map(|folder| DirectoryStore::open(folder, MAX_CACHE_BYTES));
     let cache = cache.transpose()?.map(|cache| Arc::new(cache) as Arc<dyn Store>);
@@ -41,11 +43,16 @@ pub(super) fn verify(args: &RangeArgs, range: BlockRange, parts: &mut Parts<'_>)
             None => host.verify(part, genesis),
         });
         let outcome = outcome.wrap_err(blocks)?;
-        let path = args.witness_dir.as_ref().map(|folder| folder.join(file_name(part)));
+        let transcripts = transcript::read(&host, &outcome)?;
+        let folder = args.witness_dir.clone().map(|folder| match args.by_chain {
+            true => folder.join(chain_id.to_string()),
+            false => folder,
+        });
+        let path = folder.map(|folder| folder.join(file_name(part)));
         if let Some(path) = &path {
             write_witness(path, &host.witness()?)?;
         }
-        if !parts.add(&host, outcome, time, path)? {
+        if !parts.add(&host, outcome, transcripts, time, path)? {
             break;
         }
     }
@@ -60,7 +67,7 @@ pub(super) fn is_public_l1(chain_id: u64) -> bool {
 
 fn sources(args: &RangeArgs) -> Result<Sources> {
     let l1 = args.l1.as_ref().ok_or_eyre("--l1 is needed, or --offline")?;
-    let l2 = args.l2.as_ref().ok_or_eyre("--l2 is needed, or --offline")?;
+    let l2 = args.l2.first().ok_or_eyre("--l2 is needed, or --offline")?;
     ensure!(!args.l1_beacon.is_empty(), "--l1-beacon is needed, or --offline");
     let pause: Pause = Arc::new(|pause| {
         #[expect(clippy::disallowed_methods, reason = "a busy server is given time")]
@@ -72,7 +79,7 @@ fn sources(args: &RangeArgs) -> Result<Sources> {
         Ok(RpcClient::http(url, Timeouts::default())?.with_retry(retry.clone()))
     };
     let (l1, l2) = (rpc(l1)?, rpc(l2)?);
-    let config = match &args.rollup_config {
+    let config = match args.rollup_config.first() {
         Some(path) => read_config(path)?,
         None => find_config(&l2)?,
     };

@@ -1,7 +1,11 @@
 //! `lockstep verify --from … --to …`: derive a range of blocks from L1 and execute it, online or again
 //! from a stored witness.
 
-use super::{offline, online};
+use super::{
+    joint, offline, online,
+    report::{Part, Report, Verified},
+    transcript::Transcript,
+};
 use crate::progress;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
@@ -11,41 +15,43 @@ use indicatif::ProgressBar;
 use lockstep_chain::Chain;
 use lockstep_host::{BlockRange, Host, L1Blocks, Outcome, Store};
 use lockstep_protocol::RollupConfig;
-use serde::Serialize;
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-#[derive(Debug, Default, ClapArgs)]
+#[derive(Clone, Debug, Default, ClapArgs)]
 pub(super) struct RangeArgs {
     /// The block that is taken for granted: the blocks after it are verified.
     #[arg(long, value_name = "N", requires = "to", conflicts_with = "fixtures")]
-    from: Option<u64>,
+    pub(super) from: Option<u64>,
     /// The last block to verify.
     #[arg(long, value_name = "M", requires = "from")]
-    to: Option<u64>,
+    pub(super) to: Option<u64>,
     /// JSON-RPC of an L1 node.
     #[arg(long, value_name = "URL", requires = "from")]
     pub(super) l1: Option<String>,
     /// Beacon API of that L1; the second and later ones are asked for blobs that the first lacks.
     #[arg(long = "l1-beacon", value_name = "URL", requires = "from")]
     pub(super) l1_beacon: Vec<String>,
-    /// JSON-RPC of a node of the rollup, with the states of the range.
+    /// JSON-RPC of a node of the rollup, with the states of the range. Given several times, for rollups of one
+    /// union, each is verified, and what they have said to each other is compared.
     #[arg(long, value_name = "URL", requires = "from")]
-    pub(super) l2: Option<String>,
-    /// The output root that block N must have; without it, that is taken on trust.
+    pub(super) l2: Vec<String>,
+    /// The output root that block N must have; without it, that is taken on trust. Of several rollups, one
+    /// for each, in order.
     #[arg(long, value_name = "OUTPUT_ROOT", requires = "from")]
-    agreed: Option<B256>,
+    pub(super) agreed: Vec<B256>,
     /// The hash of the L1 block up to which L1 is read; without it, it is taken on trust that the block
     /// up to which it was read is canonical.
     #[arg(long, value_name = "HASH", requires = "from")]
     pub(super) l1_head: Option<B256>,
     /// The rollup's configuration (`rollup.json`); without it, that of the public chain, or what the
-    /// node tells (`optimism_rollupConfig`).
+    /// node tells (`optimism_rollupConfig`). Of several rollups, one for each, in order.
     #[arg(long, value_name = "FILE", requires = "from")]
-    pub(super) rollup_config: Option<PathBuf>,
+    pub(super) rollup_config: Vec<PathBuf>,
     /// The genesis file of L1, if it is no public chain; without it, L1's node is asked.
     #[arg(long, value_name = "FILE", requires = "from")]
     pub(super) l1_genesis: Option<PathBuf>,
-    /// Keep in this folder what the run needed, a file for each part of the range.
+    /// Keep in this folder what the run needed, a file for each part of the range; of several rollups, in a
+    /// folder for each, named after its chain id.
     #[arg(long, value_name = "DIR", requires = "from")]
     pub(super) witness_dir: Option<PathBuf>,
     /// Keep in this folder what the nodes gave, and do not ask for it again, in this run or later ones.
@@ -54,44 +60,14 @@ pub(super) struct RangeArgs {
     /// Ask nobody: repeat the run with what is in the witness folder.
     #[arg(long, requires = "witness_dir",
           conflicts_with_all = ["l1", "l1_beacon", "l2", "cache_dir"])]
-    offline: bool,
+    pub(super) offline: bool,
     /// Verify the range in parts of this many blocks.
     #[arg(long, value_name = "BLOCKS", default_value = "100", requires = "from",
           value_parser = clap::value_parser!(u64).range(1..=lockstep_host::MAX_RANGE))]
     pub(super) split: u64,
-}
-
-/// What came of a part of the range.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Part {
-    from: u64,
-    to: u64,
-    l1_head: String,
-    agreed_output_root: String,
-    /// What the node (or the stored witness) claims.
-    claimed_output_root: String,
-    /// What came of derivation and execution.
-    output_root: String,
-    /// The newest block that L1 tells of.
-    derived: u64,
-    verified: bool,
-    seconds: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    witness: Option<PathBuf>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report {
-    from: u64,
-    to: u64,
-    offline: bool,
-    chain_id: u64,
-    parts: Vec<Part>,
-    /// What the verdict depends on that nothing was held against.
-    taken_on_trust: Vec<String>,
-    verified: bool,
+    /// Whether witnesses are kept in a folder named after the chain id.
+    #[arg(skip)]
+    pub(super) by_chain: bool,
 }
 
 /// The parts so far.
@@ -102,12 +78,27 @@ pub(super) struct Parts<'a> {
     parts: Vec<Part>,
     first: Option<Outcome>,
     previous: Option<Outcome>,
+    transcripts: BTreeMap<u64, Transcript>,
     /// Up to the newest L1 block that any part has read. Those of all others are its ancestors.
     newest_l1: Option<(BlockNumHash, L1Blocks)>,
 }
 
 /// Runs the command; whether every part of the range is verified.
 pub(super) fn run(args: &RangeArgs, json: bool) -> Result<bool> {
+    if let Some(members) = joint::members(args)? {
+        return joint::run(&members, json);
+    }
+    let Verified { report, .. } = verify(args, json)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        report.print();
+    }
+    Ok(report.verified)
+}
+
+/// Verifies the range of one rollup.
+pub(super) fn verify(args: &RangeArgs, json: bool) -> Result<Verified> {
     let from = args.from.ok_or_eyre("--fixture or --from and --to are needed")?;
     let range = BlockRange { agreed: from, claimed: args.to.ok_or_eyre("--to is needed")? };
     ensure!(range.agreed < range.claimed, "there is nothing after {from} up to {}", range.claimed);
@@ -118,19 +109,23 @@ pub(super) fn run(args: &RangeArgs, json: bool) -> Result<bool> {
     } else {
         online::verify(args, range, &mut parts)?;
     }
-    let report = parts.report(range)?;
+    let verified = parts.verified(range)?;
     bar.finish_and_clear();
-    if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        report.print();
-    }
-    Ok(report.verified)
+    Ok(verified)
 }
 
 impl<'a> Parts<'a> {
     const fn new(args: &'a RangeArgs, bar: &'a ProgressBar, json: bool) -> Self {
-        Self { args, bar, json, parts: Vec::new(), first: None, previous: None, newest_l1: None }
+        Self {
+            args,
+            bar,
+            json,
+            parts: Vec::new(),
+            first: None,
+            previous: None,
+            transcripts: BTreeMap::new(),
+            newest_l1: None,
+        }
     }
 
     /// Says what is done.
@@ -149,15 +144,17 @@ impl<'a> Parts<'a> {
         &mut self,
         host: &Host<S>,
         outcome: Outcome,
+        transcripts: BTreeMap<u64, Transcript>,
         time: Duration,
         witness: Option<PathBuf>,
     ) -> Result<bool> {
         let l1 = host.l1_blocks(outcome.boot.l1_head)?;
         match &self.previous {
             Some(previous) => check_successor(previous, &outcome)?,
-            None => check_agreed(self.args.agreed, &outcome)?,
+            None => check_agreed(self.args.agreed.first().copied(), &outcome)?,
         }
         self.add_l1(l1)?;
+        self.transcripts = transcripts;
         let part = Part::new(&outcome, time, witness);
         if !self.json {
             self.bar.suspend(|| part.print());
@@ -189,9 +186,9 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    fn report(self, range: BlockRange) -> Result<Report> {
+    fn verified(self, range: BlockRange) -> Result<Verified> {
         let first = self.first.ok_or_eyre("nothing was verified")?;
-        let (newest_l1, _) = self.newest_l1.ok_or_eyre("nothing was verified")?;
+        let (newest_l1, l1) = self.newest_l1.ok_or_eyre("nothing was verified")?;
         if let Some(expected) = self.args.l1_head {
             ensure!(
                 newest_l1.hash == expected,
@@ -202,15 +199,17 @@ impl<'a> Parts<'a> {
         }
         let verified = self.parts.last().is_some_and(|part| part.to == range.claimed)
             && self.parts.iter().all(|part| part.verified);
-        Ok(Report {
+        let report = Report {
             from: range.agreed,
             to: range.claimed,
             offline: self.args.offline,
             chain_id: first.boot.rollup_config.l2_chain_id,
             taken_on_trust: taken_on_trust(self.args, &first, newest_l1),
             parts: self.parts,
+            transcripts: self.transcripts,
             verified,
-        })
+        };
+        Ok(Verified { report, config: first.boot.rollup_config, l1 })
     }
 }
 
@@ -251,7 +250,7 @@ fn check_successor(previous: &Outcome, next: &Outcome) -> Result<()> {
 fn taken_on_trust(args: &RangeArgs, first: &Outcome, newest_l1: BlockNumHash) -> Vec<String> {
     let boot = &first.boot;
     let mut trusted = Vec::new();
-    if args.agreed.is_none() {
+    if args.agreed.is_empty() {
         let (number, root) = (first.agreed.number, boot.agreed_l2_output_root);
         trusted.push(format!("that block {number} has output root {root} (--agreed)"));
     }
@@ -261,7 +260,7 @@ fn taken_on_trust(args: &RangeArgs, first: &Outcome, newest_l1: BlockNumHash) ->
     }
     let is_public = RollupConfig::of_chain(boot.rollup_config.l2_chain_id).is_some();
     let by_whom = if args.offline { "the witness" } else { "the rollup's node" };
-    if args.rollup_config.is_none() && !is_public {
+    if args.rollup_config.is_empty() && !is_public {
         trusted.push(format!("the configuration that {by_whom} gives (--rollup-config)"));
     }
     let l1_is_public = online::is_public_l1(boot.l1_chain.chain_id());
@@ -270,57 +269,6 @@ fn taken_on_trust(args: &RangeArgs, first: &Outcome, newest_l1: BlockNumHash) ->
         trusted.push(format!("the configuration of L1 that {by_whom} gives (--l1-genesis)"));
     }
     trusted
-}
-
-impl Part {
-    fn new(outcome: &Outcome, time: Duration, witness: Option<PathBuf>) -> Self {
-        let Outcome { boot, agreed, verdict } = outcome;
-        Self {
-            from: agreed.number,
-            to: boot.claimed_l2_block,
-            l1_head: boot.l1_head.to_string(),
-            agreed_output_root: boot.agreed_l2_output_root.to_string(),
-            claimed_output_root: boot.claimed_l2_output_root.to_string(),
-            output_root: verdict.output_root.to_string(),
-            derived: verdict.head.number,
-            verified: outcome.is_verified(),
-            seconds: time.as_secs_f64(),
-            witness,
-        }
-    }
-
-    fn print(&self) {
-        let Self { from, to, output_root, claimed_output_root, l1_head, seconds, derived, .. } =
-            self;
-        let first = from + 1;
-        if self.verified {
-            println!("blocks {first} to {to} verified: output root {output_root} ({seconds:.1} s)");
-            return println!(
-                "  after output root {} at L1 block {l1_head}",
-                self.agreed_output_root
-            );
-        }
-        println!("blocks {first} to {to} NOT VERIFIED");
-        if derived < to {
-            println!("  L1 up to block {l1_head} makes blocks up to {derived} only");
-        }
-        println!("  claimed {claimed_output_root}");
-        println!("  derived {output_root} at block {derived}");
-    }
-}
-
-impl Report {
-    fn print(&self) {
-        let Self { from, to, chain_id, parts, .. } = self;
-        let verdict = if self.verified { "verified" } else { "NOT VERIFIED" };
-        let how = if self.offline { "from stored witnesses" } else { "online" };
-        println!(
-            "chain {chain_id}, blocks {} to {to} {verdict} {how}, in {} parts",
-            from + 1,
-            parts.len()
-        );
-        self.taken_on_trust.iter().for_each(|what| println!("  taken on trust: {what}"));
-    }
 }
 
 #[cfg(test)]
@@ -344,6 +292,7 @@ mod tests {
             "--from 1 --to 2 --l1 u --l1-beacon v --l1-beacon w --l2 x --json",
             "--from 1 --to 2 --l1 u --l1-beacon v --l2 x --witness-dir d --split 7",
             "--from 1 --to 2 --l1 u --l1-beacon v --l2 x --cache-dir d",
+            "--from 1 --to 2 --l1 u --l1-beacon v --l2 x --l2 y --witness-dir d",
             "--from 1 --to 2 --witness-dir d --offline",
             &format!("--from 1 --to 2 --witness-dir d --offline --agreed {hash} --l1-head {hash}"),
         ] {
@@ -404,10 +353,10 @@ mod tests {
             parts.first = Some(outcome(1, 2));
             parts.parts = vec![Part::new(&outcome(1, 2), Duration::ZERO, None)];
             parts.newest_l1 = Some((BlockNumHash { number: 7, hash }, none));
-            parts.report(BlockRange { agreed: 1, claimed: 2 })
+            parts.verified(BlockRange { agreed: 1, claimed: 2 })
         };
-        assert!(report(None).is_ok_and(|report| report.verified));
-        assert!(report(Some(hash)).is_ok_and(|report| report.verified));
+        assert!(report(None).is_ok_and(|it| it.report.verified));
+        assert!(report(Some(hash)).is_ok_and(|it| it.report.verified));
         let error = report(Some(B256::ZERO)).expect_err("another block").to_string();
         assert!(error.contains("L1 was read up to block 7"), "{error}");
     }
@@ -422,13 +371,13 @@ mod tests {
 
         let args = RangeArgs::default();
         assert_eq!(taken_on_trust(&args, &first, l1).len(), 2, "a public chain");
-        let pinned = RangeArgs { agreed: Some(root), l1_head: Some(l1.hash), ..args };
+        let pinned = RangeArgs { agreed: vec![root], l1_head: Some(l1.hash), ..args };
         assert!(taken_on_trust(&pinned, &first, l1).is_empty());
         first.boot.rollup_config.l2_chain_id = 123_456_789;
         let offline = RangeArgs { offline: true, ..pinned };
         let trusted = taken_on_trust(&offline, &first, l1);
         assert_eq!(trusted, ["the configuration that the witness gives (--rollup-config)"]);
-        let config = Some("rollup.json".into());
+        let config = vec!["rollup.json".into()];
         let known = RangeArgs { rollup_config: config, ..offline };
         assert!(taken_on_trust(&known, &first, l1).is_empty());
     }
