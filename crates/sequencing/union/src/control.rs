@@ -261,6 +261,9 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
 
     /// A frame has ended that began when `mark` calls stood: if it failed, undoes those since.
     fn end_frame(&mut self, mut result: FrameResult, mark: usize) -> Result<(), FaultOf<DB>> {
+        // A read that fails halts the frame that made it, and what came of it must reach nobody: not the
+        // peer that called, which would be told of a failed call that never was.
+        self.check_state()?;
         let frames = self.session.marks.len();
         let rules = self.rules;
         let Some(Task::Run(run)) = self.session.tasks.last_mut() else {
