@@ -108,6 +108,8 @@ pub(crate) struct Run {
 pub(crate) struct Arrival {
     pub(crate) from: ChainId,
     pub(crate) gas: u64,
+    /// What the peer's block counts at least (rule 5.5).
+    pub(crate) least_gas: u64,
     pub(crate) checkpoint: JournalCheckpoint,
 }
 
