@@ -36,7 +36,15 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn union() -> UnionConfig {
     let chains = CHAINS.into();
-    UnionConfig { chains, slot_seconds: 12, genesis_time: 9_940, ..Default::default() }
+    UnionConfig {
+        chains,
+        slot_seconds: 12,
+        genesis_time: 9_940,
+        block_time: BLOCK_TIME,
+        isthmus_time: Some(9_950),
+        jovian_time: Some(9_960),
+        ..Default::default()
+    }
 }
 
 fn check(batch: &UnionBatch) {
@@ -45,9 +53,9 @@ fn check(batch: &UnionBatch) {
     let encoded = batch.encode(Compression::Zlib { level: 0 }).expect("it is not too large").into();
     assert_eq!(UnionBatch::decode(&encoded).as_ref(), Ok(batch));
     for rollup in &batch.rollups {
-        if let Ok(span) = rollup.span(&union(), BLOCK_TIME) {
+        if let Ok(span) = rollup.span(&union()) {
             let parts = rollup.parts.clone();
-            let again = RollupBatch::new(rollup.chain_id, &span, parts, &union(), BLOCK_TIME);
+            let again = RollupBatch::new(rollup.chain_id, &span, parts, &union());
             assert_eq!(again.as_ref(), Ok(rollup));
         }
     }

@@ -15,9 +15,9 @@ pub const PORT: Address = address!("42000000000000000000000000000000000000E1");
 pub struct UnionRules {
     /// The chain ids of the rollups.
     pub chains: BTreeSet<ChainId>,
-    /// Gas of the caller for each call of the port, made or not.
+    /// Gas of the caller for each call of the port, made or not, and of the peer for each that arrives.
     pub lock_gas: u64,
-    /// Gas for each byte that a script carries: of the caller for input, of the peer for output.
+    /// Gas for each byte that a script carries: of caller and peer for input, of the peer for output.
     pub byte_gas: u64,
     /// Gas of the peer for the proxy of a caller that has none there yet.
     pub proxy_gas: u64,
@@ -44,6 +44,11 @@ impl UnionRules {
             max_input_bytes: 64 << 10,
             max_output_bytes: 64 << 10,
         }
+    }
+
+    /// What a call with input of this length takes on the rollup that it arrives on, in its gas (rule 5.3).
+    pub const fn arrival_gas(&self, input_bytes: usize) -> u64 {
+        self.lock_gas.saturating_add(self.byte_gas.saturating_mul(input_bytes as u64))
     }
 
     /// How many steps one rollup's part can have: a call has an answer, and may be undone.

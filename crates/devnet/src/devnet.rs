@@ -174,6 +174,11 @@ impl Plans {
             chains: self.rollups.iter().map(|rollup| rollup.genesis.config.chain_id).collect(),
             slot_seconds: union.settings.beacon.seconds_per_slot,
             genesis_time: union.settings.beacon.genesis_time_s,
+            block_time: self.rollups.first()?.settings.l2_block_time_s,
+            seq_window_size: crate::plan::SEQUENCING_WINDOW,
+            // From genesis on.
+            isthmus_time: Some(0),
+            jovian_time: Some(0),
         })
     }
 }

@@ -12,7 +12,7 @@ use lockstep_contracts::{L1Addresses, L1Settings, SettingsError, l1_genesis_acco
 use lockstep_protocol::{ChainOpConfig, RollupConfig, RollupGenesis};
 
 /// L1 blocks after which an epoch without batches is filled with deposits alone.
-const SEQUENCING_WINDOW: u64 = 3_600;
+pub(crate) const SEQUENCING_WINDOW: u64 = 3_600;
 
 /// For how long a claim about the rollup can be deleted, and a proof of a withdrawal must wait, in
 /// seconds: long enough to see it, short enough to wait for it.

@@ -68,8 +68,14 @@ impl Scene {
         let view = world.beacon.view();
         let (genesis_time, slot_seconds) =
             (view.genesis().state.genesis_time, view.spec().seconds_per_slot);
-        let union =
-            UnionConfig { inbox: world.inbox, chains: [CHAIN].into(), slot_seconds, genesis_time };
+        let union = UnionConfig {
+            inbox: world.inbox,
+            chains: [CHAIN].into(),
+            slot_seconds,
+            genesis_time,
+            block_time: 1,
+            ..UnionConfig::default()
+        };
         let first =
             BatchBlock { hash: keccak256("first"), timestamp: genesis_time, ..Default::default() };
         let config = RollupConfig {

@@ -166,7 +166,11 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
             Ok(outcome) => outcome,
             Err(error) => return Err(self.refusal(transaction, error)),
         };
-        self.evm.db_mut().commit_all(&mut state);
+        let block_state = self.evm.db_mut();
+        if let Some(error) = block_state.take_error() {
+            return Err(ExecutionError::State(error));
+        }
+        block_state.commit_all(&mut state);
         if state.capacity() <= MAX_RECYCLED_ACCOUNTS {
             C::recycle(&mut self.evm, state);
         }
@@ -264,11 +268,15 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
         transaction: &C::Transaction,
         error: E,
     ) -> ExecutionError<S::Error> {
+        // Whatever revm makes of a read that failed, the transaction is not at fault.
+        if let Some(error) = self.evm.db_mut().take_error() {
+            return ExecutionError::State(error);
+        }
         let (index, hash) = (self.progress.transactions, *transaction.tx_hash());
         match error.as_invalid_tx_err() {
             Some(reason) if calls_peer(reason) => ExecutionError::CallsPeer { index, hash },
             Some(reason) => ExecutionError::Transaction { index, hash, reason: reason.to_string() },
-            None => evm_failure(self.evm.db_mut(), error),
+            None => ExecutionError::Evm(error.to_string()),
         }
     }
 }

@@ -123,6 +123,11 @@ fn explain<S: StateReader>(
     transaction: &OpTxEnvelope,
     error: UnionError<StateError>,
 ) -> JointError<S::Error> {
+    // Of any rollup: what the others were told may follow from the read that failed.
+    let lost = blocks.values_mut().find_map(|block| block.evm.db_mut().take_error());
+    if let Some(lost) = lost {
+        return ExecutionError::State(lost).into();
+    }
     let refused = |reason| {
         let index = blocks.get(&home).map_or(0, |block| block.progress().transactions);
         ExecutionError::Transaction { index, hash: transaction.tx_hash(), reason }
@@ -137,9 +142,6 @@ fn explain<S: StateReader>(
             JointError::NoRoom { chain, gas_limit, available }
         }
         UnionError::Evm(reason) => ExecutionError::Evm(reason).into(),
-        UnionError::State(error) => {
-            let own = blocks.values_mut().find_map(|block| block.evm.db_mut().take_error());
-            own.map_or_else(|| ExecutionError::Evm(error.to_string()), ExecutionError::State).into()
-        }
+        UnionError::State(error) => ExecutionError::Evm(error.to_string()).into(),
     }
 }

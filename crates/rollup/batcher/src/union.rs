@@ -45,7 +45,6 @@ impl UnionBlock {
 
 /// The union batch of `slot` with these blocks of each rollup, by chain id: those of the slot, and the
 /// empty ones before it that no batch has yet, oldest first. Rollups without blocks are left out.
-/// `block_time` is that of all rollups, in seconds.
 ///
 /// `open_union_batch` of crate `lockstep-derive` tells what followers will find of it.
 ///
@@ -55,12 +54,11 @@ impl UnionBlock {
 pub fn build_union_batch(
     slot: u64,
     union: &UnionConfig,
-    block_time: u64,
     rollups: &BTreeMap<u64, Vec<UnionBlock>>,
 ) -> Result<UnionBatch, BatcherError> {
     let with_blocks = rollups.iter().filter(|(_, blocks)| !blocks.is_empty());
     let batches = with_blocks.map(|(chain_id, blocks)| {
-        rollup_batch(*chain_id, union, block_time, blocks).map_err(|reason| {
+        rollup_batch(*chain_id, union, blocks).map_err(|reason| {
             let number = |block: Option<&UnionBlock>| block.map_or(0, |block| block.block.number);
             let (first, last) = (number(blocks.first()), number(blocks.last()));
             BatcherError::Encoding { first, last, reason: format!("rollup {chain_id}: {reason}") }
@@ -72,7 +70,6 @@ pub fn build_union_batch(
 fn rollup_batch(
     chain_id: u64,
     union: &UnionConfig,
-    block_time: u64,
     blocks: &[UnionBlock],
 ) -> Result<RollupBatch, String> {
     if let Some(pair) = blocks.windows(2).find(
@@ -93,5 +90,5 @@ fn rollup_batch(
         };
         parts.extend(content.parts.iter().map(entry));
     }
-    RollupBatch::new(chain_id, &span, parts, union, block_time).map_err(|error| error.to_string())
+    RollupBatch::new(chain_id, &span, parts, union).map_err(|error| error.to_string())
 }

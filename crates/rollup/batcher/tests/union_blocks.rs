@@ -21,7 +21,14 @@ const CHAINS: [u64; 3] = [901, 902, 905];
 
 fn union() -> UnionConfig {
     let inbox = Address::repeat_byte(0x1b);
-    UnionConfig { inbox, chains: CHAINS.into(), slot_seconds: 12, genesis_time: 1_000 }
+    UnionConfig {
+        inbox,
+        chains: CHAINS.into(),
+        slot_seconds: 12,
+        genesis_time: 1_000,
+        block_time: 2,
+        ..UnionConfig::default()
+    }
 }
 
 fn config(l2_chain_id: u64) -> RollupConfig {
@@ -156,7 +163,7 @@ fn build(blocks: &BTreeMap<u64, Vec<Block<Rollup>>>) -> Result<UnionBatch, Batch
         let convert = |block| UnionBlock::from_block(block, &genesis).expect("it has attributes");
         (*chain, blocks.iter().map(convert).collect())
     };
-    build_union_batch(SLOT, &union(), 2, &blocks.iter().map(convert).collect())
+    build_union_batch(SLOT, &union(), &blocks.iter().map(convert).collect())
 }
 
 proptest! {

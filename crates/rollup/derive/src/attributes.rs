@@ -48,7 +48,7 @@ impl DerivedAttributes {
     /// Like all rules of derivation this one holds by the L1 block derived from, not by the block
     /// itself: a block of before Holocene, in a batch that was posted after it, is replaced.
     pub fn replaces_invalid_payload(&self, config: &RollupConfig) -> bool {
-        config.is_active(OpHardfork::Holocene, self.derived_from.timestamp)
+        config.is_holocene_at(self.derived_from.timestamp)
     }
 
     /// Whether the block has no other transactions than deposits of L1. If such a block is invalid, the

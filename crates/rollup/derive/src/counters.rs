@@ -48,6 +48,12 @@ reasons! {
     UnionPlacement = "union_placement",
     /// A union batch with a block behind its slot, or one before its slot that is not empty.
     UnionSlotTime = "union_slot_time",
+    /// A union batch with a block whose L1 origin is not below the batch on its L1, no longer within the
+    /// sequencing window, younger than the block, or too far from it.
+    UnionOrigin = "union_origin",
+    /// A union batch with a transaction or a part where a fork allows none: in the first block of Jovian,
+    /// and set-code transactions before Isthmus.
+    UnionFork = "union_fork",
     /// A union batch whose parts do not agree with each other.
     UnionAgreement = "union_agreement",
     /// A transaction to the batch inbox is not from the batcher.

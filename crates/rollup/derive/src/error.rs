@@ -108,6 +108,22 @@ pub enum DeriveError {
         /// The timestamp of the L1 origin, in seconds.
         origin_timestamp: u64,
     },
+    /// The union's configuration tells the time of slots otherwise than L1 does; the operator must
+    /// correct it.
+    #[error(
+        "the inbox took a batch for slot {slot} at {timestamp}, when it had not begun by `union` \
+         (genesisTime {genesis_time}, slotSeconds {slot_seconds})"
+    )]
+    UnionClock {
+        /// The slot.
+        slot: u64,
+        /// The timestamp of the L1 block, in seconds.
+        timestamp: u64,
+        /// When slot 0 begins by the configuration, in seconds.
+        genesis_time: u64,
+        /// Seconds from slot to slot by the configuration.
+        slot_seconds: u64,
+    },
     /// The rollup's chain changed while it was read.
     #[error("block {number} has parent {parent}, but {got} is below it now")]
     L2Reorg {
@@ -228,6 +244,7 @@ impl DeriveError {
             | Self::L1Attributes { .. }
             | Self::BrokenOrigin { .. }
             | Self::WrongChain { .. }
+            | Self::UnionClock { .. }
             | Self::FinalizedReorg { .. }
             | Self::FinalizedOrigin { .. }
             | Self::TooDeep { .. } => Severity::Critical,

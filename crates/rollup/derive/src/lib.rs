@@ -71,7 +71,8 @@
 //! Each event of it is proof of that. Of the batches in an L1 block each is judged in the order of events:
 //! - First as a whole, by what every follower sees, whichever rollup it follows. The batch must
 //!   decode, be for the event's slot, and hold blocks of the union's rollups only. Blocks behind the slot
-//!   are refused, and blocks before it (of slots that had no batch) must be empty. Parts of super
+//!   are refused, and blocks before it (of slots that had no batch) must be empty. The L1 origins of all
+//!   rollups' blocks must be those of this L1, within the sequencing window, and not too far in time. Parts of super
 //!   transactions belong to the slot, stand in blocks that are there, on the home rollup directly before a
 //!   transaction, and agree over all rollups
 //!   ([`check_agreement`](lockstep_union::check_agreement)). What breaks any of this is dropped whole.
@@ -124,7 +125,7 @@
 //!   batcher is never near it.
 //! - The blobs of one L1 block's union batches, of which one at a time is decompressed: 32 MiB at most, and
 //!   [`MAX_UNION_STEPS`] steps of super transactions over all rollups.
-//! - The L1 blocks of one sequencing window, 80 bytes each; before Holocene a batcher can hold up its
+//! - The L1 blocks of one sequencing window, 80 bytes each, in a union twice; before Holocene a batcher can hold up its
 //!   rollup, and they go on being counted, until an L1 block is there that its span batch names.
 //! - A step reads at most one L1 block, one channel or one batch. The first step after a reset walks
 //!   back over the rollup's blocks of one channel timeout.
@@ -156,6 +157,7 @@ mod source;
 mod span_stream;
 mod sync_start;
 mod traversal;
+mod union_origins;
 mod union_rules;
 mod union_source;
 mod validity;

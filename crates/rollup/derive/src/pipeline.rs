@@ -6,7 +6,7 @@ use crate::{
     SourceContext, Traversal,
 };
 use alloc::{boxed::Box, sync::Arc};
-use lockstep_chain::{Ethereum, OpHardfork};
+use lockstep_chain::Ethereum;
 use lockstep_protocol::{Batch, BlockInfo, L2BlockInfo, RollupConfig, SingleBatch};
 
 /// What a step came to.
@@ -160,9 +160,7 @@ impl<L1: L1Provider, B: BlobProvider, L2: L2Provider> Pipeline<L1, B, L2> {
 impl Stages {
     fn new(traversal: Traversal, config: &RollupConfig) -> Self {
         let origin = traversal.origin();
-        // A union's rollups have it from genesis on, to which an L1 block may be a little older.
-        let holocene =
-            config.union.is_some() || config.is_active(OpHardfork::Holocene, origin.timestamp);
+        let holocene = config.is_holocene_at(origin.timestamp);
         Self {
             traversal,
             source: Source::new(config, holocene),
@@ -182,7 +180,7 @@ impl Stages {
     /// since they were made.
     fn activate(&mut self, config: &RollupConfig, counters: &mut Counters) {
         let origin = self.traversal.origin();
-        if self.batches.is_holocene() || !config.is_active(OpHardfork::Holocene, origin.timestamp) {
+        if self.batches.is_holocene() || !config.is_holocene_at(origin.timestamp) {
             return;
         }
         let origin = origin.number;

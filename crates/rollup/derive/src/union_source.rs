@@ -2,7 +2,8 @@
 
 use crate::{
     BlobProvider, Counters, DeriveError, Dropped, IndexedBlobHash, L1Provider, Pull, SourceContext,
-    open_union_batch,
+    union_origins::{Ancestry, OriginRules},
+    union_rules::judge_union_batch,
 };
 use alloc::{
     collections::{BTreeMap, VecDeque},
@@ -31,12 +32,14 @@ pub(crate) struct UnionSource {
     union: UnionConfig,
     /// The block whose batches could not be read yet.
     waiting: Option<BlockInfo>,
+    /// The L1 blocks that origins are looked up in.
+    ancestry: Ancestry,
     posted: VecDeque<Posted>,
 }
 
 impl UnionSource {
-    pub(crate) const fn new(union: UnionConfig) -> Self {
-        Self { union, waiting: None, posted: VecDeque::new() }
+    pub(crate) fn new(union: UnionConfig) -> Self {
+        Self { union, waiting: None, ancestry: Ancestry::default(), posted: VecDeque::new() }
     }
 
     /// This rollup's blocks in the next union batch.
@@ -46,14 +49,22 @@ impl UnionSource {
         &mut self,
         context: &mut SourceContext<'_, L1, B>,
     ) -> Result<Pull<Batch>, DeriveError> {
-        if let Some(posted) = self.posted.pop_front() {
+        if let Some(posted) = self.posted.front() {
+            let (inclusion, union) = (context.traversal.origin(), &self.union);
+            self.ancestry.advance(inclusion, union.seq_window_size);
+            let (ancestry, l1) = (&mut self.ancestry, &mut *context.l1);
+            let mut origins = OriginRules { union, inclusion, ancestry, l1 };
             let data = posted.blobs.concat().into();
-            let opened = open_union_batch(&data, posted.slot, context.config, &self.union);
+            let opened =
+                judge_union_batch(&data, posted.slot, context.config, union, |span, content| {
+                    origins.judge(span, content)
+                })?;
+            self.posted.pop_front();
             return Ok(match opened {
                 Ok(Some(span)) => Pull::Item(Batch::Span(span)),
                 Ok(None) => Pull::More,
                 Err(reason) => {
-                    context.counters.record(reason, context.traversal.origin().number);
+                    context.counters.record(reason, inclusion.number);
                     Pull::More
                 }
             });
@@ -79,6 +90,7 @@ impl UnionSource {
         // Nothing is counted before nothing can fail any more: a block is tried until it is read.
         let mut dropped = Vec::new();
         let events = self.events(&receipts, &mut dropped);
+        self.check_clock(&events, &block)?;
         let mut posted = VecDeque::new();
         if !events.is_empty() {
             let (_, transactions) = l1
@@ -90,6 +102,21 @@ impl UnionSource {
             counters.record(reason, block.number);
         }
         Ok(posted)
+    }
+
+    /// The inbox takes no batch before its slot has begun. Where it did by the union's configuration,
+    /// that tells the time of slots otherwise than L1 does, and no batch would be judged as it should.
+    fn check_clock(&self, events: &[BatchPosted], block: &BlockInfo) -> Result<(), DeriveError> {
+        let now = self.union.slot_at(block.timestamp);
+        match events.iter().find(|event| now.is_none_or(|now| event.slot > now)) {
+            Some(event) => {
+                let (slot, timestamp) = (event.slot, block.timestamp);
+                let (genesis_time, slot_seconds) =
+                    (self.union.genesis_time, self.union.slot_seconds);
+                Err(DeriveError::UnionClock { slot, timestamp, genesis_time, slot_seconds })
+            }
+            None => Ok(()),
+        }
     }
 
     /// What the inbox says in these receipts that it took.

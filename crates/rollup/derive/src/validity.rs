@@ -55,7 +55,7 @@ impl Judge<'_> {
     }
 
     fn is_holocene(&self) -> bool {
-        self.config.is_active(OpHardfork::Holocene, self.inclusion.timestamp)
+        self.config.is_holocene_at(self.inclusion.timestamp)
     }
 
     fn is_too_late(&self, epoch: u64) -> bool {

@@ -207,7 +207,7 @@ fn blobs_are_read_once_however_often_they_are_named() {
     world.l1.borrow_mut().send_blobs(transaction, blobs);
     for round in 0..300 {
         let first = round % 4;
-        world.announce(round as u64, hashes[first..].to_vec());
+        world.announce(round as u64 % world.slot, hashes[first..].to_vec());
     }
     world.announce(world.slot, hashes[..1].to_vec());
     world.posted = world.head();
@@ -398,10 +398,10 @@ fn a_rollup_falls_back_alone_where_only_it_can_tell() {
     let mut world = world();
     let mut batch = world.batch();
     let union = world.union();
-    let mut span = batch.rollups[0].span(&union, BLOCK_TIME).unwrap();
+    let mut span = batch.rollups[0].span(&union).unwrap();
     span.parent_check[0] ^= 1;
     let parts = batch.rollups[0].parts.clone();
-    batch.rollups[0] = RollupBatch::new(901, &span, parts, &union, BLOCK_TIME).unwrap();
+    batch.rollups[0] = RollupBatch::new(901, &span, parts, &union).unwrap();
     world.post(&batch);
     world.next_slot();
     let mut followers = world.followers();

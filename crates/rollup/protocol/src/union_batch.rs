@@ -267,7 +267,7 @@ impl UnionBatch {
 }
 
 impl RollupBatch {
-    /// The batch of a rollup with these blocks and parts. `block_time` is the rollup's, in seconds.
+    /// The batch of a rollup with these blocks and parts.
     ///
     /// # Errors
     /// [`UnionBatchError`] if the blocks do not follow each other, hold transactions that span
@@ -278,21 +278,20 @@ impl RollupBatch {
         span: &SpanBatch,
         parts: Vec<PartEntry>,
         union: &UnionConfig,
-        block_time: u64,
     ) -> Result<Self, UnionBatchError> {
         limited("blocks", span.blocks.len(), MAX_UNION_BLOCKS)?;
-        let raw = RawSpanBatch::new(span, union.genesis_time, block_time, chain_id)
+        let raw = RawSpanBatch::new(span, union.genesis_time, union.block_time, chain_id)
             .map_err(|error| UnionBatchError::Span { chain_id, error })?;
         let mut span_batch = Vec::new();
         raw.encode(&mut span_batch);
         Ok(Self { chain_id, span_batch: span_batch.into(), parts })
     }
 
-    /// The blocks. `block_time` is the rollup's, in seconds.
+    /// The blocks.
     ///
     /// # Errors
     /// [`UnionBatchError`] if they are no span batch, too many, or not in canonical form.
-    pub fn span(&self, union: &UnionConfig, block_time: u64) -> Result<SpanBatch, UnionBatchError> {
+    pub fn span(&self, union: &UnionConfig) -> Result<SpanBatch, UnionBatchError> {
         let chain_id = self.chain_id;
         let malformed = |error| UnionBatchError::Span { chain_id, error };
         let raw = RawSpanBatch::decode(&self.span_batch).map_err(malformed)?;
@@ -302,7 +301,7 @@ impl RollupBatch {
         if self.span_batch != canonical {
             return Err(UnionBatchError::SpanForm(chain_id));
         }
-        raw.to_span_since(union.genesis_time, block_time, chain_id).map_err(malformed)
+        raw.to_span_since(union.genesis_time, union.block_time, chain_id).map_err(malformed)
     }
 
     fn decode(mut fields: Items<'_>, list: &Bytes) -> Result<Self, UnionBatchError> {

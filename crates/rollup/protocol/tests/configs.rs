@@ -140,13 +140,24 @@ fn regolith_may_be_left_out_where_it_was_always_active() {
 fn union() -> UnionConfig {
     let genesis_time = config().genesis.l2_time - 600;
     let chains = [901, 902].into();
-    UnionConfig { inbox: Address::repeat_byte(0x1b), chains, slot_seconds: 12, genesis_time }
+    let RollupConfig { block_time, seq_window_size, isthmus_time, jovian_time, .. } = config();
+    UnionConfig {
+        inbox: Address::repeat_byte(0x1b),
+        chains,
+        slot_seconds: 12,
+        genesis_time,
+        block_time,
+        seq_window_size,
+        isthmus_time,
+        jovian_time,
+    }
 }
 
 #[test]
 fn a_union_is_part_of_the_configuration() {
     let json = json!({ "union": { "inbox": Address::repeat_byte(0x1b), "chains": [902, 901],
-        "slotSeconds": 12, "genesisTime": 400 } });
+        "slotSeconds": 12, "genesisTime": 400, "blockTime": 2, "seqWindowSize": 3600,
+        "isthmusTime": 0, "jovianTime": 0 } });
     let read = with_fields(&json).expect("it can be derived");
     assert_eq!(read.union, Some(union()));
     assert_ne!(read.hash(), config().hash());
@@ -157,7 +168,8 @@ fn a_union_is_part_of_the_configuration() {
     assert!(json.get("union").is_none());
     assert_eq!(with_fields(&json!({ "union": null })), Ok(config()));
     let unknown = json!({ "union": { "inbox": Address::repeat_byte(0x1b), "chains": [901],
-        "slotSeconds": 12, "genesisTime": 400, "quorum": 3 } });
+        "slotSeconds": 12, "genesisTime": 400, "blockTime": 2, "seqWindowSize": 3600,
+        "isthmusTime": 0, "jovianTime": 0, "quorum": 3 } });
     assert!(matches!(with_fields(&unknown), Err(ConfigError::Malformed(_))));
 }
 
@@ -182,7 +194,8 @@ fn unions_that_cannot_work_are_refused() {
     assert_eq!(many.to_string(), "field `union.chains` has 65 rollups, the limit is 64");
     let genesis = config().genesis.l2_time;
     for holocene in [None, Some(genesis + 1)] {
-        let error = refused(&|config, _| {
+        let error = refused(&|config, union| {
+            (union.isthmus_time, union.jovian_time) = (None, None);
             (config.holocene_time, config.isthmus_time, config.jovian_time) =
                 (holocene, None, None);
         });
@@ -192,8 +205,55 @@ fn unions_that_cannot_work_are_refused() {
         let error = refused(&|_, union| union.genesis_time = time);
         assert_eq!(error, ConfigError::UnionTime { genesis, block_time: 2, union: time });
     }
-    let at_genesis =
-        RollupConfig { union: Some(union()), holocene_time: Some(genesis), ..config() };
+    let early = UnionConfig { isthmus_time: None, jovian_time: None, ..union() };
+    let at_genesis = RollupConfig { union: Some(early), holocene_time: Some(genesis), ..config() };
     let at_genesis = RollupConfig { isthmus_time: None, jovian_time: None, ..at_genesis };
     assert_eq!(at_genesis.validate(), Ok(()));
+}
+
+/// What followers of other rollups go by must be what the rollup itself goes by.
+#[test]
+fn what_all_rollups_of_a_union_share_is_refused_where_it_differs() {
+    let changes: [(&str, fn(&mut UnionConfig)); 4] = [
+        ("block_time", |union| union.block_time = 1),
+        ("seq_window_size", |union| union.seq_window_size += 1),
+        ("isthmus_time", |union| union.isthmus_time = Some(u64::MAX)),
+        ("jovian_time", |union| union.jovian_time = None),
+    ];
+    for (wrong, change) in changes {
+        let mut union = union();
+        change(&mut union);
+        let error = RollupConfig { union: Some(union), ..config() }.validate();
+        let is_it = matches!(error, Err(ConfigError::UnionMember { field, .. }) if field == wrong);
+        assert!(is_it, "{wrong}: {error:?}");
+    }
+}
+
+/// The L1 block that a rollup begins with may be older than the rollup, and its forks as old as that.
+#[test]
+fn a_rollup_of_a_union_knows_no_time_before_its_forks() {
+    let genesis = config().genesis.l2_time;
+    let at = Some(genesis);
+    let ordinary = RollupConfig {
+        regolith_time: at,
+        canyon_time: at,
+        delta_time: at,
+        ecotone_time: at,
+        fjord_time: at,
+        granite_time: at,
+        holocene_time: at,
+        isthmus_time: at,
+        jovian_time: at,
+        ..config()
+    };
+    let union = UnionConfig { isthmus_time: at, jovian_time: at, ..union() };
+    let member = RollupConfig { union: Some(union), ..ordinary.clone() };
+    assert_eq!(member.validate(), Ok(()));
+    for (config, before) in [(ordinary, false), (member, true)] {
+        for (time, expected) in [(genesis - 12, before), (genesis, true)] {
+            assert_eq!(config.is_holocene_at(time), expected);
+            assert_eq!(config.is_delta_active(time), expected);
+            assert_eq!(config.max_sequencer_drift(time), if expected { 1_800 } else { 600 });
+        }
+    }
 }

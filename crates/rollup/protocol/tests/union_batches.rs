@@ -288,6 +288,8 @@ fn union() -> UnionConfig {
         chains: [901, 902].into(),
         slot_seconds: 12,
         genesis_time: 400,
+        block_time: 2,
+        ..UnionConfig::default()
     }
 }
 
@@ -306,33 +308,33 @@ fn span(count: u64) -> SpanBatch {
 /// Times of blocks count from the union's slot 0, so that everyone knows them.
 #[test]
 fn blocks_are_read_without_knowing_their_genesis() {
-    let rollup = RollupBatch::new(901, &span(7), Vec::new(), &union(), 2).expect("they follow");
+    let rollup = RollupBatch::new(901, &span(7), Vec::new(), &union()).expect("they follow");
     assert_eq!(rollup.span_batch.first_chunk(), Some(&[0xd8, 0x04]), "600 seconds");
-    assert_eq!(rollup.span(&union(), 2), Ok(span(7)));
+    assert_eq!(rollup.span(&union()), Ok(span(7)));
     // Nothing behind it, and no longer form of the number.
     for odd in [
         [&rollup.span_batch[..], &[0]].concat(),
         [&[0xd8, 0x84, 0x00], &rollup.span_batch[2..]].concat(),
     ] {
         let odd = RollupBatch { span_batch: odd.into(), ..rollup.clone() };
-        assert_eq!(odd.span(&union(), 2), Err(UnionBatchError::SpanForm(901)));
+        assert_eq!(odd.span(&union()), Err(UnionBatchError::SpanForm(901)));
     }
     let empty = RollupBatch { chain_id: 901, ..Default::default() };
     let error = BatchError::Truncated("rel_timestamp");
-    assert_eq!(empty.span(&union(), 2), Err(UnionBatchError::Span { chain_id: 901, error }));
+    assert_eq!(empty.span(&union()), Err(UnionBatchError::Span { chain_id: 901, error }));
     let most = span(MAX_UNION_BLOCKS as u64);
-    let rollup = RollupBatch::new(901, &most, Vec::new(), &union(), 2).expect("not too many");
-    assert_eq!(rollup.span(&union(), 2), Ok(most));
+    let rollup = RollupBatch::new(901, &most, Vec::new(), &union()).expect("not too many");
+    assert_eq!(rollup.span(&union()), Ok(most));
     let got = MAX_UNION_BLOCKS + 1;
     let too_many = UnionBatchError::TooMany { what: "blocks", got, limit: MAX_UNION_BLOCKS };
     let longer = span(got as u64);
-    let new = RollupBatch::new(901, &longer, Vec::new(), &union(), 2);
+    let new = RollupBatch::new(901, &longer, Vec::new(), &union());
     assert_eq!(new.expect_err("too many"), too_many);
     let mut data = Vec::new();
     let config = lockstep_protocol::RollupConfig { block_time: 2, ..common::config() };
     longer.to_raw(&config).expect("they follow").encode(&mut data);
     let rollup = RollupBatch { span_batch: data.into(), ..rollup };
-    assert_eq!(rollup.span(&union(), 2), Err(too_many));
+    assert_eq!(rollup.span(&union()), Err(too_many));
 }
 
 #[test]

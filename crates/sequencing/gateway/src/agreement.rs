@@ -46,8 +46,56 @@ impl<'a> Standing<'a> {
     }
 }
 
-/// What must be taken back so that rollups agree which do not at their heads, by chain id: the head now, and the
-/// block to go back to. Rollups that have not called each other since then keep what they have.
+/// What a gateway knows of how its rollups agree.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Agreement {
+    /// Heads that agree about what the rollups have sent each other, but for those that are estranged.
+    pub(crate) heads: BTreeMap<ChainId, B256>,
+    pub(crate) estranged: Estranged,
+}
+
+/// Pairs of rollups whose safe blocks disagree about what one has sent the other. No block that follows can
+/// mend that, and all that they go on to send each other stands on it; so they are kept apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Estranged(BTreeSet<Pair>);
+
+impl Estranged {
+    /// How many pairs there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Of `chains`, those that a super transaction of `home` may go on to, itself included: no two of them are
+    /// estranged, since any may call any other. Where two are, the one with the lower chain id stays.
+    pub(crate) fn company(
+        &self,
+        home: ChainId,
+        chains: impl IntoIterator<Item = ChainId>,
+    ) -> BTreeSet<ChainId> {
+        let mut company = BTreeSet::from([home]);
+        let chains: BTreeSet<_> = chains.into_iter().collect();
+        for chain in chains {
+            let is_apart =
+                |other: &ChainId| self.0.contains(&(chain.min(*other), chain.max(*other)));
+            if !company.iter().any(is_apart) {
+                company.insert(chain);
+            }
+        }
+        company
+    }
+}
+
+/// What keeps rollups from agreeing.
+#[derive(Debug)]
+pub(crate) struct Disagreement {
+    /// What must be taken back, by chain id: the head now, and the block to go back to. Rollups that have
+    /// not called each other since then keep what they have.
+    pub(crate) lost: BTreeMap<ChainId, (B256, B256)>,
+    /// Who disagrees about what is safe.
+    pub(crate) estranged: Estranged,
+}
+
+/// Why rollups do not agree at their heads.
 ///
 /// Two rollups agree if their transcripts with each other are equal (rule 7.3): then what each of them has
 /// sent the other has received. What is safe is never given up here; where rollups disagree about that,
@@ -55,13 +103,11 @@ impl<'a> Standing<'a> {
 ///
 /// # Errors
 /// When a chain cannot be read.
-pub(crate) fn disagreement(
-    heads: &Snapshots,
-) -> Result<BTreeMap<ChainId, (B256, B256)>, GatewayError> {
+pub(crate) fn disagreement(heads: &Snapshots) -> Result<Disagreement, GatewayError> {
     let mut hopeless = BTreeSet::new();
     loop {
         match descend(heads, &hopeless)? {
-            Ok(found) => return Ok(found),
+            Ok(lost) => return Ok(Disagreement { lost, estranged: Estranged(hopeless) }),
             Err((first, second)) => {
                 tracing::error!(
                     target: "lockstep_gateway",
@@ -119,4 +165,21 @@ fn disagreeing(
         of_first.transcripts.get(*second) != of_second.transcripts.get(*first)
     })?;
     Some((*first, *second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estranged_rollups_are_never_in_one_company() {
+        let estranged = Estranged([(1, 2), (2, 4), (3, 4)].into());
+        let company = |home| Vec::from_iter(estranged.company(home, 1..=5));
+        assert_eq!(company(1), [1, 3, 5]);
+        assert_eq!(company(2), [2, 3, 5]);
+        assert_eq!(company(3), [1, 3, 5]);
+        assert_eq!(company(4), [1, 4, 5]);
+        assert_eq!(company(5), [1, 3, 5]);
+        assert_eq!(Estranged::default().company(9, [7, 8, 9]), [7, 8, 9].into());
+    }
 }

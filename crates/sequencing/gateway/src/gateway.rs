@@ -2,6 +2,7 @@
 
 use crate::{
     Bell, Clock, GatewayError, Preconfirmed, Sequencer,
+    agreement::Agreement,
     decisions::{Decision, DecisionLog},
     plan::{Plan, Planned},
     round::{Round, Source},
@@ -66,8 +67,7 @@ pub struct Gateway<L1> {
     log: Option<DecisionLog>,
     /// What was decided about blocks that are not complete, by this gateway or one before it.
     pub(crate) unfinished: Vec<Decision>,
-    /// Heads that agree about what the rollups have sent each other.
-    pub(crate) agreed: BTreeMap<ChainId, B256>,
+    pub(crate) agreed: Agreement,
     /// Waiting transactions of each rollup that call others, and how often they had to wait.
     callers: BTreeMap<ChainId, B256Map<u32>>,
 }
@@ -130,6 +130,7 @@ impl<L1: L1Provider> Gateway<L1> {
         let opened = self.open(&plan)?;
         let slot = self.union.slot_at(plan.timestamp).unwrap_or_default();
         let mut round = Round::new(&opened, sources(&self.members, &plan, &mut self.callers), slot);
+        round.keep_apart(&self.agreed.estranged);
         for (chain, error) in round.take_failed() {
             if plan.is_resumed || round.is_empty() {
                 return Err(error);
@@ -241,7 +242,7 @@ impl<L1: L1Provider> Gateway<L1> {
                 engine.extend(parent, hash).map_err(GatewayError::engine(chain))?;
             }
             member.shown.show(None);
-            self.agreed.insert(chain, hash);
+            self.agreed.heads.insert(chain, hash);
         }
         self.unfinished.clear();
         counter!("lockstep_gateway_rounds_total").increment(1);

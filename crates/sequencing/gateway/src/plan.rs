@@ -2,7 +2,7 @@
 
 use crate::{
     Gateway, GatewayError,
-    agreement::disagreement,
+    agreement::{Disagreement, disagreement},
     decisions::{Begun, Decision},
     gateway::leave_out,
 };
@@ -165,10 +165,12 @@ impl<L1: L1Provider> Gateway<L1> {
             self.members.iter().map(|(chain, member)| (*chain, snapshot(member))).collect();
         let heads: BTreeMap<_, _> =
             snapshots.iter().map(|(chain, snapshot)| (*chain, snapshot.head().seal())).collect();
-        if heads == self.agreed {
+        if heads == self.agreed.heads {
             return Ok(false);
         }
-        let lost = disagreement(&snapshots)?;
+        let Disagreement { lost, estranged } = disagreement(&snapshots)?;
+        gauge!("lockstep_gateway_estranged_pairs").set(estranged.count() as f64);
+        self.agreed.estranged = estranged;
         for (chain, (head, to)) in &lost {
             let engine = self.member(*chain)?.sequencer.engine();
             engine.rewind_from(*head, *to).map_err(GatewayError::engine(*chain))?;
@@ -180,7 +182,7 @@ impl<L1: L1Provider> Gateway<L1> {
             );
         }
         if lost.is_empty() {
-            self.agreed = heads;
+            self.agreed.heads = heads;
         }
         Ok(!lost.is_empty())
     }

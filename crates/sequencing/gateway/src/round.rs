@@ -2,6 +2,7 @@
 
 use crate::{
     GatewayError, Preconfirmed, RoundReport,
+    agreement::Estranged,
     decisions::{Decision, ENTRY_BYTES, Taken},
 };
 use alloy_consensus::{Transaction, transaction::SignerRecoverable};
@@ -51,6 +52,7 @@ pub(crate) struct Round<'a> {
     failed: Vec<(ChainId, GatewayError)>,
     next: SuperId,
     notes: Notes,
+    estranged: Estranged,
     super_transactions: usize,
 }
 
@@ -103,7 +105,13 @@ impl<'a> Round<'a> {
             }
         }
         let notes = Notes { decisions: Vec::new(), room: 0 };
-        Self { blocks, failed, next, notes, super_transactions: 0 }
+        let estranged = Estranged::default();
+        Self { blocks, failed, next, notes, estranged, super_transactions: 0 }
+    }
+
+    /// Lets no super transaction go on to rollups that are estranged from one it may go on to.
+    pub(crate) fn keep_apart(&mut self, estranged: &Estranged) {
+        self.estranged = estranged.clone();
     }
 
     /// The rollups whose blocks could not be begun.
@@ -263,8 +271,10 @@ impl<'a> Round<'a> {
         transaction: &OpTxEnvelope,
         sender: Address,
     ) -> Result<Option<String>, GatewayError> {
+        let company = self.estranged.company(home, self.blocks.keys().copied());
+        let open = self.blocks.iter_mut().filter(|(chain, _)| company.contains(chain));
         let mut open: OpenUnion<'_, '_> =
-            self.blocks.iter_mut().map(|(chain, it)| (*chain, &mut it.builder)).collect();
+            open.map(|(chain, it)| (*chain, &mut it.builder)).collect();
         let joined = match push_jointly(&mut open, self.next, home, transaction, sender) {
             Ok(joined) => joined,
             Err(JointRefusal::Home(Refusal::Failed(error))) => {

@@ -57,7 +57,7 @@ where
     let mut call = Reaching { home, peers, reached: BTreeMap::new() };
     let done = call.run(tx);
     let Reaching { home, mut reached, .. } = call;
-    let failed = done.err().map(|(chain, fault)| match reached.get(&chain) {
+    let failed = done.err().map(|(chain, fault)| match reached.get_mut(&chain) {
         Some(peer) => peer.explain(fault),
         None => home.explain(fault),
     });

@@ -108,6 +108,8 @@ pub(crate) struct Run {
 pub(crate) struct Arrival {
     pub(crate) from: ChainId,
     pub(crate) gas: u64,
+    /// What the peer's block counts at least (rule 5.5).
+    pub(crate) least_gas: u64,
     pub(crate) checkpoint: JournalCheckpoint,
 }
 
@@ -261,6 +263,9 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
 
     /// A frame has ended that began when `mark` calls stood: if it failed, undoes those since.
     fn end_frame(&mut self, mut result: FrameResult, mark: usize) -> Result<(), FaultOf<DB>> {
+        // A read that fails halts the frame that made it, and what came of it must reach nobody: not the
+        // peer that called, which would be told of a failed call that never was.
+        self.check_state()?;
         let frames = self.session.marks.len();
         let rules = self.rules;
         let Some(Task::Run(run)) = self.session.tasks.last_mut() else {

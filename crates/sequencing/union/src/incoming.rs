@@ -47,7 +47,8 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
         let checkpoint = self.context().journal_mut().checkpoint();
         self.count_checkpoint(false);
         let (memory, depth) = self.child_memory();
-        let arrival = Arrival { from, gas: call.gas, checkpoint };
+        let least_gas = self.rules.arrival_gas(call.input.len());
+        let arrival = Arrival { from, gas: call.gas, least_gas, checkpoint };
         self.session.tasks.push(Task::Run(Run {
             caller: Some(arrival),
             base: self.session.marks.len(),
@@ -56,7 +57,7 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
             paid: 0,
             ended: None,
         }));
-        let Some(gas_limit) = self.place_proxy(caller, from, call)? else {
+        let Some(gas_limit) = self.prepare_caller(caller, from, call, least_gas)? else {
             return self.end_at_once(call, InstructionResult::OutOfGas);
         };
         let journal = self.context().journal_mut();
@@ -90,7 +91,11 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
                 return Err(Fault::Script("a call has more gas than the call that it came from"));
             }
             Some(Task::Wait(_)) => {}
-            None if !self.is_home() => self.check_block_gas(call.gas)?,
+            // The block counts what the arrival costs, whether the call can pay it or not.
+            None if !self.is_home() => {
+                let least_gas = self.rules.arrival_gas(call.input.len());
+                self.check_block_gas(call.gas.max(least_gas))?;
+            }
             _ => {
                 return Err(Fault::Script("a call arrives at a rollup that does not wait for one"));
             }
@@ -100,6 +105,7 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
             || call.depth > rules.max_depth
             || call.input.len() > rules.max_input_bytes
             || (call.is_static && !call.value.is_zero())
+            || !call.has_possible_value()
         {
             return Err(Fault::Script("a call breaks a limit that its caller must keep"));
         }
@@ -132,21 +138,23 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
         }
     }
 
-    /// Gives the caller its proxy if it has none, and returns the gas that is left for the call; `None`
-    /// if it is not enough (rule 4.4).
-    fn place_proxy(
+    /// Takes what the arrival costs off the call's gas, and gives the caller its proxy if it has none.
+    /// Returns the gas that is left for the call; `None` if it is not enough (rules 4.4, 5.3).
+    fn prepare_caller(
         &mut self,
         proxy: Address,
         from: ChainId,
         call: &Call,
+        arrival_gas: u64,
     ) -> Result<Option<u64>, FaultOf<DB>> {
+        let Some(gas_left) = call.gas.checked_sub(arrival_gas) else { return Ok(None) };
         let price = self.rules.proxy_gas;
         let journal = self.context().journal_mut();
         let mut account = journal.load_account_with_code_mut(proxy)?.data;
         if call.is_static || !account.account().info.is_empty_code_hash() {
-            return Ok(Some(call.gas));
+            return Ok(Some(gas_left));
         }
-        let gas_left = call.gas.checked_sub(price);
+        let gas_left = gas_left.checked_sub(price);
         if gas_left.is_some() {
             let code = proxy_code(from, call.from);
             account.set_nonce(1);
@@ -196,7 +204,7 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
         let Some(Task::Run(run)) = self.session.tasks.pop() else {
             return Err(Fault::Script("no run can end"));
         };
-        let Some(Arrival { from, gas, checkpoint }) = run.caller else {
+        let Some(Arrival { from, gas, least_gas, checkpoint }) = run.caller else {
             return self.conclude_home(result).map(|()| None);
         };
         self.free_child_memory();
@@ -212,7 +220,7 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
             journal.checkpoint_revert(checkpoint);
         }
         if !self.is_home() {
-            let used = gas_used.saturating_sub(run.paid);
+            let used = gas_used.saturating_sub(run.paid).max(least_gas);
             self.session.peer_gas_used = self.session.peer_gas_used.saturating_add(used);
         }
         if success && let Some(arrived) = self.arrived() {

@@ -6,7 +6,7 @@ use crate::{
     gas::GasRate,
     participant::{Direction, Observer, Participant},
     proxy::{PortInput, proxy_of},
-    script::{Call, Message, Return, Step},
+    script::{Call, Message, Return, Step, VALUE_LIMIT},
 };
 use alloc::{boxed::Box, vec::Vec};
 use alloy_evm::Database;
@@ -42,6 +42,8 @@ pub enum Refusal {
     TooMuchInput = 6,
     /// The transaction is a deposit, for which nobody writes scripts.
     Deposit = 7,
+    /// More ether is sent along than there is.
+    TooMuchValue = 8,
 }
 
 impl Refusal {
@@ -139,6 +141,9 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
         }
         if asked.calldata.len() > self.rules.max_input_bytes {
             return Err(Refusal::TooMuchInput);
+        }
+        if inputs.value.get() >= VALUE_LIMIT {
+            return Err(Refusal::TooMuchValue);
         }
         Ok(asked)
     }

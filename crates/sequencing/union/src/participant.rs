@@ -378,8 +378,9 @@ impl<'a, DB: Database, I: Observer<DB>> Participant<'a, DB, I> {
         self.set_gate_slot(slot, counted.saturating_add(wei))
     }
 
-    /// Finds out why a step failed.
-    pub(crate) fn explain(&self, fault: FaultOf<DB>) -> UnionError<DB::Error> {
+    /// Finds out why a step failed: because of the state, if that could not be read.
+    pub(crate) fn explain(&mut self, fault: FaultOf<DB>) -> UnionError<DB::Error> {
+        let fault = self.check_state().err().unwrap_or(fault);
         let (chain, step) = (self.chain, self.session.last_index);
         match fault {
             Fault::Script(reason) => UnionError::Script { chain, step, reason },

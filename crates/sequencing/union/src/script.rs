@@ -38,6 +38,17 @@ pub struct Call {
     pub input: Bytes,
 }
 
+/// Ether that no call sends along, in wei: 79 billion, of which there are 0.12. What scripts say of
+/// values adds up to nothing near 2²⁵⁶ then, and neither balances nor counters wrap.
+pub(crate) const VALUE_LIMIT: U256 = U256::from_limbs([0, 1 << 32, 0, 0]);
+
+impl Call {
+    /// Whether the ether that is sent along may exist (rule 2.2).
+    pub(crate) fn has_possible_value(&self) -> bool {
+        self.value < VALUE_LIMIT
+    }
+}
+
 /// The answer to a [`Call`].
 #[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
 pub struct Return {
@@ -134,7 +145,10 @@ impl Encodable for Message {
 impl Decodable for Message {
     fn decode(buf: &mut &[u8]) -> alloy_rlp::Result<Self> {
         match u8::decode(buf)? {
-            CALL => Call::decode(buf).map(Self::Call),
+            CALL => match Call::decode(buf)? {
+                call if call.has_possible_value() => Ok(Self::Call(call)),
+                _ => Err(alloy_rlp::Error::Custom("more ether than there is")),
+            },
             RETURN => Return::decode(buf).map(Self::Return),
             ROLLBACK => Ok(Self::Rollback),
             ROLLED_BACK => Ok(Self::RolledBack),
@@ -302,6 +316,19 @@ mod tests {
             origin: Address::repeat_byte(3),
             gas_limit: 90_000,
             steps: steps.collect(),
+        }
+    }
+
+    #[test]
+    fn no_script_tells_of_ether_that_cannot_exist() {
+        for (value, is_read) in
+            [(VALUE_LIMIT - U256::ONE, true), (VALUE_LIMIT, false), (U256::MAX, false)]
+        {
+            let mut part = sample();
+            let Message::Call(call) = &mut part.steps[0].message else { panic!("the first calls") };
+            call.value = value;
+            let encoded = alloy_rlp::encode(&part);
+            assert_eq!(Part::decode(&mut encoded.as_slice(), 9).is_ok(), is_read, "{value}");
         }
     }
 

@@ -25,7 +25,7 @@ struct Made {
     output: BlockOutput<OpReceipt>,
 }
 
-fn transaction(home: ChainId, nonce: u64, to: Address, gas_limit: u64) -> OpTxEnvelope {
+pub(crate) fn transaction(home: ChainId, nonce: u64, to: Address, gas_limit: u64) -> OpTxEnvelope {
     let to = TxKind::Call(to);
     let tx =
         TxLegacy { chain_id: Some(home), nonce, gas_price: 7, gas_limit, to, ..Default::default() };

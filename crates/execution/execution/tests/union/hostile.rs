@@ -61,6 +61,8 @@ fn changed(message: &Message) -> Vec<Message> {
             with(&|it| it.from = Address::repeat_byte(7));
             with(&|it| it.to = Address::repeat_byte(7));
             with(&|it| it.value += U256::ONE);
+            with(&|it| it.value = U256::ONE << 96);
+            with(&|it| it.value = U256::MAX - it.value);
             with(&|it| it.gas += 1);
             with(&|it| it.gas = it.gas.saturating_sub(1));
             with(&|it| it.base_fee += 1);

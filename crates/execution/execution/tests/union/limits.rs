@@ -5,7 +5,8 @@ use crate::{
     world::{Done, World, chain, contract, slot_of},
 };
 use alloy_primitives::{B256, ChainId, U256};
-use lockstep_union::{Message, Refusal, proxy_of};
+use lockstep_execution::Bytecode;
+use lockstep_union::{Message, PartOutcome, Refusal, UnionError, proxy_of};
 use op_revm::transaction::deposit::{DEPOSIT_TRANSACTION_TYPE, DepositTransactionParts};
 use std::collections::BTreeMap;
 
@@ -34,6 +35,78 @@ fn a_call_that_cannot_pay_for_the_lock_reaches_no_peer() {
     let done = world.execute(chain(0), &world.call(chain(0), 1_000_000, 0));
     assert_eq!((slot(&done, 0, 0, 0), slot(&done, 0, 0, 2)), (U256::ZERO, U256::ONE));
     assert!(done[&chain(0)].outcome.part.steps.is_empty());
+}
+
+/// What the peer does for a call at all costs gas of its block: 10,000 and 16 for each of 32 bytes.
+const ARRIVAL_GAS: u64 = 10_512;
+
+#[test]
+fn a_call_of_an_account_without_code_costs_the_peer_what_its_arrival_costs() {
+    let mut world = World::new(&[7, 7]);
+    deploy(&mut world, 0, 0, &[Op::Call(CallOp::new(1, 5)), Op::Call(CallOp::new(1, 5))]);
+    world.deploy(chain(1), 5, &[]);
+    let done = world.execute(chain(0), &world.call(chain(0), 1_000_000, 0));
+    assert_eq!(slot(&done, 0, 0, 0), U256::ONE);
+    assert_eq!(done[&chain(1)].outcome.peer_gas_used, 2 * ARRIVAL_GAS);
+}
+
+#[test]
+fn a_call_that_cannot_pay_for_its_arrival_fails_and_takes_its_room() {
+    let mut world = World::new(&[7, 7]);
+    deploy(&mut world, 0, 0, &[with_gas(21_000, 1, 0), Op::Store(2, 1)]);
+    deploy(&mut world, 1, 0, &[Op::Store(0, 1)]);
+    let tx = world.call(chain(0), 1_000_000, 0);
+    let done = world.execute(chain(0), &tx);
+    assert_eq!((slot(&done, 0, 0, 0), slot(&done, 0, 0, 2)), (U256::ZERO, U256::ONE));
+    let PartOutcome { part, peer_gas_used, .. } = &done[&chain(1)].outcome;
+    let (Message::Call(call), Message::Return(back)) =
+        (&part.steps[0].message, &part.steps[1].message)
+    else {
+        panic!("{part:?}")
+    };
+    assert!(call.gas > 0 && call.gas < ARRIVAL_GAS, "{}", call.gas);
+    assert_eq!((back.success, back.gas_used), (false, call.gas));
+    assert_eq!((*peer_gas_used, part.gas_limit), (ARRIVAL_GAS, ARRIVAL_GAS));
+    // A block without that room takes no such call.
+    world.rollups.get_mut(&chain(1)).unwrap().gas_available = ARRIVAL_GAS - 1;
+    let refused = world.joint(chain(0), tx);
+    assert!(matches!(refused, Err(UnionError::PeerGas { gas_limit: ARRIVAL_GAS, .. })));
+}
+
+/// A call that comes back pays for its arrival as any call does, and cannot take more room than the call
+/// that it came from has: that paid for it on the way.
+#[test]
+fn calls_that_come_back_stay_within_the_parts_gas_limit() {
+    let mut world = World::new(&[7, 7]);
+    for gas in [0, 500, 11_000, 13_000, 16_000, 24_000, 30_000] {
+        // B calls A, which calls B back; each with little.
+        deploy(&mut world, 0, 0, &[Op::Call(CallOp::new(1, 0))]);
+        deploy(&mut world, 0, 1, &[with_gas(gas, 1, 1), with_gas(gas, 1, 1)]);
+        deploy(&mut world, 1, 0, &[with_gas(200_000, 0, 1), with_gas(60_000, 0, 1)]);
+        deploy(&mut world, 1, 1, &[Op::Increment(0)]);
+        let done = world.execute(chain(0), &world.call(chain(0), 2_000_000, 0));
+        let PartOutcome { part, peer_gas_used, .. } = &done[&chain(1)].outcome;
+        assert!(*peer_gas_used <= part.gas_limit, "{gas}: {peer_gas_used}, {}", part.gas_limit);
+    }
+}
+
+#[test]
+fn ether_that_cannot_exist_is_not_sent_along() {
+    let mut world = World::new(&[7, 7]);
+    // Calls the proxy with 2^96 wei, and stores whether that worked and the first word of what came back.
+    let mut code = vec![0x5f, 0x5f, 0x5f, 0x5f, 0x6c, 1];
+    code.extend([0; 12]);
+    code.push(0x73);
+    code.extend(proxy_of(chain(1), contract(0)));
+    code.extend([0x5a, 0xf1, 0x5f, 0x55, 0x60, 32, 0x5f, 0x5f, 0x3e, 0x5f, 0x51, 0x60, 1, 0x55]);
+    world.deploy(chain(0), 0, &code);
+    deploy(&mut world, 1, 0, &[Op::Store(0, 1)]);
+    let rich = world.rollups.get_mut(&chain(0)).unwrap();
+    let code = Bytecode::new_raw(code.into());
+    rich.state.set_account(contract(0), 1, U256::from(1) << 97, code);
+    let done = world.execute(chain(0), &world.call(chain(0), 1_000_000, 0));
+    assert_eq!(slot(&done, 0, 0, 1), refusal_word(Refusal::TooMuchValue));
+    assert_eq!((slot(&done, 0, 0, 0), done.len()), (U256::ZERO, 1));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod hostile;
 mod limits;
 mod program;
 mod random;
+mod reads;
 mod reference;
 mod vectors;
 mod world;

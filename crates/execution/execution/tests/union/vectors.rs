@@ -39,12 +39,12 @@ fn a_call_that_is_undone() {
     let part = hex!(
         "f8b6c209048203e994aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa80f898f85b018203ea0101f85394c0c0c0c0"
         "c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c094c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c005830167d1158001a0"
-        "0000000000000000000000000000000000000000000000000000000000000000ec028203ea8002e5018258cda000"
+        "0000000000000000000000000000000000000000000000000000000000000000ec028203ea8002e5018281dda000"
         "0000000000000000000000000000000000000000000000000000000000002ac6038203ea0103c6048203ea8004"
     );
     let decoded = Part::decode(&mut part.as_slice(), 4).unwrap();
     assert_eq!(decoded, done[&chain(0)].outcome.part);
     assert_eq!(alloy_rlp::encode(&decoded), part);
-    let transcript = b256!("f54944fc65c19fcfe135fe768b6c1a4814f9645fd2aab80e23a2b9df182300d4");
+    let transcript = b256!("540fd65c5d03dd35fa1e5b7441fd07a0d5f99fbd5f153802759a285f6234e070");
     assert_eq!(pair(&done[&chain(0)].state, chain(1)).0, transcript);
 }

@@ -36,6 +36,7 @@ fn union_config(rollups: usize) -> UnionConfig {
         chains: (L2_CHAIN_ID..).take(rollups).collect(),
         slot_seconds: L1_BLOCK_TIME,
         genesis_time: GENESIS_TIME - FIRST_SLOT * L1_BLOCK_TIME,
+        ..UnionConfig::default()
     }
 }
 
@@ -68,10 +69,16 @@ impl UnionWorld {
             .chains
             .into_iter()
             .map(|l2_chain_id| {
-                let union = Some(union_config(rollups));
                 let mut config =
-                    RollupConfig { l2_chain_id, union, genesis, ..config(OpHardfork::Jovian) };
+                    RollupConfig { l2_chain_id, genesis, ..config(OpHardfork::Jovian) };
                 change(&mut config);
+                config.union = Some(UnionConfig {
+                    block_time: config.block_time,
+                    seq_window_size: config.seq_window_size,
+                    isthmus_time: config.isthmus_time,
+                    jovian_time: config.jovian_time,
+                    ..union_config(rollups)
+                });
                 config.validate().expect("it can be derived");
                 Arc::new(config)
             })
@@ -92,7 +99,7 @@ impl UnionWorld {
     }
 
     pub(crate) fn union(&self) -> UnionConfig {
-        union_config(self.configs.len())
+        self.configs[0].union.clone().expect("it is of a union")
     }
 
     pub(crate) fn head(&self) -> u64 {
@@ -208,7 +215,7 @@ impl UnionWorld {
         }
         let span = SpanBatch::from_blocks(&blocks, starts_epoch).expect("there are blocks");
         let union = config.union.as_ref().expect("it is of a union");
-        RollupBatch::new(config.l2_chain_id, &span, parts, union, BLOCK_TIME)
+        RollupBatch::new(config.l2_chain_id, &span, parts, union)
             .expect("the blocks follow each other")
     }
 

@@ -247,9 +247,16 @@ impl RollupConfig {
         self.fork_at(timestamp) >= fork
     }
 
+    /// Whether derivation goes by the rules of Holocene at the `timestamp` of an L1 block. The rollups of
+    /// a union always do: they have it from genesis on, to which an L1 block may be a little older.
+    pub fn is_holocene_at(&self, timestamp: u64) -> bool {
+        self.union.is_some() || self.is_active(OpHardfork::Holocene, timestamp)
+    }
+
     /// Whether span batches are allowed at `timestamp` (Delta).
     pub fn is_delta_active(&self, timestamp: u64) -> bool {
-        self.delta_time.is_some_and(|at| at <= timestamp)
+        self.union.is_some()
+            || self.delta_time.is_some_and(|at| at <= timestamp)
             || self.is_active(OpHardfork::Ecotone, timestamp)
     }
 
@@ -281,9 +288,10 @@ impl RollupConfig {
         }
     }
 
-    /// Seconds by which a rollup block may be ahead of its L1 origin, which is at `timestamp`.
+    /// Seconds by which a rollup block may be ahead of its L1 origin, which is at `timestamp`. On the
+    /// rollups of a union it is one number, as [`Self::is_holocene_at`] is one answer.
     pub fn max_sequencer_drift(&self, timestamp: u64) -> u64 {
-        if self.is_active(OpHardfork::Fjord, timestamp) {
+        if self.union.is_some() || self.is_active(OpHardfork::Fjord, timestamp) {
             MAX_SEQUENCER_DRIFT_FJORD
         } else {
             self.max_sequencer_drift

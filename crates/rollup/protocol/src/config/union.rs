@@ -5,7 +5,8 @@ use alloy_primitives::Address;
 use serde::{Deserialize, Serialize};
 
 /// The union that a rollup belongs to: key `union` of `rollup.json`. All rollups of the union have the
-/// same.
+/// same, and with it whatever a follower must know of the other rollups to judge a union batch as their
+/// followers do.
 ///
 /// Fields that are not known are refused: the rules may depend on them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,16 @@ pub struct UnionConfig {
     pub slot_seconds: u64,
     /// When slot 0 begins, in seconds: the genesis time of L1's beacon chain.
     pub genesis_time: u64,
+    /// Seconds from one block to the next, on every rollup.
+    pub block_time: u64,
+    /// L1 blocks after which an epoch without batches is filled with deposits alone, on every rollup.
+    pub seq_window_size: u64,
+    /// Activation of Isthmus, on every rollup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isthmus_time: Option<u64>,
+    /// Activation of Jovian, on every rollup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jovian_time: Option<u64>,
 }
 
 impl UnionConfig {

@@ -68,6 +68,16 @@ pub enum ConfigError {
     /// The rollups of the union are wrong.
     #[error("field `union.chains` {0}")]
     UnionChains(String),
+    /// The rollup has another value than all rollups of its union have.
+    #[error("field `{field}` is {own:?}, and {union:?} on all rollups of the union (`union`)")]
+    UnionMember {
+        /// The field.
+        field: &'static str,
+        /// What the rollup has.
+        own: Option<u64>,
+        /// What the union has.
+        union: Option<u64>,
+    },
     /// The rollup's blocks are not where those of other rollups of the union are.
     #[error(
         "genesis at {genesis} is not a whole number of blocks of {block_time} s after \
@@ -167,6 +177,15 @@ impl RollupConfig {
         let holocene = self.holocene_time;
         if holocene.is_none_or(|at| at > genesis) {
             return Err(ConfigError::UnionBeforeHolocene { genesis, holocene });
+        }
+        let shared = [
+            ("block_time", Some(block_time), Some(union.block_time)),
+            ("seq_window_size", Some(self.seq_window_size), Some(union.seq_window_size)),
+            ("isthmus_time", self.isthmus_time, union.isthmus_time),
+            ("jovian_time", self.jovian_time, union.jovian_time),
+        ];
+        if let Some((field, own, union)) = shared.into_iter().find(|(_, own, union)| own != union) {
+            return Err(ConfigError::UnionMember { field, own, union });
         }
         let since_zero = genesis.checked_sub(union.genesis_time);
         if since_zero.is_none_or(|seconds| !seconds.is_multiple_of(block_time)) {

@@ -34,7 +34,7 @@ impl Poster {
         let end = self.union.slot_start(slot.saturating_add(1));
         let blocks: BTreeMap<ChainId, Vec<UnionBlock>> =
             self.placed().map(|member| (member.chain, member.blocks_before(end))).collect();
-        let batch = build_union_batch(slot, &self.union, self.block_time, &blocks)?;
+        let batch = build_union_batch(slot, &self.union, &blocks)?;
         let encoding = |source| PosterError::Encoding { slot, source };
         let data = Bytes::from(batch.encode(self.settings.compression).map_err(encoding)?);
         let (count, limit) = (data.len().div_ceil(MAX_BLOB_DATA_BYTES), self.settings.max_blobs);

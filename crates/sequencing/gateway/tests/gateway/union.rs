@@ -55,6 +55,10 @@ pub(crate) fn union(rollups: usize, users: &[PrivateKeySigner], l1: &FakeL1) -> 
         chains: (0..rollups).map(chain).collect(),
         slot_seconds: SLOT_S,
         genesis_time: GENESIS_TIME,
+        block_time: 1,
+        seq_window_size: 3_600,
+        isthmus_time: Some(0),
+        jovian_time: Some(0),
     };
     let origin = BlockNumHash::new(0, l1.blocks.lock()[0].hash_slow());
     let plan = |n| {

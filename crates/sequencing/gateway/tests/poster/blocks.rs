@@ -27,6 +27,8 @@ pub(crate) fn union() -> UnionConfig {
         chains: CHAINS.into(),
         slot_seconds: SLOT_SECONDS,
         genesis_time: GENESIS_TIME,
+        block_time: BLOCK_TIME,
+        ..UnionConfig::default()
     }
 }
 

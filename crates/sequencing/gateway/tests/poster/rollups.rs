@@ -239,7 +239,7 @@ impl Rollups {
             }
             blocks.insert(CHAINS[rollup], new);
         }
-        let batch = build_union_batch(slot, &union(), BLOCK_TIME, &blocks).unwrap();
+        let batch = build_union_batch(slot, &union(), &blocks).unwrap();
         let data = Bytes::from(batch.encode(Compression::Brotli { quality: 1 }).unwrap());
         let hash = keccak256([&data[..], &l1.tip().id.hash[..]].concat());
         Accepted { slot, hash, is_ours: false, data }
