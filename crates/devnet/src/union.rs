@@ -61,7 +61,8 @@ impl UnionGateway {
             let account = operators.proposer.clone();
             proposers.push(Proposer::new(rpc, account, *output_oracle, nodes.derived.clone()));
         }
-        let settings = GatewaySettings { update_interval: config.update_interval };
+        let settings =
+            GatewaySettings { update_interval: config.update_interval, ..Default::default() };
         let log = config.data_dir.as_ref().map(|folder| folder.join(DECISIONS_FILE));
         let gateway = Gateway::new(members, settings, log.as_deref())?;
         let bell = Arc::new(Bell::default());

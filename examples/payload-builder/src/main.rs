@@ -57,7 +57,7 @@ impl<C: NodeChain> PayloadBuilder<C> for FirstCome<C> {
                 Ok(_) => {}
                 Err(Refusal::Failed(error)) => return Err(error),
                 // What follows from this sender cannot be taken, either.
-                Err(Refusal::NoRoom(_) | Refusal::Invalid(_) | Refusal::CallsPeer) => {
+                Err(_) => {
                     stuck.insert(tx.sender);
                 }
             }

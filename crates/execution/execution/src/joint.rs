@@ -9,7 +9,7 @@ use alloy_evm::Evm;
 use alloy_primitives::{Address, ChainId};
 use lockstep_chain::{Chain, PORT, Rollup};
 use lockstep_union::{
-    PartOutcome, Participant, SuperId, UnionError, execute_jointly, part_transaction,
+    PartOutcome, PartSizes, Participant, SuperId, UnionError, execute_jointly_if, part_transaction,
 };
 use op_alloy_consensus::OpTxEnvelope;
 use revm::inspector::NoOpInspector;
@@ -48,9 +48,17 @@ pub enum JointError<E> {
         /// What the block has, in gas.
         available: u64,
     },
+    /// Its parts were not accepted.
+    #[error("there is no room for the parts of the super transaction")]
+    Unaccepted,
 }
 
 impl<S: StateReader> BlockExecutor<'_, Rollup, S> {
+    /// Gas used so far by transactions of this rollup that came to nothing because they call others.
+    pub fn wasted_gas(&self) -> u64 {
+        self.evm.wasted_gas()
+    }
+
     /// The rollup as a participant of super transactions; `None` if it is a member of no union.
     fn participant(&mut self) -> Option<Participant<'_, BlockState<S>, NoOpInspector>> {
         let available = self.header.gas_limit.saturating_sub(self.progress().gas_used);
@@ -71,11 +79,33 @@ pub fn transact_jointly<S: StateReader>(
     transaction: &OpTxEnvelope,
     sender: Address,
 ) -> Result<BTreeMap<ChainId, Joined>, JointError<S::Error>> {
+    transact_jointly_if(blocks, id, home, transaction, sender, &|_| true)
+}
+
+/// As [`transact_jointly`], if `accepts` what the parts take in a batch. It is not asked about a
+/// transaction without calls.
+///
+/// # Errors
+/// As [`transact_jointly`], and [`JointError::Unaccepted`].
+pub fn transact_jointly_if<S: StateReader>(
+    blocks: &mut OpenBlocks<'_, '_, S>,
+    id: SuperId,
+    home: ChainId,
+    transaction: &OpTxEnvelope,
+    sender: Address,
+    accepts: &dyn Fn(&PartSizes) -> bool,
+) -> Result<BTreeMap<ChainId, Joined>, JointError<S::Error>> {
     let block = blocks.get_mut(&home).ok_or(JointError::NoBlock(home))?;
     let admitted = block.admit(transaction, &sender)?;
     let tx = block.chain().tx_env(transaction, sender);
     let members = blocks.iter_mut().filter_map(|(id, block)| Some((*id, block.participant()?)));
-    let executed = execute_jointly(&mut members.collect(), id, home, tx);
+    let mut members = members.collect();
+    let executed = execute_jointly_if(&mut members, id, home, tx, accepts);
+    let wasted_gas = members.get(&home).map_or(0, Participant::wasted_gas);
+    drop(members);
+    if let Some(block) = blocks.get_mut(&home) {
+        block.evm.note_waste(wasted_gas);
+    }
     let outcomes = executed.map_err(|error| explain(blocks, home, transaction, error))?;
     let mut joined = BTreeMap::new();
     for (chain, outcome) in outcomes {
@@ -138,6 +168,7 @@ fn explain<S: StateReader>(
         UnionError::UnknownHome(chain) | UnionError::PeerUnavailable(chain) => {
             JointError::NoBlock(chain)
         }
+        UnionError::Unaccepted => JointError::Unaccepted,
         UnionError::PeerGas { chain, gas_limit, available } => {
             JointError::NoRoom { chain, gas_limit, available }
         }

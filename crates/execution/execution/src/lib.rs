@@ -70,7 +70,7 @@ pub use executor::{
     BlockExecutor, BlockOutput, BlockParts, ExecuteOptions, IntermediateRoots, Progress,
     TransactionOutcome, execute_block,
 };
-pub use joint::{Joined, JointError, OpenBlocks, transact_jointly};
+pub use joint::{Joined, JointError, OpenBlocks, transact_jointly, transact_jointly_if};
 pub use memory::{MemoryAccount, MemoryState};
 pub use reader::StateReader;
 pub use requests::parse_deposits;

@@ -44,6 +44,8 @@ pub struct RollupEvm<DB: Database, I> {
     union: Option<Arc<UnionRules>>,
     /// The part of the next transaction.
     carried: Option<Part>,
+    /// Gas used by transactions that came to nothing because they call peers.
+    wasted_gas: u64,
 }
 
 type Outcome<DB> =
@@ -61,7 +63,7 @@ impl<DB: Database, I> fmt::Debug for RollupEvm<DB, I> {
 impl<DB: Database, I: Inspector<OpEvmContext<DB>>> RollupEvm<DB, I> {
     fn complete(mut inner: UnionEvm<DB, I>, inspect: bool, union: Option<Arc<UnionRules>>) -> Self {
         install_extcodehash(&mut inner.0.instruction);
-        Self { inner, inspect, union, carried: None }
+        Self { inner, inspect, union, carried: None, wasted_gas: 0 }
     }
 
     /// The context in which code runs.
@@ -74,6 +76,15 @@ impl<DB: Database, I: Inspector<OpEvmContext<DB>>> RollupEvm<DB, I> {
     pub fn participant(&mut self, gas_available: u64) -> Option<Participant<'_, DB, I>> {
         let rules = self.union.as_deref()?;
         Some(Participant::new(&mut self.inner, rules, gas_available, self.inspect))
+    }
+
+    /// Gas used so far by transactions that came to nothing because they call peers.
+    pub const fn wasted_gas(&self) -> u64 {
+        self.wasted_gas
+    }
+
+    pub(crate) const fn note_waste(&mut self, gas: u64) {
+        self.wasted_gas = self.wasted_gas.saturating_add(gas);
     }
 
     /// Executes a transaction with the part that the one before it holds.
@@ -97,9 +108,14 @@ impl<DB: Database, I: Inspector<OpEvmContext<DB>>> RollupEvm<DB, I> {
             (Err(reason), _) => return Err(invalid(reason)),
         };
         let mut rollup = Participant::new(&mut self.inner, rules, 0, self.inspect);
-        match execute_part(&mut rollup, &part, tx) {
+        let executed = execute_part(&mut rollup, &part, tx);
+        let wasted_gas = rollup.wasted_gas();
+        match executed {
             Ok((outcome, state)) => Ok(ResultAndState { result: outcome.into_result(), state }),
-            Err(error) => Err(into_evm_error(error)),
+            Err(error) => {
+                self.note_waste(wasted_gas);
+                Err(into_evm_error(error))
+            }
         }
     }
 }

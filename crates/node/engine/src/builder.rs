@@ -87,6 +87,10 @@ pub enum Refusal {
     /// It does not fit into what is left of the block's gas, blobs or bytes; a smaller one might.
     #[error("the block has no room: {0}")]
     NoRoom(String),
+    /// It does not fit into any block of the chain: not even into one that has nothing but the first
+    /// transaction that its attributes demand.
+    #[error("no block has room: {0}")]
+    TooLarge(String),
     /// It cannot stand here: wrong nonce, too poor, a fee below the base fee…
     #[error("{0}")]
     Invalid(String),
@@ -132,7 +136,17 @@ pub struct BlockBuilder<'a, C: Payloads> {
     blob_count: u64,
     limits: Limits,
     withdrawals: &'a [Withdrawal],
+    room: Room,
     cancelled: &'a AtomicBool,
+}
+
+/// Gas that a block has for transactions that its attributes do not demand.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    /// If they demand one at most.
+    at_best: u64,
+    /// As they are.
+    begun: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -174,6 +188,17 @@ impl<C: Payloads> BlockBuilder<'_, C> {
         self.header.gas_limit().saturating_sub(self.executor.progress().gas_used)
     }
 
+    /// Gas that the transactions so far used.
+    pub fn gas_used(&self) -> u64 {
+        self.executor.progress().gas_used
+    }
+
+    /// Whether transactions that its attributes do not demand fill more than half of what they may. As
+    /// long as they do not, one that finds no room says little about the next.
+    pub fn is_filling(&self) -> bool {
+        self.gas_left() < self.room.begun / 2
+    }
+
     /// The transactions so far.
     pub fn transactions(&self) -> &[C::Transaction] {
         &self.transactions
@@ -207,9 +232,31 @@ impl<C: Payloads> BlockBuilder<'_, C> {
         sidecar: Option<Arc<BlobTransactionSidecarVariant>>,
     ) -> Result<TransactionOutcome, Refusal> {
         self.check_room(&transaction)?;
-        let outcome = self.executor.transact(&transaction, sender).map_err(refusal)?;
+        let outcome = self.executor.transact(&transaction, sender);
+        let outcome = outcome.map_err(|error| self.refusal(error))?;
         self.append(transaction, sender, sidecar, outcome);
         Ok(outcome)
+    }
+
+    /// Why a transaction was not taken that could not be executed.
+    pub(crate) fn refusal(&self, error: ExecutionError<StorageError>) -> Refusal {
+        match error {
+            ExecutionError::GasLimit { gas_limit, .. } if gas_limit > self.room.at_best => {
+                Refusal::TooLarge(error.to_string())
+            }
+            ExecutionError::DataFootprint { footprint, .. }
+                if footprint > self.header.gas_limit() =>
+            {
+                Refusal::TooLarge(error.to_string())
+            }
+            ExecutionError::GasLimit { .. } | ExecutionError::DataFootprint { .. } => {
+                Refusal::NoRoom(error.to_string())
+            }
+            ExecutionError::State(error) => BuildError::from(error).into(),
+            ExecutionError::CallsPeer { .. } => Refusal::CallsPeer,
+            error if error.is_invalid_block() => Refusal::Invalid(error.to_string()),
+            error => BuildError::Execution(error.to_string()).into(),
+        }
     }
 
     /// Whether the limits on bytes and blobs leave room for the transaction.
@@ -264,18 +311,6 @@ impl<C: Payloads> BlockBuilder<'_, C> {
     }
 }
 
-pub(crate) fn refusal(error: ExecutionError<StorageError>) -> Refusal {
-    match error {
-        ExecutionError::GasLimit { .. } | ExecutionError::DataFootprint { .. } => {
-            Refusal::NoRoom(error.to_string())
-        }
-        ExecutionError::State(error) => BuildError::from(error).into(),
-        ExecutionError::CallsPeer { .. } => Refusal::CallsPeer,
-        error if error.is_invalid_block() => Refusal::Invalid(error.to_string()),
-        error => BuildError::Execution(error.to_string()).into(),
-    }
-}
-
 fn failure(error: ExecutionError<StorageError>) -> BuildError {
     match error {
         ExecutionError::State(error) => error.into(),
@@ -312,6 +347,16 @@ impl<C: Payloads> OpenBlock<C> {
         &self.plan.header
     }
 
+    /// The chain definition.
+    pub const fn chain(&self) -> &C {
+        &self.chain
+    }
+
+    /// Whether transactions may come in that the attributes do not demand (`no_tx_pool` of the OP Stack's).
+    pub const fn takes_transactions(&self) -> bool {
+        self.plan.takes_transactions
+    }
+
     /// The state that the block begins with.
     pub fn parent_state(&self) -> Arc<dyn State> {
         self.parent.state.clone()
@@ -343,12 +388,17 @@ fn begin<'a, C: Payloads>(
             blob_base_fee: plan.blob_base_fee,
         },
         withdrawals: withdrawals.map_or(&[], |list| list.as_slice()),
+        room: Room { at_best: header.gas_limit(), begun: header.gas_limit() },
         cancelled,
     };
     block.executor.begin().map_err(failure)?;
     for (index, transaction) in plan.forced.iter().enumerate() {
         push_forced(&mut block, index, transaction)?;
+        if index == 0 {
+            block.room.at_best = block.gas_left();
+        }
     }
+    block.room.begun = block.gas_left();
     Ok(block)
 }
 

@@ -88,7 +88,7 @@ pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use lockstep_execution::{AttributesError, StateRoots};
-pub use open::{JointRefusal, OpenUnion, PendingBlock, push_jointly};
+pub use open::{JointRefusal, OpenUnion, PendingBlock, PendingPeer, PendingPeers, push_jointly};
 pub use payloads::{
     BesidePayload, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions, PayloadFault,
     PayloadPlace, Payloads,

@@ -2,17 +2,16 @@
 //! block is complete.
 
 use crate::{
-    BlockBuilder, Engine, EngineError, FilledBlock, OpenBlock, Payloads, Refusal,
-    builder::{finish, refusal},
+    BlockBuilder, Engine, EngineError, FilledBlock, OpenBlock, Payloads, Refusal, builder::finish,
     insert::Log,
 };
-use alloy_consensus::{BlockBody, BlockHeader};
+use alloy_consensus::{BlockBody, BlockHeader, Header};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Address, B256, ChainId, Sealed, U256};
 use lockstep_chain::{Block, Chain, Rollup};
-use lockstep_execution::{Joined, JointError, TransactionOutcome, transact_jointly};
+use lockstep_execution::{Joined, JointError, TransactionOutcome, transact_jointly_if};
 use lockstep_storage::{ExecutedBlock, OverlayState, RecoveredBlock, State, TrieNodes};
-use lockstep_union::SuperId;
+use lockstep_union::{PartSizes, SuperId};
 use op_alloy_consensus::OpTxEnvelope;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -68,6 +67,31 @@ pub struct PendingBlock<C: Chain> {
     pub receipts: Arc<Vec<C::Receipt>>,
     /// The state so far. It has no trie, so nothing in it can be proven.
     pub state: Arc<dyn State>,
+    /// The blocks of the union's other rollups as they were then; empty if they are not known.
+    pub peers: Arc<PendingPeers>,
+    /// The positions of its transactions.
+    executed: Arc<ExecutedBlock<C>>,
+}
+
+impl<C: Chain> PendingBlock<C> {
+    /// The position of a transaction in the block.
+    pub fn transaction_index(&self, hash: &B256) -> Option<usize> {
+        self.executed.transaction_index(hash)
+    }
+}
+
+/// Blocks of a union's rollups that are not complete, as they were at one moment, by chain id.
+pub type PendingPeers = BTreeMap<ChainId, PendingPeer>;
+
+/// One of [`PendingPeers`].
+#[derive(Clone, Debug)]
+pub struct PendingPeer {
+    /// The rollup.
+    pub chain: Rollup,
+    /// The block's header so far.
+    pub header: Header,
+    /// The state so far.
+    pub state: Arc<dyn State>,
 }
 
 impl<C: Payloads> BlockBuilder<'_, C> {
@@ -90,8 +114,17 @@ impl<C: Payloads> BlockBuilder<'_, C> {
             TrieNodes::default(),
         );
         let receipts = executed.receipts.clone();
-        let state = Arc::new(OverlayState::new(vec![Arc::new(executed)], parent_state));
-        PendingBlock { block, receipts, state }
+        let executed = Arc::new(executed);
+        let state = Arc::new(OverlayState::new(vec![executed.clone()], parent_state));
+        PendingBlock { block, receipts, state, peers: Arc::default(), executed }
+    }
+}
+
+impl BlockBuilder<'_, Rollup> {
+    /// Gas used so far by transactions of this rollup that were refused because of what they call on
+    /// others: what they did on all rollups.
+    pub fn wasted_gas(&self) -> u64 {
+        self.executor.wasted_gas()
     }
 }
 
@@ -107,9 +140,13 @@ pub enum JointRefusal {
     /// It can wait until a peer has a block, or one with more room.
     #[error("{0}")]
     Wait(String),
+    /// What its parts take in a batch was not accepted.
+    #[error("there is no room for the parts of the super transaction")]
+    Unaccepted,
 }
 
-/// Executes a transaction as the next of its home's block and, as far as it calls them, of its peers'.
+/// Executes a transaction as the next of its home's block and, as far as it calls them, of its peers', if
+/// `accepts` what its parts take in a batch; it is not asked about a transaction without calls.
 ///
 /// # Errors
 /// Why it was not taken.
@@ -119,14 +156,19 @@ pub fn push_jointly(
     home: ChainId,
     transaction: &OpTxEnvelope,
     sender: Address,
+    accepts: &dyn Fn(&PartSizes) -> bool,
 ) -> Result<BTreeMap<ChainId, Joined>, JointRefusal> {
     if let Some(block) = blocks.get(&home) {
         block.check_room(transaction)?;
     }
     let mut executors = blocks.iter_mut().map(|(id, it)| (*id, &mut it.executor)).collect();
-    let joined = transact_jointly(&mut executors, id, home, transaction, sender);
+    let joined = transact_jointly_if(&mut executors, id, home, transaction, sender, accepts);
     let joined = joined.map_err(|error| match error {
-        JointError::Execution(error) => JointRefusal::Home(refusal(error)),
+        JointError::Execution(error) => JointRefusal::Home(match blocks.get(&home) {
+            Some(block) => block.refusal(error),
+            None => Refusal::NoRoom(error.to_string()),
+        }),
+        JointError::Unaccepted => JointRefusal::Unaccepted,
         error => JointRefusal::Wait(error.to_string()),
     })?;
     for (chain, joined) in &joined {

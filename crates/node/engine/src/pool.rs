@@ -8,7 +8,7 @@ use lockstep_pool::{Pool, PoolHead, Pooled};
 use lockstep_storage::StorageError;
 use std::sync::Arc;
 
-/// After how many transactions in a row that found no room a block counts as full.
+/// After how many transactions in a row that found no room a block counts as full, if it is at least half.
 const MAX_MISFITS: usize = 64;
 
 /// The least gas that a transaction needs.
@@ -40,8 +40,18 @@ impl<C: Payloads + Pooled> PayloadBuilder<C> for PoolBuilder<C> {
             match block.push(tx.consensus(), tx.sender, sidecar) {
                 Ok(_) => misfits = 0,
                 Err(Refusal::NoRoom(_)) => {
-                    misfits += 1;
+                    misfits += usize::from(block.is_filling());
                     best.mark_invalid(&tx);
+                }
+                Err(refusal @ Refusal::TooLarge(_)) => {
+                    // It would stand at the front of the pool for ever, and pay nothing.
+                    self.pool.remove(&tx.hash);
+                    best.mark_invalid(&tx);
+                    tracing::info!(
+                        target: "lockstep_engine",
+                        hash = %tx.hash, reason = %refusal,
+                        "gave up a pooled transaction that fits into no block"
+                    );
                 }
                 Err(refusal @ (Refusal::Invalid(_) | Refusal::CallsPeer)) => {
                     tracing::debug!(

@@ -2,7 +2,7 @@
 
 use crate::{
     RpcChain, RpcError, RpcResult, RpcSettings, Workers, feed::Feed, filters::Filters,
-    local::LocalSigner, testing::TestBlocks,
+    local::LocalSigner, testing::TestBlocks, waiters::Waiters,
 };
 use alloy_consensus::Header;
 use alloy_eips::{BlockId, BlockNumHash, BlockNumberOrTag, RpcBlockHash};
@@ -67,6 +67,7 @@ pub struct Context<C: RpcChain> {
     pub(crate) call_costs: crate::eth::CallCosts,
     pub(crate) filters: Filters<C>,
     pub(crate) feed: Feed<C>,
+    pub(crate) waiters: Waiters,
     /// Places for subscriptions.
     pub(crate) subscriptions: Semaphore,
     pub(crate) genesis: Sealed<Header>,
@@ -124,6 +125,7 @@ impl<C: RpcChain> Context<C> {
             call_costs: crate::eth::CallCosts::new(spare_threads()),
             filters: Filters::new(limits.filters, limits.filter_idle),
             feed: Feed::new(),
+            waiters: Waiters::default(),
             subscriptions: Semaphore::new(limits.subscriptions.min(Semaphore::MAX_PERMITS)),
             current: RwLock::new(None),
             suggested_tip: crate::eth::TipCache::default(),
@@ -139,6 +141,7 @@ impl<C: RpcChain> Context<C> {
         });
         crate::feed::follow_chain(&context);
         crate::feed::follow_pool(&context);
+        crate::feed::follow_pending(&context);
         Ok(context)
     }
 
@@ -166,10 +169,25 @@ impl<C: RpcChain> Context<C> {
         *self.current.write() = None;
     }
 
+    /// The block under construction, if there is one.
+    pub(crate) fn pending_block(&self) -> Option<PendingBlock<C>> {
+        self.pending.as_ref()?.pending()
+    }
+
+    /// Refuses a request for something that only complete blocks have, if it names the block under
+    /// construction.
+    pub(crate) fn refuse_pending(&self, id: BlockId, what: &str) -> RpcResult<()> {
+        if id.is_pending() && self.pending.is_some() {
+            let message = format!("the pending block has no {what} before it is complete");
+            return Err(RpcError::refused(message));
+        }
+        Ok(())
+    }
+
     /// The state that a request named.
     pub(crate) fn state_of(&self, now: &Current<C>, id: BlockId) -> RpcResult<Arc<dyn State>> {
         if id.is_pending()
-            && let Some(pending) = self.pending.as_ref().and_then(|pending| pending.pending())
+            && let Some(pending) = self.pending_block()
         {
             return Ok(pending.state);
         }

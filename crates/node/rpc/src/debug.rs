@@ -4,7 +4,7 @@ use crate::{
     Args, Context, RpcChain, RpcError, RpcResult,
     eth::{self, blocks::find, call_target},
     register::Registrar,
-    replay::{Replayable, TraceEnd, limited},
+    replay::{Replayable, TraceEnd, limited, limited_on},
 };
 use alloy_consensus::{ReceiptWithBloom, TxReceipt};
 use alloy_eips::{BlockId, eip2718::Encodable2718};
@@ -27,13 +27,14 @@ pub(crate) fn methods<C: RpcChain>(
 ) -> Result<Methods, RegisterMethodError> {
     Registrar::new(context)
         .read("debug_getRawHeader", |context, args| {
-            Ok(raw(&alloy_rlp::encode(&block(context, args)?.block.header)))
+            Ok(raw(&alloy_rlp::encode(&complete_block(context, args)?.block.header)))
         })
         .read("debug_getRawBlock", |context, args| {
-            Ok(raw(&alloy_rlp::encode(block(context, args)?.block.inner())))
+            Ok(raw(&alloy_rlp::encode(complete_block(context, args)?.block.inner())))
         })
         .read("debug_getRawTransactions", |context, args| {
-            let block = block(context, args)?;
+            let id = args.required_block()?;
+            let block = block(context, id)?;
             let transactions = block.transactions().iter();
             Ok(transactions.map(|each| raw(&each.encoded_2718())).collect::<Vec<_>>())
         })
@@ -77,14 +78,19 @@ fn unknown(id: BlockId) -> RpcError {
     }
 }
 
-fn block<C: RpcChain>(
+fn block<C: RpcChain>(context: &Context<C>, id: BlockId) -> RpcResult<Arc<RecoveredBlock<C>>> {
+    let now = context.now();
+    let found = find(context, &now.snapshot, id, false)?;
+    found.map(|found| found.block).ok_or_else(|| unknown(id))
+}
+
+fn complete_block<C: RpcChain>(
     context: &Context<C>,
     args: &mut Args<'_>,
 ) -> RpcResult<Arc<RecoveredBlock<C>>> {
     let id = args.required_block()?;
-    let now = context.now();
-    let found = find(context, &now.snapshot, id, false)?;
-    found.map(|found| found.block).ok_or_else(|| unknown(id))
+    context.refuse_pending(id, "header")?;
+    block(context, id)
 }
 
 fn raw_receipts<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<Vec<Bytes>> {
@@ -143,7 +149,7 @@ fn trace_named_block<C: RpcChain>(
 ) -> RpcResult<Vec<TraceResult>> {
     let options: GethDebugTracingOptions = args.optional()?.unwrap_or_default();
     let now = context.now();
-    let found = Replayable::find(&now, id)?.ok_or_else(|| unknown(id))?;
+    let found = Replayable::find(context, &now, id)?.ok_or_else(|| unknown(id))?;
     let wanted = lockstep_inspect::trace_timeout(&options).map_err(eth::call_error)?;
     trace_block(context, &found, &options, &TraceEnd::new(context, args, wanted))
 }
@@ -184,8 +190,9 @@ fn execution_witness<C: RpcChain>(
     context: &Context<C>,
     id: BlockId,
 ) -> RpcResult<ExecutionWitness> {
+    context.refuse_pending(id, "execution witness")?;
     let now = context.now();
-    let found = Replayable::find(&now, id)?.ok_or_else(|| unknown(id))?;
+    let found = Replayable::find(context, &now, id)?.ok_or_else(|| unknown(id))?;
     let parent = BlockId::hash(found.block.parent_hash());
     let parent = call_target(context, &now, parent)?.header;
     let header_of = |number: u64| {
@@ -211,7 +218,7 @@ fn trace_call<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResu
     let chain = context.view.chain();
     let index = options.tx_index.map(|index| usize::try_from(index).unwrap_or(usize::MAX));
     if let Some(index) = index {
-        let found = Replayable::find(&now, id)?.ok_or_else(|| unknown(id))?;
+        let found = Replayable::find(context, &now, id)?.ok_or_else(|| unknown(id))?;
         let replay: ReplayBlock<'_, C> = found.replay();
         let header = &found.block.block.header;
         return limited(context, &TraceEnd::new(context, args, wanted), |limits| {
@@ -223,7 +230,7 @@ fn trace_call<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResu
         });
     }
     let target = call_target(context, &now, id)?;
-    limited(context, &TraceEnd::new(context, args, wanted), |limits| {
+    limited_on(context, &target, &TraceEnd::new(context, args, wanted), |limits| {
         let (header, state) = (&target.header, &*target.state);
         lockstep_inspect::trace_call(chain, header, state, &request, &overrides, &tracing, limits)
     })

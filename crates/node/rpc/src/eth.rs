@@ -5,6 +5,7 @@ mod call_costs;
 mod calls;
 mod fees;
 mod filters;
+pub(crate) mod incomplete;
 mod node;
 mod state;
 mod submit;
@@ -12,7 +13,7 @@ mod subscribe;
 mod transactions;
 
 pub(crate) use call_costs::{CallCosts, Place};
-pub(crate) use calls::{call_error, call_limits, target as call_target};
+pub(crate) use calls::{Target, call_error, call_limits, target as call_target};
 pub(crate) use fees::TipCache;
 pub(crate) use transactions::{raw as raw_transaction, rpc_pooled};
 

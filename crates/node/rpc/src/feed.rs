@@ -1,8 +1,8 @@
 //! What happens on the chain, told to all subscribers at once.
 
 use crate::{Context, RpcChain};
-use alloy_consensus::Header;
-use alloy_primitives::Sealed;
+use alloy_consensus::{Header, transaction::TxHashRef};
+use alloy_primitives::{B256, Sealed};
 use lockstep_engine::ChainUpdate;
 use serde_json::value::RawValue;
 use std::sync::{Arc, Weak};
@@ -94,6 +94,9 @@ pub(crate) fn follow_chain<C: RpcChain>(context: &Arc<Context<C>>) {
             match received {
                 Ok(update) => {
                     context.filters.remember_dropped(update.dropped());
+                    let committed = update.committed().iter();
+                    let transactions = committed.flat_map(|block| block.block.transactions());
+                    context.waiters.wake(transactions.map(TxHashRef::tx_hash));
                     context.feed.publish(update);
                 }
                 Err(RecvError::Lagged(missed)) => {
@@ -103,9 +106,35 @@ pub(crate) fn follow_chain<C: RpcChain>(context: &Arc<Context<C>>) {
                         "subscriptions were closed: changes of the chain came too fast"
                     );
                     let _ = context.feed.sender.send(None);
+                    context.waiters.wake_all();
                 }
-                Err(RecvError::Closed) => break,
+                Err(RecvError::Closed) => {
+                    context.waiters.close();
+                    break;
+                }
             }
+        }
+    });
+}
+
+/// Wakes those that wait for a transaction when it is in the block under construction.
+pub(crate) fn follow_pending<C: RpcChain>(context: &Arc<Context<C>>) {
+    let Some(mut changes) = context.pending.as_ref().map(|pending| pending.changes()) else {
+        return;
+    };
+    let context: Weak<Context<C>> = Arc::downgrade(context);
+    tokio::spawn(async move {
+        // How many transactions were looked at, and the last of them.
+        let mut seen: (usize, Option<B256>) = (0, None);
+        while changes.changed().await.is_ok() {
+            let Some(context) = context.upgrade() else { break };
+            let Some(pending) = context.pending_block() else { continue };
+            let hash = |at: usize| pending.block.transactions().get(at).map(|tx| *tx.tx_hash());
+            let goes_on = seen.1.is_some() && seen.0.checked_sub(1).and_then(hash) == seen.1;
+            let known = if goes_on { seen.0 } else { 0 };
+            let transactions = pending.block.transactions();
+            context.waiters.wake(transactions.iter().skip(known).map(TxHashRef::tx_hash));
+            seen = (transactions.len(), transactions.len().checked_sub(1).and_then(hash));
         }
     });
 }

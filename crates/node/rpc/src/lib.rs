@@ -90,6 +90,7 @@ mod settings;
 mod testing;
 mod trace;
 mod txpool;
+mod waiters;
 mod workers;
 
 pub use args::Args;

@@ -48,7 +48,8 @@ pub fn lockstep_methods(
     confirmations: Option<Arc<dyn Confirmations>>,
 ) -> Result<Methods, RegisterMethodError> {
     let mut registrar = Registrar::new(context);
-    registrar.read("lockstep_getSuperTransaction", super_transaction);
+    // A part can be large.
+    registrar.work("lockstep_getSuperTransaction", super_transaction);
     registrar.task("lockstep_confirmation", move |context, params| {
         let confirmations = confirmations.clone();
         async move {
@@ -73,12 +74,9 @@ fn find(context: &Context<Rollup>, now: &Current<Rollup>, hash: &B256) -> RpcRes
     if let Some((block, index)) = now.snapshot.transaction(hash)? {
         return Ok(Some(Place { block, index, is_complete: true }));
     }
-    let Some(pending) = context.pending.as_ref().and_then(|pending| pending.pending()) else {
-        return Ok(None);
-    };
-    let block = pending.block;
-    let index = block.transactions().iter().position(|each| each.tx_hash() == *hash);
-    Ok(index.map(|index| Place { block, index, is_complete: false }))
+    let Some(pending) = context.pending_block() else { return Ok(None) };
+    let index = pending.transaction_index(hash);
+    Ok(index.map(|index| Place { block: pending.block, index, is_complete: false }))
 }
 
 #[derive(Clone, Debug, Serialize)]

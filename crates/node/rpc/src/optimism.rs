@@ -118,6 +118,7 @@ fn output_at(
 ) -> RpcResult<Value> {
     let tag: BlockNumberOrTag = args.required()?;
     args.end()?;
+    context.refuse_pending(tag.into(), "output root")?;
     let now = context.now();
     let number = now.snapshot.resolve(tag).ok_or(RpcError::UnknownBlock)?;
     let block = now.snapshot.block(number)?.ok_or(RpcError::UnknownBlock)?;

@@ -210,7 +210,7 @@ fn contract_creator<C: RpcChain>(
         .map_err(call_error)?;
     let Some(number) = first.filter(|number| *number > 0) else { return Ok(None) };
     let id = BlockId::Number(BlockNumberOrTag::Number(number));
-    let Some(found) = Replayable::find(&now, id)? else { return Ok(None) };
+    let Some(found) = Replayable::find(context, &now, id)? else { return Ok(None) };
     let creation = limited(context, &TraceEnd::new(context, args, None), |limits| {
         let (chain, state) = (context.view.chain(), &*found.parent_state);
         lockstep_inspect::contract_creation(chain, found.replay(), state, address, limits)

@@ -4,7 +4,7 @@ use crate::PendingBlocks;
 use alloy_consensus::BlockHeader;
 use alloy_primitives::ChainId;
 use lockstep_chain::{Chain, Rollup};
-use lockstep_engine::{ChainSnapshot, ChainView};
+use lockstep_engine::{ChainSnapshot, ChainView, PendingPeer, PendingPeers};
 use lockstep_inspect::{PeerBlock, PeerState, PeerStateError, Peers};
 use lockstep_storage::{State, StorageError};
 use parking_lot::RwLock;
@@ -42,6 +42,33 @@ impl Peers for UnionMembers {
     fn block(&self, chain: ChainId, timestamp: u64) -> Result<Option<PeerBlock>, PeerStateError> {
         let Some(member) = self.by_chain.read().get(&chain).cloned() else { return Ok(None) };
         member.block(timestamp).map_err(PeerStateError::new)
+    }
+}
+
+/// The rollups of a union as they were when a block under construction was shown: a call on it must not
+/// see one rollup before a super transaction, and the other after it.
+#[derive(Debug)]
+pub(crate) struct PeersThen {
+    pending: Arc<PendingPeers>,
+    /// Tells of those that had no block then.
+    others: Arc<dyn Peers>,
+}
+
+impl PeersThen {
+    pub(crate) const fn new(pending: Arc<PendingPeers>, others: Arc<dyn Peers>) -> Self {
+        Self { pending, others }
+    }
+}
+
+impl Peers for PeersThen {
+    fn block(&self, chain: ChainId, timestamp: u64) -> Result<Option<PeerBlock>, PeerStateError> {
+        match self.pending.get(&chain).filter(|it| it.header.timestamp <= timestamp) {
+            Some(PendingPeer { chain, header, state }) => {
+                let (chain, header, state) = (chain.clone(), header.clone(), state.clone());
+                Ok(Some(PeerBlock { chain, header, state: PeerState::new(state) }))
+            }
+            None => self.others.block(chain, timestamp),
+        }
     }
 }
 

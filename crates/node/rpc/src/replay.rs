@@ -4,6 +4,7 @@ use crate::{
     Args, Context, RpcChain, RpcError, RpcResult,
     context::{Current, block_of, locate},
     deadline::Deadline,
+    eth::Target,
 };
 use alloy_eips::BlockId;
 use alloy_primitives::B256;
@@ -16,11 +17,23 @@ use tokio::time::Instant;
 pub(crate) struct Replayable<C: RpcChain> {
     pub(crate) block: Arc<RecoveredBlock<C>>,
     pub(crate) parent_state: Arc<dyn State>,
+    /// Whether the block is under construction, and has no hash.
+    pub(crate) is_pending: bool,
 }
 
 impl<C: RpcChain> Replayable<C> {
     /// The block that a request named; `None` if it is not known.
-    pub(crate) fn find(now: &Current<C>, id: BlockId) -> RpcResult<Option<Self>> {
+    pub(crate) fn find(
+        context: &Context<C>,
+        now: &Current<C>,
+        id: BlockId,
+    ) -> RpcResult<Option<Self>> {
+        if id.is_pending()
+            && let Some(pending) = context.pending_block()
+        {
+            let found = Self::new(now, pending.block)?;
+            return Ok(Some(Self { is_pending: true, ..found }));
+        }
         let Some(located) = locate(&now.snapshot, id)? else { return Ok(None) };
         let Some(block) = block_of(&now.snapshot, located)? else { return Ok(None) };
         Self::new(now, block).map(Some)
@@ -41,7 +54,7 @@ impl<C: RpcChain> Replayable<C> {
             return Err(RpcError::refused(InspectError::Genesis.to_string()));
         }
         let parent_state = now.snapshot.state_by_hash(&block.parent_hash())?;
-        Ok(Self { block, parent_state })
+        Ok(Self { block, parent_state, is_pending: false })
     }
 
     /// The block as the tracers take it.
@@ -78,6 +91,18 @@ impl TraceEnd {
     pub(crate) fn has_come(&self) -> bool {
         self.deadline.as_ref().is_some_and(Deadline::has_passed) || Instant::now() >= self.end
     }
+}
+
+/// Runs a call under the limits of traces.
+pub(crate) fn limited_on<C: RpcChain, T>(
+    context: &Context<C>,
+    target: &Target,
+    end: &TraceEnd,
+    run: impl FnOnce(&InspectLimits<'_>) -> Result<T, InspectError>,
+) -> RpcResult<T> {
+    let stop = || end.has_come();
+    let limits = InspectLimits { stop: Some(&stop), ..target.limits(context) };
+    run(&limits).map_err(crate::eth::call_error)
 }
 
 /// Runs something under the limits of traces.

@@ -5,7 +5,7 @@ use crate::{
     context::Current,
     eth::call_target,
     register::Registrar,
-    replay::{Replayable, TraceEnd, limited},
+    replay::{Replayable, TraceEnd, limited, limited_on},
 };
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_eips::{BlockId, BlockNumberOrTag};
@@ -58,14 +58,19 @@ fn block_traces<C: RpcChain>(
     end: &TraceEnd,
 ) -> RpcResult<Option<Traces>> {
     let located = crate::context::locate(&now.snapshot, id)?;
-    if located.is_some_and(|located| located.block.number == 0) {
+    let is_complete = !id.is_pending() || context.pending_block().is_none();
+    if is_complete && located.is_some_and(|located| located.block.number == 0) {
         return Ok(Some(Vec::new()));
     }
-    let Some(found) = Replayable::find(now, id)? else { return Ok(None) };
+    let Some(found) = Replayable::find(context, now, id)? else { return Ok(None) };
     let traces = limited(context, end, |limits| {
         let (chain, state) = (context.view.chain(), &*found.parent_state);
         lockstep_inspect::block_traces(chain, found.replay(), state, limits)
     })?;
+    let without_hash = |trace| LocalizedTransactionTrace { block_hash: None, ..trace };
+    if found.is_pending {
+        return Ok(Some(traces.into_iter().map(without_hash).collect()));
+    }
     Ok(Some(traces))
 }
 
@@ -140,7 +145,7 @@ fn call<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<Tra
     let block = args.optional()?;
     let overrides = Overrides { state, block };
     let target = call_target(context, &context.now(), id)?;
-    limited(context, &TraceEnd::new(context, args, None), |limits| {
+    limited_on(context, &target, &TraceEnd::new(context, args, None), |limits| {
         let (chain, state) = (context.view.chain(), &*target.state);
         let header = &target.header;
         lockstep_inspect::trace_call_parity(
@@ -159,7 +164,7 @@ fn call_many<C: RpcChain>(
         return Err(RpcError::Limit { what: "calls in one request", asked, limit });
     }
     let target = call_target(context, &context.now(), args.block()?)?;
-    limited(context, &TraceEnd::new(context, args, None), |limits| {
+    limited_on(context, &target, &TraceEnd::new(context, args, None), |limits| {
         let (chain, state) = (context.view.chain(), &*target.state);
         lockstep_inspect::trace_call_many(chain, &target.header, state, &calls, limits)
     })
@@ -178,7 +183,7 @@ fn raw_transaction<C: RpcChain>(
         C::Transaction::decode_2718_exact(&bytes).map_err(|error| wrong(error.to_string()))?;
     let sender = transaction.recover_signer().map_err(|error| wrong(error.to_string()))?;
     let target = call_target(context, &context.now(), id)?;
-    limited(context, &TraceEnd::new(context, args, None), |limits| {
+    limited_on(context, &target, &TraceEnd::new(context, args, None), |limits| {
         let (chain, state) = (context.view.chain(), &*target.state);
         let header = &target.header;
         lockstep_inspect::trace_raw_transaction(
@@ -214,7 +219,7 @@ fn replay_block<C: RpcChain>(
 ) -> RpcResult<Option<Vec<TraceResultsWithTransactionHash>>> {
     let id = args.required_block()?;
     let types: Types = args.required()?;
-    let Some(found) = Replayable::find(&context.now(), id)? else { return Ok(None) };
+    let Some(found) = Replayable::find(context, &context.now(), id)? else { return Ok(None) };
     let results = limited(context, &TraceEnd::new(context, args, None), |limits| {
         let (chain, state) = (context.view.chain(), &*found.parent_state);
         lockstep_inspect::replay_block_transactions(chain, found.replay(), state, &types, limits)

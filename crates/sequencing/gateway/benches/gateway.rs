@@ -1,7 +1,9 @@
 //! How fast blocks of a union are made, from pooled transactions to new heads: by number of rollups, and super
 //! transactions beside what they do run separately.
 //!
-//! `cargo bench -p lockstep-gateway`; a time is that of one round, the throughput counts its gas.
+//! `cargo bench -p lockstep-gateway`; a time is that of one round, the throughput counts its gas. With
+//! `LOCKSTEP_BENCH_SUMMARY` set it prints instead, as one line of JSON, the median gas per second by number of rollups, and how
+//! many times as long super transactions of two rollups take as their parts run separately.
 #![allow(
     missing_docs,
     clippy::indexing_slicing,
@@ -11,7 +13,7 @@
 )]
 #![allow(dead_code, reason = "the world is that of the tests, which use all of it")]
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use lockstep_union::proxy_of;
 use std::hint::black_box;
 use union::{APP, Wish, chain};
@@ -37,6 +39,8 @@ fn prepared(rollups: usize, wishes: &[Wish]) -> (World, Running) {
         world.send(&running.pools, n % USERS, wish);
     }
     world.clock.pass(std::time::Duration::from_secs(1));
+    // So that a round is one pass, however long it takes.
+    world.clock.stop();
     (world, running)
 }
 
@@ -60,24 +64,70 @@ fn bench(criterion: &mut Criterion, group: &str, name: &str, rollups: usize, wis
     group.finish();
 }
 
+/// Calls of each rollup's own app.
+fn calls_of_each(rollups: usize) -> Vec<Wish> {
+    (0..rollups).map(chain).flat_map(|home| vec![Wish::new(home, APP); TRANSACTIONS]).collect()
+}
+
+fn jointly() -> Vec<Wish> {
+    vec![Wish::through(chain(0), &[proxy_of(chain(1), APP)]); TRANSACTIONS / 2]
+}
+
+/// What [`jointly`] does, separately: the same storage is written on both, and the home's app makes a call.
+fn their_parts() -> Vec<Wish> {
+    let on_home = vec![Wish::through(chain(0), &[APP]); TRANSACTIONS / 2];
+    [on_home, vec![Wish::new(chain(1), APP); TRANSACTIONS / 2]].concat()
+}
+
 fn by_rollups(criterion: &mut Criterion) {
     for rollups in [1, 2, 4, 8] {
-        let homes = (0..rollups).map(chain);
-        let wishes: Vec<Wish> =
-            homes.flat_map(|home| vec![Wish::new(home, APP); TRANSACTIONS]).collect();
-        bench(criterion, "calls", &format!("{rollups}_rollups"), rollups, &wishes);
+        let name = format!("{rollups}_rollups");
+        bench(criterion, "calls", &name, rollups, &calls_of_each(rollups));
     }
 }
 
 fn super_transactions(criterion: &mut Criterion) {
-    let (a, b) = (chain(0), chain(1));
-    let jointly = vec![Wish::through(a, &[proxy_of(b, APP)]); TRANSACTIONS / 2];
-    bench(criterion, "two_rollups", "super_transactions", 2, &jointly);
-    // The same storage is written on both, and the home's app makes a call.
-    let on_home = vec![Wish::through(a, &[APP]); TRANSACTIONS / 2];
-    let on_peer = vec![Wish::new(b, APP); TRANSACTIONS / 2];
-    bench(criterion, "two_rollups", "their_parts", 2, &[on_home, on_peer].concat());
+    bench(criterion, "two_rollups", "super_transactions", 2, &jointly());
+    bench(criterion, "two_rollups", "their_parts", 2, &their_parts());
+}
+
+/// Rounds of which the median counts.
+const ROUNDS: usize = 9;
+
+/// The median time of a round with these wishes, and its gas.
+#[expect(clippy::disallowed_methods, reason = "it measures")]
+fn median(rollups: usize, wishes: &[Wish]) -> (std::time::Duration, u64) {
+    let rounds = (0..ROUNDS).map(|_| {
+        let (world, mut running) = prepared(rollups, wishes);
+        let begun = std::time::Instant::now();
+        let made = running.gateway.make_blocks(&*world.clock, &running.bell);
+        let took = begun.elapsed();
+        (took, made.unwrap().unwrap().gas_used)
+    });
+    let mut rounds: Vec<_> = rounds.collect();
+    rounds.sort();
+    rounds[ROUNDS / 2]
+}
+
+fn print_summary() {
+    let per_second = |(took, gas): (std::time::Duration, u64)| gas as f64 / took.as_secs_f64();
+    let by_rollups = [1, 2, 4, 8].map(|rollups| {
+        let measured = median(rollups, &calls_of_each(rollups));
+        format!("\"{rollups}\":{:.0}", per_second(measured))
+    });
+    let (jointly, parts) = (median(2, &jointly()).0, median(2, &their_parts()).0);
+    let ratio = jointly.as_secs_f64() / parts.as_secs_f64();
+    let by_rollups = by_rollups.join(",");
+    println!("{{\"gas_per_s\":{{{by_rollups}}},\"super_to_parts\":{ratio:.2}}}");
 }
 
 criterion_group!(benches, by_rollups, super_transactions);
-criterion_main!(benches);
+
+fn main() {
+    if std::env::var_os("LOCKSTEP_BENCH_SUMMARY").is_some() {
+        print_summary();
+        return;
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

@@ -1,11 +1,13 @@
 //! The gateway: which rollups get a block next, and when.
 
 use crate::{
-    Bell, Clock, GatewayError, Preconfirmed, Sequencer,
+    Bell, Clock, GatewayError, PosterSettings, Preconfirmed, Sequencer,
     agreement::Agreement,
     decisions::{Decision, DecisionLog},
+    filling::Source,
+    pass::Pass,
     plan::{Plan, Planned},
-    round::{Round, Source},
+    round::Round,
 };
 use alloy_primitives::{B256, ChainId, map::B256Map};
 use lockstep_chain::Rollup;
@@ -26,11 +28,15 @@ use std::{
 pub struct GatewaySettings {
     /// How often users are shown what was executed; zero: whenever something was.
     pub update_interval: Duration,
+    /// The most blobs of a batch: what they hold bounds what a slot's blocks do
+    /// ([`PosterSettings::max_blobs`](crate::PosterSettings::max_blobs)).
+    pub max_blobs: usize,
 }
 
 impl Default for GatewaySettings {
     fn default() -> Self {
-        Self { update_interval: Duration::from_millis(100) }
+        let max_blobs = PosterSettings::default().max_blobs;
+        Self { update_interval: Duration::from_millis(100), max_blobs }
     }
 }
 
@@ -56,6 +62,9 @@ pub struct RoundReport {
     pub super_transactions: usize,
     /// Gas used by all of them.
     pub gas_used: u64,
+    /// Gas used for nothing: by transactions that were executed and refused for what they call on other
+    /// rollups.
+    pub wasted_gas: u64,
 }
 
 /// Makes the blocks of a union's rollups, all of the same time together.
@@ -63,7 +72,7 @@ pub struct RoundReport {
 pub struct Gateway<L1> {
     pub(crate) members: BTreeMap<ChainId, Member<L1>>,
     pub(crate) union: UnionConfig,
-    settings: GatewaySettings,
+    pub(crate) settings: GatewaySettings,
     log: Option<DecisionLog>,
     /// What was decided about blocks that are not complete, by this gateway or one before it.
     pub(crate) unfinished: Vec<Decision>,
@@ -100,6 +109,7 @@ impl<L1: L1Provider> Gateway<L1> {
             Some((log, decisions)) => (Some(log), decisions),
             None => (None, Vec::new()),
         };
+        Preconfirmed::join(members.iter().map(|member| &*member.shown));
         let members =
             members.into_iter().map(|it| (it.sequencer.config().l2_chain_id, it)).collect();
         let (agreed, callers) = Default::default();
@@ -129,7 +139,9 @@ impl<L1: L1Provider> Gateway<L1> {
         };
         let opened = self.open(&plan)?;
         let slot = self.union.slot_at(plan.timestamp).unwrap_or_default();
-        let mut round = Round::new(&opened, sources(&self.members, &plan, &mut self.callers), slot);
+        let budget = self.slot_budget(&plan)?;
+        let sources = sources(&self.members, &plan, &mut self.callers);
+        let mut round = Round::new(&opened, sources, slot, budget);
         round.keep_apart(&self.agreed.estranged);
         for (chain, error) in round.take_failed() {
             if plan.is_resumed || round.is_empty() {
@@ -151,9 +163,12 @@ impl<L1: L1Provider> Gateway<L1> {
         let interval = self.settings.update_interval;
         let mut due = clock.unix_time();
         loop {
+            let mut is_cut_off = false;
             if plan.is_open {
                 let room = self.log.as_ref().map_or(u64::MAX, DecisionLog::room);
-                let decisions = round.take_transactions(room)?;
+                let mut pass = Pass::new(clock, due, interval, ends_at);
+                let decisions = round.take_transactions(room, &mut pass)?;
+                is_cut_off = pass.is_over();
                 if !decisions.is_empty() {
                     if let Some(log) = &mut self.log {
                         log.append(&decisions)?;
@@ -170,6 +185,9 @@ impl<L1: L1Provider> Gateway<L1> {
                 return Ok(None);
             }
             due = due.saturating_add(interval).max(now);
+            if is_cut_off {
+                continue;
+            }
             let until =
                 if interval.is_zero() || !plan.is_open { ends_at } else { due.min(ends_at) };
             bell.wait(until.saturating_sub(now), plan.is_open && interval.is_zero());
@@ -241,7 +259,7 @@ impl<L1: L1Provider> Gateway<L1> {
                 let engine = member.sequencer.engine();
                 engine.extend(parent, hash).map_err(GatewayError::engine(chain))?;
             }
-            member.shown.show(None);
+            member.shown.clear();
             self.agreed.heads.insert(chain, hash);
         }
         self.unfinished.clear();
@@ -249,6 +267,7 @@ impl<L1: L1Provider> Gateway<L1> {
         counter!("lockstep_gateway_super_transactions_total")
             .increment(report.super_transactions as u64);
         counter!("lockstep_gateway_gas_total").increment(report.gas_used);
+        counter!("lockstep_gateway_wasted_gas_total").increment(report.wasted_gas);
         Ok(())
     }
 

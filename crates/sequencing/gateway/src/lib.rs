@@ -17,8 +17,7 @@
 //! back until they do not. So it does not matter who took blocks back, nor whether the gateway was killed
 //! meanwhile. What is safe only a follower takes back.
 //!
-//! Not yet: nothing bounds what a slot's blocks put into its batch, a slot whose batch comes too late stays
-//! unposted with all that follows, and slots of other owners are not left to them. So a gateway is for
+//! Not yet: a slot whose batch comes too late stays unposted with all that follows, and slots of other owners are not left to them. So a gateway is for
 //! development networks.
 //!
 //! # Posting
@@ -59,7 +58,7 @@
 //! - No clock and no thread of its own: both come in as arguments.
 //!
 //! # Metrics
-//! All begin with `lockstep_gateway_`: counters `rounds_total`, `super_transactions_total`, `gas_total`,
+//! All begin with `lockstep_gateway_`: counters `rounds_total`, `super_transactions_total`, `gas_total`, `wasted_gas_total`,
 //! `failures_total` (by `chain`), `abandoned_rounds_total`, `l1_silences_total`, `rewound_blocks_total`;
 //! gauges `lag_seconds`, `drift_seconds`. Of the poster: counters `batches_total`, `batch_blobs_total`, `post_transactions_total`,
 //! `post_bytes_total`, `post_resubmissions_total`, `post_refusals_total`, `post_inclusions_total`, `post_fees_gwei_total`,
@@ -68,17 +67,28 @@
 //! `unposted_blocks` (by `chain`), `slot_bytes`, `slot_limit_bytes`.
 //!
 //! # Limits
-//! - A block holds what its gas limit allows. After 64 transactions in a row without room it is full.
+//! - A block holds what its gas limit allows. After 64 transactions in a row without room it is full, if it is at least
+//!   half. What does not fit into an empty block leaves the pool.
+//! - The blocks of a slot hold together what its batch can carry ([`GatewaySettings::max_blobs`]): bytes, even if they cannot
+//!   be compressed, parts, and steps. What is larger than that leaves the pool, too.
+//! - Transactions that are executed and then refused for what they call on other rollups pay nothing. They may use the gas of
+//!   one block of each rollup in a round; then, until it is twice that, only what may use 1/64 of a block is tried, and then only
+//!   what runs no code. One that was refused in 64 rounds leaves the pool.
+//! - Users are shown something after each update interval, however much there is to execute; 5,000,000 gas and one transaction
+//!   may come between.
 //! - The log of decisions is at most 256 MiB; a round that has come so far takes no more transactions.
 //! - A batch has [`PosterSettings::max_blobs`] blobs at most, and is never split.
 //! - The poster keeps [`PosterSettings::max_member_bytes`] of blocks of each rollup, and what
 //!   [`SubmissionPolicy`](lockstep_batcher::SubmissionPolicy) says of transactions; look-ahead states of four epochs.
 
 mod agreement;
+mod budget;
 mod clock;
 mod decisions;
 mod error;
+mod filling;
 mod gateway;
+mod pass;
 mod plan;
 mod poster;
 mod preconfirmed;

@@ -109,7 +109,7 @@ impl<L1: L1Provider> Gateway<L1> {
         );
         if let Some(Decision::Begin(begun)) = self.unfinished.first() {
             for member in begun.iter().filter_map(|begun| self.members.get(&begun.chain)) {
-                member.shown.show(None);
+                member.shown.clear();
             }
         }
         self.unfinished.clear();

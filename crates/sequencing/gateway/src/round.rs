@@ -3,48 +3,20 @@
 use crate::{
     GatewayError, Preconfirmed, RoundReport,
     agreement::Estranged,
+    budget::{Fit, SlotBudget},
     decisions::{Decision, ENTRY_BYTES, Taken},
+    filling::{Callers, Filling, Limits, Source},
+    pass::Pass,
 };
-use alloy_consensus::{Transaction, transaction::SignerRecoverable};
+use alloy_consensus::transaction::SignerRecoverable;
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
-use alloy_primitives::{
-    Address, ChainId, U256,
-    map::{AddressMap, B256Map, B256Set},
-};
-use lockstep_chain::{GATE, Rollup};
-use lockstep_engine::{
-    BlockBuilder, FilledBlock, JointRefusal, OpenBlock, OpenUnion, Refusal, push_jointly,
-};
-use lockstep_pool::{Pool, PoolStatus, PoolTransaction};
-use lockstep_union::SuperId;
+use alloy_primitives::{Address, ChainId, U256, map::B256Map};
+use lockstep_chain::Rollup;
+use lockstep_engine::{FilledBlock, JointRefusal, OpenBlock, OpenUnion, Refusal, push_jointly};
+use lockstep_pool::PoolTransaction;
+use lockstep_union::{PartSizes, SuperId};
 use op_alloy_consensus::OpTxEnvelope;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::AtomicBool},
-};
-use tokio::sync::broadcast::{self, error::TryRecvError};
-
-/// After how many transactions in a row that found no room a block counts as full; and how many super
-/// transactions of a rollup are executed in a round for nothing.
-const MAX_MISFITS: usize = 64;
-
-/// The least gas that a transaction needs.
-const MIN_TRANSACTION_GAS: u64 = 21_000;
-
-/// Nothing cancels the blocks of a round.
-static NEVER: AtomicBool = AtomicBool::new(false);
-
-/// The Gate's slot with the newest super transaction of the rollup (rule 1.7).
-const ORDER_SLOT: U256 = U256::ONE;
-
-/// What a round needs of a rollup besides its block.
-pub(crate) struct Source<'a> {
-    pub(crate) pool: &'a Pool<Rollup>,
-    /// Where users see the block; none for one that is complete already.
-    pub(crate) shown: Option<&'a Preconfirmed>,
-    /// Transactions that are known to call others, and how often they had to wait for another round.
-    pub(crate) callers: B256Map<u32>,
-}
+use std::{cell::RefCell, collections::BTreeMap};
 
 /// Blocks of the same time that are being filled.
 pub(crate) struct Round<'a> {
@@ -53,36 +25,32 @@ pub(crate) struct Round<'a> {
     next: SuperId,
     notes: Notes,
     estranged: Estranged,
+    budget: SlotBudget,
+    /// Super transactions for which the last pass had no time.
+    waiting: Callers,
+    /// The rollup whose pool is looked at first: not the one that used up the last pass.
+    first: ChainId,
     super_transactions: usize,
 }
 
 /// Decisions that are not in the log yet.
-struct Notes {
+pub(crate) struct Notes {
     decisions: Vec<Decision>,
     /// How many bytes of them the log still takes.
     room: u64,
 }
 
-/// One rollup's block.
-struct Filling<'a> {
-    open: &'a OpenBlock<Rollup>,
-    builder: BlockBuilder<'a, Rollup>,
-    source: Source<'a>,
-    /// The nonces that follow those of transactions in the block.
-    nonces: AddressMap<u64>,
-    /// Transactions that wait for another block.
-    refused: B256Set,
-    /// How many found no room since the last one that did.
-    misfits: usize,
-    /// How many super transactions were executed for nothing.
-    refused_callers: usize,
-    /// What came into the pool since it was looked through.
-    arrivals: broadcast::Receiver<Arc<PoolTransaction<Rollup>>>,
-    /// How much was in the pool then: private transactions are not announced.
-    known: Option<PoolStatus>,
-    /// Whether it must be looked through again: what follows super transactions was passed over.
-    has_passed_over: bool,
-    has_changed: bool,
+/// Why a transaction was not taken.
+struct Refused {
+    reason: String,
+    /// No block takes it.
+    is_final: bool,
+}
+
+impl Refused {
+    fn for_now(reason: impl ToString) -> Self {
+        Self { reason: reason.to_string(), is_final: false }
+    }
 }
 
 impl<'a> Round<'a> {
@@ -91,6 +59,7 @@ impl<'a> Round<'a> {
         opened: &'a BTreeMap<ChainId, OpenBlock<Rollup>>,
         mut sources: BTreeMap<ChainId, Source<'a>>,
         slot: u64,
+        budget: SlotBudget,
     ) -> Self {
         let mut next = SuperId { slot, index: 0 };
         let (mut blocks, mut failed) = (BTreeMap::new(), Vec::new());
@@ -105,8 +74,18 @@ impl<'a> Round<'a> {
             }
         }
         let notes = Notes { decisions: Vec::new(), room: 0 };
-        let estranged = Estranged::default();
-        Self { blocks, failed, next, notes, estranged, super_transactions: 0 }
+        let (waiting, estranged) = Default::default();
+        Self {
+            blocks,
+            failed,
+            next,
+            notes,
+            estranged,
+            budget,
+            waiting,
+            first: 0,
+            super_transactions: 0,
+        }
     }
 
     /// Lets no super transaction go on to rollups that are estranged from one it may go on to.
@@ -132,11 +111,11 @@ impl<'a> Round<'a> {
             let sender = transaction.recover_signer().map_err(|error| malformed(&error))?;
             let refused = if *is_joint {
                 self.next = self.next.max(*id);
-                self.push_super(*home, &transaction, sender)?
+                self.push_super(*home, &transaction, sender, true)?
             } else {
                 self.push(*home, &transaction, sender)?
             };
-            if let Some(reason) = refused {
+            if let Some(Refused { reason, .. }) = refused {
                 // The same blocks, begun in the same way, refuse what they took: something is broken.
                 tracing::error!(
                     target: "lockstep_gateway",
@@ -158,50 +137,104 @@ impl<'a> Round<'a> {
         self.blocks.contains_key(&chain)
     }
 
-    /// Executes what waits in the pools: first what concerns one rollup alone, then what calls others. Returns
-    /// what was decided, which is no more than `room` bytes in the log.
-    pub(crate) fn take_transactions(&mut self, room: u64) -> Result<Vec<Decision>, GatewayError> {
+    /// Executes what waits in the pools until the pass is over: first what concerns one rollup alone, then what calls
+    /// others. Returns what was decided, which is no more than `room` bytes in the log.
+    pub(crate) fn take_transactions(
+        &mut self,
+        room: u64,
+        pass: &mut Pass<'_>,
+    ) -> Result<Vec<Decision>, GatewayError> {
         self.notes.room = room;
-        let mut joint = Vec::new();
-        for (chain, filling) in &mut self.blocks {
-            filling.take_ordinary(*chain, &mut self.notes, &mut joint)?;
-        }
-        // Whoever had to wait most often may wait for ever, and must not keep others from being tried.
-        joint.sort_by_cached_key(|(home, pooled)| {
-            self.blocks.get(home).and_then(|it| it.source.callers.get(&pooled.hash)).copied()
-        });
-        for (home, pooled) in joint {
-            let is_tried =
-                self.blocks.get(&home).is_some_and(|it| it.refused_callers < MAX_MISFITS);
-            let refused = if is_tried {
-                self.try_super(home, &pooled)
-            } else {
-                Ok(Some("too many others had to wait".to_owned()))
-            };
-            let Some(filling) = self.blocks.get_mut(&home) else { continue };
-            if let Some(reason) = refused.inspect_err(|error| filling.give_up(&pooled, error))? {
-                filling.refused.insert(pooled.hash);
-                filling.refused_callers += usize::from(is_tried);
-                let waited = filling.source.callers.entry(pooled.hash).or_default();
-                *waited = waited.saturating_add(is_tried.into());
-                tracing::debug!(
-                    target: "lockstep_gateway",
-                    chain = home, hash = %pooled.hash, reason,
-                    "a super transaction waits for another block"
-                );
+        let waiting = std::mem::take(&mut self.waiting);
+        self.take_callers_of_peers(waiting, pass)?;
+        let mut callers = Callers::new();
+        let behind = self.blocks.range(self.first..).map(|(chain, _)| *chain);
+        let before = self.blocks.range(..self.first).map(|(chain, _)| *chain);
+        let order: Vec<ChainId> = behind.chain(before).collect();
+        for (turn, chain) in order.iter().enumerate() {
+            if pass.is_over() {
+                break;
+            }
+            let Some(filling) = self.blocks.get_mut(chain) else { continue };
+            let mut limits =
+                Limits { notes: &mut self.notes, budget: &mut self.budget, pass: &mut *pass };
+            filling.take_ordinary(*chain, &mut limits, &mut callers)?;
+            if pass.is_over() {
+                self.first = order.get(turn + 1).or(order.first()).copied().unwrap_or_default();
             }
         }
+        // Whoever had to wait most often may wait for ever, and must not keep others from being tried.
+        callers.sort_by_cached_key(|(home, pooled)| {
+            self.blocks.get(home).and_then(|it| it.source.callers.get(&pooled.hash)).copied()
+        });
+        self.take_callers_of_peers(callers, pass)?;
         Ok(std::mem::take(&mut self.notes.decisions))
     }
 
-    /// Shows users the blocks that have changed.
-    pub(crate) fn show(&mut self) {
-        for filling in self.blocks.values_mut().filter(|filling| filling.has_changed) {
-            if let Some(shown) = filling.source.shown {
-                shown.show(Some(filling.builder.pending(filling.open.parent_state())));
+    /// Executes transactions that call others; those for which the pass has no time wait for the next.
+    fn take_callers_of_peers(
+        &mut self,
+        callers: Callers,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), GatewayError> {
+        for (home, pooled) in callers {
+            if pass.is_over() {
+                self.waiting.push((home, pooled));
+            } else {
+                self.take_caller(home, &pooled, pass)?;
             }
-            filling.has_changed = false;
         }
+        Ok(())
+    }
+
+    fn take_caller(
+        &mut self,
+        home: ChainId,
+        pooled: &PoolTransaction<Rollup>,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), GatewayError> {
+        let Some(filling) = self.blocks.get_mut(&home).filter(|it| !it.is_settled(pooled)) else {
+            return Ok(());
+        };
+        if !filling.tries_callers() {
+            filling.refuse_caller(pooled, "too many others were executed for nothing", false);
+            return Ok(());
+        }
+        match self.budget.fit(&pooled.consensus()) {
+            Fit::Fits => {}
+            Fit::Later => {
+                filling.refuse_caller(pooled, "the slot's batch has no room", false);
+                return Ok(());
+            }
+            Fit::Never => {
+                filling.give_up(pooled, "no batch has room");
+                return Ok(());
+            }
+        }
+        let lost = filling.builder.wasted_gas();
+        let used = |round: &Self| {
+            round.blocks.values().map(|it| it.builder.gas_used()).fold(0, u64::saturating_add)
+        };
+        let before = used(self);
+        let tried = self.try_super(home, pooled);
+        let used = used(self).saturating_sub(before);
+        let Some(filling) = self.blocks.get_mut(&home) else { return Ok(()) };
+        pass.count(used.max(filling.builder.wasted_gas().saturating_sub(lost)));
+        match tried.inspect_err(|error| filling.give_up_failing(pooled, error))? {
+            Some(Refused { reason, is_final: true }) => filling.give_up(pooled, &reason),
+            Some(Refused { reason, .. }) => filling.refuse_caller(pooled, &reason, true),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Shows users the blocks, if one has changed: those of all rollups at once.
+    pub(crate) fn show(&mut self) {
+        if !self.blocks.values().any(|filling| filling.has_changed) {
+            return;
+        }
+        let updates = self.blocks.values_mut().filter_map(Filling::update).collect();
+        Preconfirmed::show_all(updates);
     }
 
     /// What became known of transactions that call others and are still waiting.
@@ -224,64 +257,84 @@ impl<'a> Round<'a> {
         for (chain, filling) in self.blocks {
             let header = filling.builder.header();
             report.timestamp = header.timestamp;
-            let used = header.gas_limit.saturating_sub(filling.builder.gas_left());
-            report.gas_used = report.gas_used.saturating_add(used);
+            report.gas_used = report.gas_used.saturating_add(filling.builder.gas_used());
+            report.wasted_gas = report.wasted_gas.saturating_add(filling.lost_gas());
             filled.insert(chain, filling.builder.fill().map_err(GatewayError::build(chain))?);
         }
         Ok((filled, report))
     }
 
-    /// Takes an ordinary transaction; why not, if it is refused.
+    /// Takes an ordinary transaction that was taken before; why not, if it is refused.
     fn push(
         &mut self,
         home: ChainId,
         transaction: &OpTxEnvelope,
         sender: Address,
-    ) -> Result<Option<String>, GatewayError> {
+    ) -> Result<Option<Refused>, GatewayError> {
         let Some(filling) = self.blocks.get_mut(&home) else {
-            return Ok(Some("its rollup has no block".to_owned()));
+            return Ok(Some(Refused::for_now("its rollup has no block")));
         };
         match filling.builder.push(transaction.clone(), sender, None) {
             Ok(_) => {
                 filling.took(transaction, sender);
+                self.budget.take(transaction, &PartSizes::new());
                 Ok(None)
             }
             Err(Refusal::Failed(error)) => Err(GatewayError::build(home)(error)),
-            Err(refusal) => Ok(Some(refusal.to_string())),
+            Err(refusal) => Ok(Some(Refused::for_now(refusal))),
         }
     }
 
-    /// As [`Self::push_super`], if the log takes it.
+    /// As [`Self::push_super`], if the log and the slot's batch take it.
     fn try_super(
         &mut self,
         home: ChainId,
         pooled: &PoolTransaction<Rollup>,
-    ) -> Result<Option<String>, GatewayError> {
+    ) -> Result<Option<Refused>, GatewayError> {
         let transaction = pooled.consensus();
         if !self.notes.has_room_for(&transaction) {
-            return Ok(Some("the log of decisions is full".to_owned()));
+            return Ok(Some(Refused::for_now("the log of decisions is full")));
         }
-        self.push_super(home, &transaction, pooled.sender)
+        self.push_super(home, &transaction, pooled.sender, false)
     }
 
-    /// Takes a transaction that calls other rollups; why not, if it is refused.
+    /// Takes a transaction that calls other rollups; why not, if it is refused. What `is_decided` is not refused for
+    /// want of room in the slot's batch.
     fn push_super(
         &mut self,
         home: ChainId,
         transaction: &OpTxEnvelope,
         sender: Address,
-    ) -> Result<Option<String>, GatewayError> {
+        is_decided: bool,
+    ) -> Result<Option<Refused>, GatewayError> {
+        let budget = &self.budget;
+        let measured = RefCell::new((PartSizes::new(), budget.fit(transaction)));
+        let accepts = |parts: &PartSizes| {
+            let fit = budget.fit_with(transaction, parts);
+            *measured.borrow_mut() = (parts.clone(), fit);
+            is_decided || fit == Fit::Fits
+        };
         let company = self.estranged.company(home, self.blocks.keys().copied());
-        let open = self.blocks.iter_mut().filter(|(chain, _)| company.contains(chain));
+        // What was shown stays, whatever has come between the rollups since.
+        let may_join = |chain: &ChainId| is_decided || company.contains(chain);
+        let open = self.blocks.iter_mut();
+        let open = open.filter(|(chain, it)| it.takes_transactions() && may_join(chain));
         let mut open: OpenUnion<'_, '_> =
             open.map(|(chain, it)| (*chain, &mut it.builder)).collect();
-        let joined = match push_jointly(&mut open, self.next, home, transaction, sender) {
+        let joined = push_jointly(&mut open, self.next, home, transaction, sender, &accepts);
+        let (parts, fit) = measured.into_inner();
+        let joined = match joined {
             Ok(joined) => joined,
             Err(JointRefusal::Home(Refusal::Failed(error))) => {
                 return Err(GatewayError::build(home)(error));
             }
-            Err(refusal) => return Ok(Some(refusal.to_string())),
+            Err(refusal) => {
+                let is_final = fit == Fit::Never
+                    || matches!(refusal, JointRefusal::Home(Refusal::TooLarge(_)));
+                return Ok(Some(Refused { reason: refusal.to_string(), is_final }));
+            }
         };
+        self.budget.take(transaction, &parts);
         self.notes.add(home, Some(self.next), transaction);
         self.next.index = self.next.index.saturating_add(1);
         self.super_transactions += 1;
@@ -298,12 +351,12 @@ impl<'a> Round<'a> {
 }
 
 impl Notes {
-    fn has_room_for(&self, transaction: &OpTxEnvelope) -> bool {
+    pub(crate) fn has_room_for(&self, transaction: &OpTxEnvelope) -> bool {
         entry_bytes(transaction) <= self.room
     }
 
     /// Writes down that a transaction was taken, jointly if it has a place in the order.
-    fn add(&mut self, home: ChainId, id: Option<SuperId>, transaction: &OpTxEnvelope) {
+    pub(crate) fn add(&mut self, home: ChainId, id: Option<SuperId>, transaction: &OpTxEnvelope) {
         self.room = self.room.saturating_sub(entry_bytes(transaction));
         self.decisions.push(Decision::Take(Taken {
             home,
@@ -316,134 +369,6 @@ impl Notes {
 
 fn entry_bytes(transaction: &OpTxEnvelope) -> u64 {
     (transaction.encode_2718_len() as u64).saturating_add(ENTRY_BYTES)
-}
-
-impl<'a> Filling<'a> {
-    /// Begins a block; with it, the newest super transaction of the rollup.
-    fn begin(
-        chain: ChainId,
-        open: &'a OpenBlock<Rollup>,
-        source: Source<'a>,
-    ) -> Result<(Self, U256), GatewayError> {
-        let builder = open.builder(&NEVER).map_err(GatewayError::build(chain))?;
-        let newest = open
-            .parent_state()
-            .storage(&GATE, &ORDER_SLOT)
-            .map_err(|source| GatewayError::Storage { chain, source })?;
-        let arrivals = source.pool.subscribe();
-        let filling = Self {
-            open,
-            builder,
-            source,
-            nonces: AddressMap::default(),
-            refused: B256Set::default(),
-            misfits: 0,
-            refused_callers: 0,
-            arrivals,
-            known: None,
-            has_passed_over: false,
-            has_changed: true,
-        };
-        Ok((filling, newest))
-    }
-
-    /// Whether there may be transactions in the pool that were not looked at.
-    fn has_news(&mut self) -> bool {
-        let mut has_news = std::mem::take(&mut self.has_passed_over);
-        // A receiver that has missed some says so once.
-        while let Ok(_) | Err(TryRecvError::Lagged(_)) = self.arrivals.try_recv() {
-            has_news = true;
-        }
-        let known = Some(self.source.pool.status());
-        has_news |= known != self.known;
-        self.known = known;
-        has_news
-    }
-
-    fn is_full(&self) -> bool {
-        self.builder.gas_left() < MIN_TRANSACTION_GAS || self.misfits >= MAX_MISFITS
-    }
-
-    /// Executes what waits in the rollup's pool and concerns it alone. What calls others is added to
-    /// `joint`.
-    fn take_ordinary(
-        &mut self,
-        chain: ChainId,
-        notes: &mut Notes,
-        joint: &mut Vec<(ChainId, Arc<PoolTransaction<Rollup>>)>,
-    ) -> Result<(), GatewayError> {
-        if self.is_full() || !self.has_news() {
-            return Ok(());
-        }
-        let others = joint.len();
-        let mut best = self.source.pool.best(self.builder.base_fee(), None);
-        while !self.is_full() {
-            let Some(tx) = best.next() else { break };
-            if self.nonces.get(&tx.sender).is_some_and(|next| tx.nonce() < *next) {
-                // It is in the block, or comes too late to replace the one that is.
-                continue;
-            }
-            if self.refused.contains(&tx.hash) {
-                best.mark_invalid(&tx);
-                continue;
-            }
-            if self.source.callers.contains_key(&tx.hash) {
-                best.mark_invalid(&tx);
-                joint.push((chain, tx));
-                continue;
-            }
-            let transaction = tx.consensus();
-            if !notes.has_room_for(&transaction) {
-                break;
-            }
-            match self.builder.push(transaction.clone(), tx.sender, None) {
-                Ok(_) => {
-                    self.misfits = 0;
-                    self.took(&transaction, tx.sender);
-                    notes.add(chain, None, &transaction);
-                }
-                Err(Refusal::CallsPeer) => {
-                    // Those after it of the same sender wait for the next update.
-                    best.mark_invalid(&tx);
-                    joint.push((chain, tx));
-                }
-                Err(Refusal::Failed(error)) => {
-                    let error = GatewayError::build(chain)(error);
-                    self.give_up(&tx, &error);
-                    return Err(error);
-                }
-                Err(refusal) => {
-                    self.misfits += usize::from(matches!(refusal, Refusal::NoRoom(_)));
-                    self.refused.insert(tx.hash);
-                    best.mark_invalid(&tx);
-                    tracing::debug!(
-                        target: "lockstep_gateway",
-                        chain, hash = %tx.hash, reason = %refusal,
-                        "left a pooled transaction out of a block"
-                    );
-                }
-            }
-        }
-        self.has_passed_over = joint.len() > others;
-        Ok(())
-    }
-
-    /// Takes a transaction out of the pool that the EVM cannot execute at all: it would end every round.
-    fn give_up(&self, tx: &PoolTransaction<Rollup>, error: &GatewayError) {
-        if error.is_execution() {
-            self.source.pool.remove(&tx.hash);
-            tracing::error!(
-                target: "lockstep_gateway",
-                hash = %tx.hash, %error,
-                "gave up a transaction that the EVM cannot execute"
-            );
-        }
-    }
-
-    fn took(&mut self, transaction: &OpTxEnvelope, sender: Address) {
-        self.nonces.insert(sender, transaction.nonce().saturating_add(1));
-        self.has_changed = true;
-    }
 }
 
 /// The super transaction after the newest one of a rollup, as the Gate keeps it; the Gate's 0 is none, so

@@ -32,6 +32,7 @@ pub fn execute_part<DB: Database, I: Observer<DB>>(
         Ok(()) => Ok(rollup.conclude()),
         Err(fault) => {
             let error = rollup.explain(fault);
+            rollup.wasted_gas = rollup.home_gas_used();
             rollup.discard();
             Err(error)
         }

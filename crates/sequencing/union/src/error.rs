@@ -29,6 +29,9 @@ pub enum UnionError<E> {
         /// What the block has, in gas.
         available: u64,
     },
+    /// Its parts are not accepted; try again in another slot.
+    #[error("there is no room for the parts of the super transaction")]
+    Unaccepted,
     /// The script is not that of this transaction on this rollup and this state; whoever made it is
     /// at fault.
     #[error("rollup {chain}: step {step}: {reason}")]

@@ -3,7 +3,7 @@
 use crate::{
     SuperId, UnionError,
     control::{Event, Fault},
-    participant::{Observer, PartOutcome, Participant},
+    participant::{Observer, PartOutcome, PartSize, Participant},
 };
 use alloc::collections::BTreeMap;
 use alloy_evm::Database;
@@ -13,6 +13,9 @@ use revm::DatabaseCommit;
 
 /// What a super transaction did on each rollup that took part, by chain id.
 pub type JointOutcome = BTreeMap<ChainId, PartOutcome>;
+
+/// What the parts of a super transaction take in a batch, by chain id.
+pub type PartSizes = BTreeMap<ChainId, PartSize>;
 
 /// Executes a user's transaction on its home rollup, and what it calls on the others.
 ///
@@ -28,6 +31,21 @@ pub fn execute_jointly<DB: Database + DatabaseCommit, I: Observer<DB>>(
     home: ChainId,
     tx: OpTx,
 ) -> Result<JointOutcome, UnionError<DB::Error>> {
+    execute_jointly_if(rollups, id, home, tx, &|_| true)
+}
+
+/// As [`execute_jointly`], if `accepts` what the parts take in a batch: it is asked before any rollup
+/// changes, and not about a transaction without calls.
+///
+/// # Errors
+/// As [`execute_jointly`], and [`UnionError::Unaccepted`].
+pub fn execute_jointly_if<DB: Database + DatabaseCommit, I: Observer<DB>>(
+    rollups: &mut BTreeMap<ChainId, Participant<'_, DB, I>>,
+    id: SuperId,
+    home: ChainId,
+    tx: OpTx,
+    accepts: &dyn Fn(&PartSizes) -> bool,
+) -> Result<JointOutcome, UnionError<DB::Error>> {
     if !rollups.contains_key(&home) {
         return Err(UnionError::UnknownHome(home));
     }
@@ -36,16 +54,38 @@ pub fn execute_jointly<DB: Database + DatabaseCommit, I: Observer<DB>>(
         rollup.begin(id, home, origin);
     }
     let done = pass_control(rollups, home, tx).and_then(|()| seal(rollups));
-    match done {
-        Ok(()) => Ok(commit(rollups)),
-        Err(Failed { chain, fault }) => {
-            let error = match rollups.get_mut(&chain) {
-                Some(rollup) => rollup.explain(fault),
-                None => UnionError::PeerUnavailable(chain),
-            };
-            rollups.values_mut().for_each(Participant::discard);
-            Err(error)
-        }
+    let error = match done {
+        Ok(()) if is_accepted(rollups, accepts) => return Ok(commit(rollups)),
+        Ok(()) => UnionError::Unaccepted,
+        Err(Failed { chain, fault }) => match rollups.get_mut(&chain) {
+            Some(rollup) => rollup.explain(fault),
+            None => UnionError::PeerUnavailable(chain),
+        },
+    };
+    count_waste(rollups, home);
+    rollups.values_mut().for_each(Participant::discard);
+    Err(error)
+}
+
+fn is_accepted<DB: Database, I: Observer<DB>>(
+    rollups: &mut BTreeMap<ChainId, Participant<'_, DB, I>>,
+    accepts: &dyn Fn(&PartSizes) -> bool,
+) -> bool {
+    let sizes = rollups.iter_mut().map(|(chain, rollup)| (*chain, rollup.part_size()));
+    let sizes: PartSizes = sizes.filter(|(_, size)| size.steps > 0).collect();
+    sizes.is_empty() || accepts(&sizes)
+}
+
+/// Notes at the home what of the transaction's gas was used. A peer's gas counts as the home's: it is
+/// bought for no less.
+fn count_waste<DB: Database, I: Observer<DB>>(
+    rollups: &mut BTreeMap<ChainId, Participant<'_, DB, I>>,
+    home: ChainId,
+) {
+    let peers = rollups.iter_mut().filter(|(chain, _)| **chain != home);
+    let unspent = peers.fold(0, |sum: u64, (_, it)| sum.saturating_add(it.take_unspent_gas()));
+    if let Some(home) = rollups.get_mut(&home) {
+        home.wasted_gas = home.home_gas_used().saturating_sub(unspent);
     }
 }
 

@@ -84,7 +84,10 @@ impl<DB: Database, I: Observer<DB>> Participant<'_, DB, I> {
                 return self.refuse(&inputs, InstructionResult::Revert, gas, data);
             }
         };
-        let base_fee = fees(asked.chain).ok_or(Fault::PeerUnavailable(asked.chain))?;
+        let Some(base_fee) = fees(asked.chain) else {
+            self.session.unspent_gas = gas.remaining();
+            return Err(Fault::PeerUnavailable(asked.chain));
+        };
         let checkpoint = self.context().journal_mut().checkpoint();
         let value = inputs.value.get();
         if !self.burn(&inputs, asked.chain, value)? {

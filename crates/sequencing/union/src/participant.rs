@@ -9,6 +9,7 @@ use alloc::{collections::BTreeMap, string::ToString, vec::Vec};
 use alloy_evm::{Database, precompiles::PrecompilesMap};
 use alloy_op_evm::{OpEvmContext, OpTx};
 use alloy_primitives::{Address, B256, Bytes, ChainId, Log, U256, keccak256};
+use alloy_rlp::Encodable;
 use core::fmt;
 use lockstep_chain::{GATE, UnionRules};
 use op_revm::{
@@ -73,6 +74,15 @@ impl PartOutcome {
     }
 }
 
+/// What a rollup's part of a super transaction takes in a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartSize {
+    /// Bytes of its encoding; none if the rollup has no part.
+    pub bytes: usize,
+    /// The messages that it sent and received.
+    pub steps: usize,
+}
+
 /// One rollup in the block that it is building or following, ready to take part.
 ///
 /// It is driven by [`crate::execute_jointly`] and [`crate::execute_part`], many times for one block.
@@ -86,6 +96,8 @@ pub struct Participant<'a, DB: Database, I> {
     pub(crate) inspect: bool,
     /// What the block has left for calls from peers.
     pub(crate) gas_available: u64,
+    /// Gas that the last super transaction used that came to nothing.
+    pub(crate) wasted_gas: u64,
     pub(crate) session: Session,
 }
 
@@ -115,6 +127,10 @@ pub(crate) struct Session {
     pub(crate) peer_gas_used: u64,
     /// The gas that the peer's block must have left.
     pub(crate) gas_limit: u64,
+    /// The gas limit of the home transaction, once it may run.
+    home_gas: u64,
+    /// Gas that a call was given which cannot begin.
+    pub(crate) unspent_gas: u64,
     /// What the home transaction costs before it runs, and what it gets back (EIP-7702).
     initial_gas: InitialAndFloorGas,
     delegation_refund: i64,
@@ -148,6 +164,7 @@ impl<'a, DB: Database, I: Observer<DB>> Participant<'a, DB, I> {
             evm,
             inspect,
             gas_available,
+            wasted_gas: 0,
             session: Session::default(),
         }
     }
@@ -168,6 +185,12 @@ impl<'a, DB: Database, I: Observer<DB>> Participant<'a, DB, I> {
     /// The base fee at which gas is exchanged, in wei: the block's.
     pub const fn base_fee(&self) -> u64 {
         self.base_fee
+    }
+
+    /// Gas of the home transaction that the last [`crate::execute_jointly`] or [`crate::execute_part`] used on
+    /// all rollups, if it came to nothing; on the home rollup only.
+    pub const fn wasted_gas(&self) -> u64 {
+        self.wasted_gas
     }
 
     pub(crate) const fn context(&mut self) -> &mut OpEvmContext<DB> {
@@ -229,6 +252,8 @@ impl<'a, DB: Database, I: Observer<DB>> Participant<'a, DB, I> {
         });
         match prepared {
             Ok((first, initial_gas, refund)) => {
+                self.session.home_gas =
+                    revm::context_interface::Transaction::gas_limit(self.context().tx());
                 self.session.initial_gas = initial_gas;
                 self.session.delegation_refund = refund.cast_signed();
                 Ok(Some(first))
@@ -281,6 +306,7 @@ impl<'a, DB: Database, I: Observer<DB>> Participant<'a, DB, I> {
     pub(crate) fn check_block_gas(&mut self, gas_limit: u64) -> Result<(), FaultOf<DB>> {
         let available = self.gas_available.saturating_sub(self.session.peer_gas_used);
         if gas_limit > available {
+            self.session.unspent_gas = gas_limit;
             return Err(Fault::PeerGas { gas_limit, available });
         }
         let wanted = self.session.peer_gas_used.saturating_add(gas_limit);
@@ -331,6 +357,36 @@ impl<'a, DB: Database, I: Observer<DB>> Participant<'a, DB, I> {
             session;
         let part = Part { id, home, origin, gas_limit, steps };
         (PartOutcome { part, result, logs, peer_gas_used }, state)
+    }
+
+    /// What the rollup's part is so far in a batch.
+    pub(crate) fn part_size(&mut self) -> PartSize {
+        let Session { id, home, origin, gas_limit, .. } = self.session;
+        let steps = core::mem::take(&mut self.session.steps);
+        let part = Part { id, home, origin, gas_limit, steps };
+        let size = PartSize { bytes: part.length(), steps: part.steps.len() };
+        self.session.steps = part.steps;
+        size
+    }
+
+    /// How much of its gas the home transaction has used when it cannot go on, but for what
+    /// [`Self::take_unspent_gas`] says of its peers.
+    pub(crate) fn home_gas_used(&mut self) -> u64 {
+        match &self.session.result {
+            Some(result) => result.tx_gas_used(),
+            None => self.session.home_gas.saturating_sub(self.take_unspent_gas()),
+        }
+    }
+
+    /// The gas that frames still have which can run no further. They are taken off the EVM's stack.
+    pub(crate) fn take_unspent_gas(&mut self) -> u64 {
+        let mut unspent = core::mem::take(&mut self.session.unspent_gas);
+        let frames = self.evm.frame_stack();
+        while frames.index().is_some() {
+            unspent = unspent.saturating_add(frames.get().interpreter.gas.remaining());
+            frames.pop();
+        }
+        unspent
     }
 
     /// Undoes everything since [`Self::begin`].

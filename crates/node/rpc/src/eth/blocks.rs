@@ -1,5 +1,6 @@
 //! Blocks, their receipts and their ommers.
 
+use super::incomplete::{self, Told};
 use crate::{
     Args, Context, RpcChain, RpcResult,
     chain::transaction_info,
@@ -9,9 +10,9 @@ use crate::{
 use alloy_consensus::transaction::TxHashRef;
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_network_primitives::BlockTransactions;
-use alloy_primitives::{B256, U64, U256};
+use alloy_primitives::{B256, Sealed, U64, U256};
 use alloy_rlp::Encodable;
-use alloy_rpc_types_eth::{Block, Header};
+use alloy_rpc_types_eth::{Block, Header, TransactionInfo};
 use lockstep_engine::ChainSnapshot;
 use lockstep_storage::RecoveredBlock;
 use std::sync::Arc;
@@ -79,7 +80,7 @@ pub(crate) fn find<C: RpcChain>(
     with_receipts: bool,
 ) -> RpcResult<Option<Found<C>>> {
     if id.is_pending()
-        && let Some(pending) = context.pending.as_ref().and_then(|pending| pending.pending())
+        && let Some(pending) = context.pending_block()
     {
         let (block, receipts) = (pending.block, Some(pending.receipts));
         return Ok(Some(Found { block, receipts, is_pending: true }));
@@ -102,13 +103,17 @@ fn block<C: RpcChain>(
     context: &Context<C>,
     id: BlockId,
     full: bool,
-) -> RpcResult<Option<RpcBlock<C>>> {
+) -> RpcResult<Option<Told<RpcBlock<C>>>> {
     let now = context.now();
-    let found = find(context, &now.snapshot, id, full && C::NEEDS_RECEIPTS)?;
-    Ok(found.map(|found| {
-        let receipts = found.receipts.as_deref().map(Vec::as_slice);
-        rpc_block(context.view.chain(), &found.block, receipts, full)
-    }))
+    let chain = context.view.chain();
+    let Some(found) = find(context, &now.snapshot, id, full && C::NEEDS_RECEIPTS)? else {
+        return Ok(None);
+    };
+    if found.is_pending {
+        return incomplete::block(chain, &found, full).map(|told| Some(Told::Incomplete(told)));
+    }
+    let receipts = found.receipts.as_deref().map(Vec::as_slice);
+    Ok(Some(Told::Complete(rpc_block(chain, &found.block, receipts, full))))
 }
 
 /// A block in JSON, with whole transactions if `full`, with their hashes otherwise.
@@ -118,37 +123,51 @@ pub(crate) fn rpc_block<C: RpcChain>(
     receipts: Option<&[C::Receipt]>,
     full: bool,
 ) -> RpcBlock<C> {
-    let transactions = if full {
-        let all = block.transactions().iter().zip(&block.senders).enumerate();
-        BlockTransactions::Full(
-            all.map(|(index, (transaction, sender))| {
-                let info = transaction_info(block, index);
-                let receipt = receipts.and_then(|receipts| receipts.get(index));
-                chain.rpc_transaction(transaction.clone(), *sender, info, receipt)
-            })
-            .collect(),
-        )
-    } else {
-        let hashes = block.transactions().iter().map(|transaction| *transaction.tx_hash());
-        BlockTransactions::Hashes(hashes.collect())
-    };
+    let transactions = rpc_transactions(chain, block, receipts, full, transaction_info);
     Block {
-        header: rpc_header(block),
+        header: rpc_header(block, block.sealed_header()),
         uncles: block.block.body.ommers.iter().map(|ommer| ommer.hash_slow()).collect(),
         transactions,
         withdrawals: block.block.body.withdrawals.clone(),
     }
 }
 
-fn rpc_header<C: RpcChain>(block: &RecoveredBlock<C>) -> Header {
-    let size = Some(U256::from(block.block.length()));
-    Header::from_consensus(block.sealed_header(), None, size)
+/// The transactions of a block in JSON, whole if `full`; `info` says where each of them stands.
+pub(super) fn rpc_transactions<C: RpcChain>(
+    chain: &C,
+    block: &RecoveredBlock<C>,
+    receipts: Option<&[C::Receipt]>,
+    full: bool,
+    info: impl Fn(&RecoveredBlock<C>, usize) -> TransactionInfo,
+) -> BlockTransactions<C::RpcTransaction> {
+    if !full {
+        let hashes = block.transactions().iter().map(|transaction| *transaction.tx_hash());
+        return BlockTransactions::Hashes(hashes.collect());
+    }
+    let all = block.transactions().iter().zip(&block.senders).enumerate();
+    let whole = all.map(|(index, (transaction, sender))| {
+        let receipt = receipts.and_then(|receipts| receipts.get(index));
+        chain.rpc_transaction(transaction.clone(), *sender, info(block, index), receipt)
+    });
+    BlockTransactions::Full(whole.collect())
 }
 
-fn header<C: RpcChain>(context: &Context<C>, id: BlockId) -> RpcResult<Option<Header>> {
+pub(super) fn rpc_header<C: RpcChain>(
+    block: &RecoveredBlock<C>,
+    header: Sealed<alloy_consensus::Header>,
+) -> Header {
+    let size = Some(U256::from(block.block.length()));
+    Header::from_consensus(header, None, size)
+}
+
+fn header<C: RpcChain>(context: &Context<C>, id: BlockId) -> RpcResult<Option<Told<Header>>> {
     let now = context.now();
-    let found = find(context, &now.snapshot, id, false)?;
-    Ok(found.map(|found| rpc_header(&found.block)))
+    let Some(found) = find(context, &now.snapshot, id, false)? else { return Ok(None) };
+    if found.is_pending {
+        return incomplete::header(&found).map(|told| Some(Told::Incomplete(told)));
+    }
+    let header = rpc_header(&found.block, found.block.sealed_header());
+    Ok(Some(Told::Complete(header)))
 }
 
 fn count<C: RpcChain>(
@@ -176,12 +195,18 @@ fn ommer<C: RpcChain>(
 fn receipts<C: RpcChain>(
     context: &Context<C>,
     args: &mut Args<'_>,
-) -> RpcResult<Option<Vec<C::RpcReceipt>>> {
+) -> RpcResult<Option<Vec<Told<C::RpcReceipt>>>> {
     let id = args.required_block()?;
     let now = context.now();
     let Some(found) = find(context, &now.snapshot, id, true)? else { return Ok(None) };
     let Some(receipts) = found.receipts else { return Ok(None) };
     let all = 0..receipts.len();
+    let chain = context.view.chain();
+    if found.is_pending {
+        let told = incomplete::receipts(chain, &found.block, &receipts, all)?;
+        return Ok(Some(told.into_iter().map(Told::Incomplete).collect()));
+    }
     let (block, senders) = (&found.block.block, &found.block.senders);
-    Ok(Some(context.view.chain().rpc_receipts(block, senders, &receipts, all)))
+    let told = chain.rpc_receipts(block, senders, &receipts, all);
+    Ok(Some(told.into_iter().map(Told::Complete).collect()))
 }

@@ -6,6 +6,7 @@ use crate::{
     deadline::Deadline,
     error::REVERTED,
     eth::Place,
+    peers::PeersThen,
     register::Registrar,
 };
 use alloy_consensus::Header;
@@ -14,7 +15,7 @@ use alloy_primitives::{Bytes, U64};
 use alloy_rpc_types_eth::{
     AccessListResult, BlockOverrides, TransactionRequest, state::StateOverride,
 };
-use lockstep_inspect::{InspectError, Limits as InspectLimits, Overrides, SimulateRequest};
+use lockstep_inspect::{InspectError, Limits as InspectLimits, Overrides, Peers, SimulateRequest};
 use lockstep_storage::{State, StorageError};
 use serde_json::Value;
 use std::sync::Arc;
@@ -64,6 +65,17 @@ pub(crate) struct Target {
     pub(crate) header: Header,
     pub(crate) hash: alloy_primitives::B256,
     pub(crate) state: Arc<dyn State>,
+    /// The other rollups as they were when the block was shown, if it is under construction.
+    peers: Option<PeersThen>,
+}
+
+impl Target {
+    /// The limits of a call on it.
+    pub(crate) fn limits<'a, C: RpcChain>(&'a self, context: &'a Context<C>) -> InspectLimits<'a> {
+        let limits = call_limits(context);
+        let then = self.peers.as_ref().map(|peers| peers as &dyn Peers);
+        InspectLimits { peers: then.or(limits.peers), ..limits }
+    }
 }
 
 /// Finds the block that a call names.
@@ -73,21 +85,23 @@ pub(crate) fn target<C: RpcChain>(
     id: BlockId,
 ) -> RpcResult<Target> {
     if id.is_pending()
-        && let Some(pending) = context.pending.as_ref().and_then(|pending| pending.pending())
+        && let Some(pending) = context.pending_block()
     {
         let header = pending.block.block.header.clone();
-        return Ok(Target { header, hash: pending.block.hash(), state: pending.state });
+        let others = context.peers.clone();
+        let peers = others.map(|others| PeersThen::new(pending.peers, others));
+        return Ok(Target { header, hash: pending.block.hash(), state: pending.state, peers });
     }
     if id.is_latest() || id.is_pending() {
         let head = now.snapshot.head();
         let state = now.state()?;
-        return Ok(Target { header: head.inner().clone(), hash: head.seal(), state });
+        return Ok(Target { header: head.inner().clone(), hash: head.seal(), state, peers: None });
     }
     let located = locate(&now.snapshot, id)?.ok_or(RpcError::UnknownBlock)?;
     let header = header_of(&now.snapshot, located)?.ok_or(RpcError::UnknownBlock)?;
     let state = context.state_of(now, id)?;
     let hash = header.seal();
-    Ok(Target { header: header.into_inner(), hash, state })
+    Ok(Target { header: header.into_inner(), hash, state, peers: None })
 }
 
 /// An error of a call in the form that tools expect.
@@ -139,14 +153,15 @@ fn run_call<C: RpcChain>(
     deadline: Option<&Deadline>,
 ) -> RpcResult<Bytes> {
     let Call { request, block, overrides } = call;
-    let Target { header, state, .. } = target(context, &context.now(), block)?;
+    let target = target(context, &context.now(), block)?;
     let chain = context.view.chain();
     let stop = || deadline.is_some_and(Deadline::has_passed);
-    let mut limits: InspectLimits<'_> = call_limits(context);
+    let mut limits: InspectLimits<'_> = target.limits(context);
     if deadline.is_some() {
         limits.stop = Some(&stop);
     }
-    let outcome = lockstep_inspect::call(chain, &header, state, &request, &overrides, &limits)
+    let (header, state) = (&target.header, target.state.clone());
+    let outcome = lockstep_inspect::call(chain, header, state, &request, &overrides, &limits)
         .map_err(call_error)?;
     if let Some(place) = place {
         context.call_costs.note(place, outcome.gas_used);
@@ -156,11 +171,12 @@ fn run_call<C: RpcChain>(
 
 fn estimate_gas<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<U64> {
     let Call { request, block, overrides } = parse_call(args)?;
-    let Target { header, state, .. } = target(context, &context.now(), block)?;
+    let target = target(context, &context.now(), block)?;
     let chain = context.view.chain();
     let stop = args.stop();
-    let limits = InspectLimits { stop: Some(&stop), ..call_limits(context) };
-    lockstep_inspect::estimate_gas(chain, &header, state, &request, &overrides, &limits)
+    let limits = InspectLimits { stop: Some(&stop), ..target.limits(context) };
+    let (header, state) = (&target.header, target.state.clone());
+    lockstep_inspect::estimate_gas(chain, header, state, &request, &overrides, &limits)
         .map(U64::from)
         .map_err(call_error)
 }
@@ -173,18 +189,21 @@ fn create_access_list<C: RpcChain>(
     let block = args.block()?;
     let state: Option<StateOverride> = args.optional()?;
     let overrides = Overrides { state, block: None };
-    let Target { header, state, .. } = target(context, &context.now(), block)?;
+    let target = target(context, &context.now(), block)?;
     let chain = context.view.chain();
     let stop = args.stop();
-    let limits = InspectLimits { stop: Some(&stop), ..call_limits(context) };
-    lockstep_inspect::create_access_list(chain, &header, state, &request, &overrides, &limits)
+    let limits = InspectLimits { stop: Some(&stop), ..target.limits(context) };
+    let (header, state) = (&target.header, target.state.clone());
+    lockstep_inspect::create_access_list(chain, header, state, &request, &overrides, &limits)
         .map_err(call_error)
 }
 
 fn simulate<C: RpcChain>(context: &Context<C>, args: &mut Args<'_>) -> RpcResult<Vec<Value>> {
     let request: SimulateRequest = args.required()?;
     let block = args.block()?;
-    let Target { header, hash, state } = target(context, &context.now(), block)?;
+    // The roots of what is simulated follow from the trie that it begins with.
+    context.refuse_pending(block, "state root, so nothing that follows can be simulated,")?;
+    let Target { header, hash, state, .. } = target(context, &context.now(), block)?;
     let base = alloy_primitives::Sealed::new_unchecked(header, hash);
     let stop = args.stop();
     let limits = InspectLimits { stop: Some(&stop), ..call_limits(context) };

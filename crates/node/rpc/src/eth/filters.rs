@@ -72,9 +72,21 @@ fn matching<C: RpcChain>(
     deadline: Option<&Deadline>,
 ) -> RpcResult<Vec<Log>> {
     let now = context.now();
+    check_pending(context, filter)?;
     let limits = &context.settings.limits;
     let wanted = logs::wanted_blocks(&now.snapshot, filter, limits)?;
     logs::query(&now.snapshot, filter, wanted, limits.log_results, deadline)
+}
+
+/// Refuses filters for the block under construction: their logs would have no place.
+fn check_pending<C: RpcChain>(context: &Context<C>, filter: &Filter) -> RpcResult<()> {
+    let FilterBlockOption::Range { from_block, to_block } = filter.block_option else {
+        return Ok(());
+    };
+    for tag in [from_block, to_block].into_iter().flatten() {
+        context.refuse_pending(tag.into(), "logs that could be told apart")?;
+    }
+    Ok(())
 }
 
 fn install<C: RpcChain>(context: &Context<C>, kind: Kind) -> RpcResult<U128> {

@@ -100,6 +100,7 @@ fn state_for_proof<C: RpcChain>(
     context: &Context<C>,
     id: BlockId,
 ) -> RpcResult<std::sync::Arc<dyn State>> {
+    context.refuse_pending(id, "state root, so nothing in it can be proven,")?;
     let now = context.now();
     let located = locate(&now.snapshot, id)?.ok_or(RpcError::UnknownBlock)?;
     let behind = now.snapshot.head().number.saturating_sub(located.block.number);

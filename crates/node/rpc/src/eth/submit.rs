@@ -3,8 +3,8 @@
 use crate::{
     Args, Context, RpcChain, RpcError, RpcResult,
     error::{INTERNAL_ERROR, SERVER_ERROR},
-    eth::{fees, transactions},
-    feed::Events,
+    eth::{fees, incomplete::Told, transactions},
+    feed::FeedEnd,
     register::Registrar,
 };
 use alloy_consensus::{SignableTransaction, TypedTransaction, transaction::TxHashRef};
@@ -15,7 +15,6 @@ use jsonrpsee::types::Params;
 use lockstep_pool::{Origin, PoolError};
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::watch;
 
 /// Transactions larger than this have proofs to check, which takes milliseconds.
 const MAX_INLINE_BYTES: usize = 32 * 1024;
@@ -110,7 +109,7 @@ fn is_quick(bytes: &[u8]) -> bool {
 async fn send_sync<C: RpcChain>(
     context: Arc<Context<C>>,
     params: Params<'static>,
-) -> RpcResult<C::RpcReceipt> {
+) -> RpcResult<Told<C::RpcReceipt>> {
     let (bytes, timeout) = {
         let mut args = Args::new(&params)?;
         let bytes: Bytes = args.required()?;
@@ -120,9 +119,6 @@ async fn send_sync<C: RpcChain>(
             milliseconds.map_or(DEFAULT_SYNC_TIMEOUT, |given| Duration::from_millis(given.to()));
         (bytes, timeout.min(MAX_SYNC_TIMEOUT))
     };
-    // Listening begins first, so that no block can be missed.
-    let mut events = context.feed.subscribe();
-    let mut updates = context.pending.as_ref().map(|pending| pending.changes());
     let hash = match submit(&context, bytes.clone(), Origin::User).await? {
         Ok(hash) | Err(PoolError::AlreadyKnown { hash }) => hash,
         Err(error @ PoolError::NonceTooLow { .. }) => {
@@ -139,8 +135,7 @@ async fn send_sync<C: RpcChain>(
     if let Some(gap) = missing_nonce(&context, &hash)? {
         return Err(nonce_gap(gap));
     }
-    match tokio::time::timeout(timeout, included(&context, &hash, &mut events, &mut updates)).await
-    {
+    match tokio::time::timeout(timeout, included(&context, &hash)).await {
         Ok(receipt) => receipt,
         Err(_) => Err(RpcError::RefusedWith {
             code: SYNC_TIMEOUT,
@@ -182,31 +177,18 @@ fn json_string(value: &impl Serialize) -> RpcResult<Box<serde_json::value::RawVa
 async fn included<C: RpcChain>(
     context: &Context<C>,
     hash: &B256,
-    events: &mut Events<C>,
-    updates: &mut Option<watch::Receiver<()>>,
-) -> RpcResult<C::RpcReceipt> {
+) -> RpcResult<Told<C::RpcReceipt>> {
+    let waiter = context.waiters.wait_for(*hash);
     loop {
+        // Listening begins first, so that no block can be missed.
+        let woken = waiter.woken();
         if let Some(receipt) = transactions::receipt(context, hash)? {
             return Ok(receipt);
         }
-        if let Some(receipt) = transactions::pending_receipt(context, hash) {
-            return Ok(receipt);
+        if context.waiters.is_closed() {
+            return Err(RpcError::Internal(FeedEnd::Closed.to_string()));
         }
-        let updated = async {
-            if let Some(updates) = updates
-                && updates.changed().await.is_ok()
-            {
-                return;
-            }
-            // When no more updates come there are still blocks.
-            std::future::pending().await
-        };
-        tokio::select! {
-            event = events.next() => {
-                event.map_err(|end| RpcError::Internal(end.to_string()))?;
-            }
-            () = updated => {}
-        }
+        woken.await;
     }
 }
 

@@ -3,14 +3,17 @@
 use crate::{
     Args, Context, RpcChain, RpcResult,
     chain::transaction_info,
-    eth::blocks::{Found, find},
+    eth::{
+        blocks::{Found, find},
+        incomplete::{self, Told},
+    },
     register::Registrar,
 };
-use alloy_consensus::transaction::TxHashRef;
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::TransactionInfo;
 use lockstep_pool::{Origin, PoolTransaction};
+use serde_json::Value;
 use std::sync::Arc;
 
 pub(super) fn register<C: RpcChain>(registrar: &mut Registrar<C>) {
@@ -50,6 +53,7 @@ fn by_hash<C: RpcChain>(
     }
     match pooled(context, &hash) {
         Some(pooled) => Ok(Some(rpc_pooled(context.view.chain(), &pooled))),
+        None if let Some(pending) = in_pending(context, &hash) => Ok(Some(pending)),
         // It may have gone from the pool into a block between the two.
         None => mined(context, &hash),
     }
@@ -60,6 +64,14 @@ fn mined<C: RpcChain>(context: &Context<C>, hash: &B256) -> RpcResult<Option<C::
     let Some((block, index)) = now.snapshot.transaction(hash)? else { return Ok(None) };
     let receipts = if C::NEEDS_RECEIPTS { now.snapshot.receipts(block.number())? } else { None };
     Ok(in_block(context, &Found { block, receipts, is_pending: false }, index))
+}
+
+/// A transaction of the block under construction: it may be in no pool any more.
+fn in_pending<C: RpcChain>(context: &Context<C>, hash: &B256) -> Option<C::RpcTransaction> {
+    let pending = context.pending_block()?;
+    let index = pending.transaction_index(hash)?;
+    let (block, receipts) = (pending.block, Some(pending.receipts));
+    in_block(context, &Found { block, receipts, is_pending: true }, index)
 }
 
 /// A transaction of the pool that may be shown.
@@ -132,8 +144,26 @@ fn raw_by_index<C: RpcChain>(
     Ok(transaction.map(|transaction| transaction.encoded_2718().into()))
 }
 
-/// The receipt of a transaction on the canonical chain.
+/// The receipt of a transaction in a block, be it one that is not complete yet.
 pub(crate) fn receipt<C: RpcChain>(
+    context: &Context<C>,
+    hash: &B256,
+) -> RpcResult<Option<Told<C::RpcReceipt>>> {
+    if let Some(receipt) = mined_receipt(context, hash)? {
+        return Ok(Some(Told::Complete(receipt)));
+    }
+    if context.pending.is_none() {
+        return Ok(None);
+    }
+    if let Some(receipt) = pending_receipt(context, hash)? {
+        return Ok(Some(Told::Incomplete(receipt)));
+    }
+    // The block may have become complete between the two.
+    Ok(mined_receipt(context, hash)?.map(Told::Complete))
+}
+
+/// The receipt of a transaction on the canonical chain.
+fn mined_receipt<C: RpcChain>(
     context: &Context<C>,
     hash: &B256,
 ) -> RpcResult<Option<C::RpcReceipt>> {
@@ -145,16 +175,11 @@ pub(crate) fn receipt<C: RpcChain>(
 }
 
 /// The receipt of a transaction in the block that is being built.
-pub(crate) fn pending_receipt<C: RpcChain>(
-    context: &Context<C>,
-    hash: &B256,
-) -> Option<C::RpcReceipt> {
-    let pending = context.pending.as_ref()?.pending()?;
-    let block = &pending.block;
-    let index =
-        block.transactions().iter().position(|transaction| transaction.tx_hash() == hash)?;
-    let chain = context.view.chain();
-    chain.rpc_receipts(&block.block, &block.senders, &pending.receipts, index..index + 1).pop()
+fn pending_receipt<C: RpcChain>(context: &Context<C>, hash: &B256) -> RpcResult<Option<Value>> {
+    let Some(pending) = context.pending_block() else { return Ok(None) };
+    let Some(index) = pending.transaction_index(hash) else { return Ok(None) };
+    let (chain, range) = (context.view.chain(), index..index + 1);
+    Ok(incomplete::receipts(chain, &pending.block, &pending.receipts, range)?.pop())
 }
 
 /// Transactions in the pool from accounts that the node holds the keys of.

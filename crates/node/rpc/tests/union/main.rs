@@ -9,6 +9,7 @@
 
 #[path = "../common/client.rs"]
 mod client;
+mod pending;
 mod world;
 
 use alloy_primitives::{Address, U256};

@@ -12,7 +12,8 @@ use lockstep_chain::{
     genesis::L2_TO_L1_MESSAGE_PASSER,
 };
 use lockstep_engine::{
-    BlockBuilder, Engine, EngineConfig, NoTransactions, PendingBlock, pool_head, push_jointly,
+    BlockBuilder, Engine, EngineConfig, NoTransactions, PendingBlock, PendingPeer, PendingPeers,
+    pool_head, push_jointly,
 };
 use lockstep_execution::{Bytecode, MemoryState};
 use lockstep_pool::{Origin, Pool, PoolConfig};
@@ -64,6 +65,13 @@ pub(crate) fn word(value: u64) -> Bytes {
 struct Open {
     block: RwLock<Option<PendingBlock<Rollup>>>,
     changes: watch::Sender<()>,
+}
+
+impl Open {
+    fn show(&self, block: Option<PendingBlock<Rollup>>) {
+        *self.block.write() = block;
+        self.changes.send_replace(());
+    }
 }
 
 impl PendingBlocks<Rollup> for Open {
@@ -124,6 +132,21 @@ impl World {
         }
     }
 
+    /// Shows no block of a rollup any more.
+    pub(crate) fn hide(&self, chain: ChainId) {
+        self.members[&chain].open.show(None);
+    }
+
+    /// The next transaction of the user on the home rollup, encoded.
+    pub(crate) fn raw(&self, to: Address, gas_limit: u64) -> Bytes {
+        self.transaction(to, gas_limit).encoded_2718().into()
+    }
+
+    /// Whether the home's pool has a transaction.
+    pub(crate) fn has_pooled(&self) -> bool {
+        self.members[&HOME].pool.status().pending > 0
+    }
+
     /// What a node knows of L1.
     pub(crate) fn on_l1(&self, posted: Option<u64>, settled: Option<u64>) {
         *self.on_l1.0.write() = (posted, settled);
@@ -175,13 +198,23 @@ impl World {
         let index = self.members[&HOME].engine.view().head().number;
         let id = SuperId { slot: 1, index };
         let mut blocks = builders.iter_mut().map(|(chain, it)| (*chain, it)).collect();
-        push_jointly(&mut blocks, id, HOME, &transaction, user()).unwrap();
-        let mut filled = Vec::new();
-        for (chain, builder) in builders {
-            let pending = builder.pending(opened[&chain].parent_state());
-            *self.members[&chain].open.block.write() = (!closes).then_some(pending);
-            filled.push((chain, builder.fill().unwrap()));
+        push_jointly(&mut blocks, id, HOME, &transaction, user(), &|_| true).unwrap();
+        let shown = |(chain, builder): (&ChainId, &BlockBuilder<'_, Rollup>)| {
+            (*chain, builder.pending(opened[chain].parent_state()))
+        };
+        let shown: BTreeMap<ChainId, _> = builders.iter().map(shown).collect();
+        let peer = |(chain, pending): (&ChainId, &PendingBlock<Rollup>)| {
+            let header = pending.block.block.header.clone();
+            let (state, rollup) = (pending.state.clone(), opened[chain].chain().clone());
+            (*chain, PendingPeer { chain: rollup, header, state })
+        };
+        let peers: Arc<PendingPeers> = Arc::new(shown.iter().map(peer).collect());
+        for (chain, mut pending) in shown {
+            pending.peers = peers.clone();
+            self.members[&chain].open.show((!closes).then_some(pending));
         }
+        let filled: Vec<_> =
+            builders.into_iter().map(|(chain, builder)| (chain, builder.fill().unwrap())).collect();
         let mut opened = opened;
         for (chain, filled) in filled.into_iter().filter(|_| closes) {
             let engine = &self.members[&chain].engine;

@@ -18,6 +18,7 @@ pub use local::LocalMember;
 pub use lookahead::LookaheadOwners;
 pub use member::PosterMember;
 pub use room::SlotRoom;
+pub(crate) use room::slot_capacity;
 pub use rpc::{RpcInbox, RpcMember};
 pub use settings::PosterSettings;
 pub use sources::{InboxState, L1Inbox, MemberBlocks, MemberStatus, SlotOwners};

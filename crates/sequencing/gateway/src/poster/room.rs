@@ -2,7 +2,7 @@
 
 use super::{Poster, member};
 use lockstep_lookahead::Slot;
-use lockstep_protocol::MAX_BLOB_DATA_BYTES;
+use lockstep_protocol::{MAX_BLOB_DATA_BYTES, UnionConfig};
 
 /// What a block takes in a batch beside its transactions and parts, with room to spare: bits, counts, and the
 /// positions of its parts.
@@ -41,16 +41,10 @@ impl Poster {
             let window = self.base.window_slots;
             window > 0 && slot.saturating_sub(oldest) > window / 2
         });
-        let limit = if is_closing { 0 } else { self.slot_capacity() };
+        let (members, blobs) = (self.members.len(), self.settings.max_blobs);
+        let capacity = slot_capacity(&self.union, self.block_time, members, blobs);
+        let limit = if is_closing { 0 } else { capacity };
         SlotRoom { slot, bytes, limit }
-    }
-
-    /// Bytes of transactions and parts that fit into any batch.
-    fn slot_capacity(&self) -> usize {
-        let blocks = self.union.slot_seconds.div_ceil(self.block_time.max(1));
-        let blocks = usize::try_from(blocks).unwrap_or(usize::MAX).saturating_mul(BLOCK_BYTES);
-        let framing = blocks.saturating_add(ROLLUP_BYTES).saturating_mul(self.members.len());
-        (self.settings.max_blobs * MAX_BLOB_DATA_BYTES).saturating_sub(framing)
     }
 
     /// The slot of the oldest block with content that is in no batch yet.
@@ -61,4 +55,18 @@ impl Poster {
         });
         oldest.min()
     }
+}
+
+/// Bytes of transactions and parts that fit into any batch of so many rollups and blobs, even if they cannot be
+/// compressed. `block_time` is in seconds.
+pub(crate) fn slot_capacity(
+    union: &UnionConfig,
+    block_time: u64,
+    rollups: usize,
+    max_blobs: usize,
+) -> usize {
+    let blocks = union.slot_seconds.div_ceil(block_time.max(1));
+    let blocks = usize::try_from(blocks).unwrap_or(usize::MAX).saturating_mul(BLOCK_BYTES);
+    let framing = blocks.saturating_add(ROLLUP_BYTES).saturating_mul(rollups);
+    max_blobs.saturating_mul(MAX_BLOB_DATA_BYTES).saturating_sub(framing)
 }

@@ -158,7 +158,7 @@ fn what_finds_no_room_goes_into_the_next_block() {
     for user in 0..4 {
         world.send(&running.pools, user, &burn(b));
     }
-    let call = Wish { gas_limit: 12_000_000, ..Wish::through(a, &[proxy_of(b, APP)]) };
+    let call = Wish { gas_limit: 17_000_000, ..Wish::through(a, &[proxy_of(b, APP)]) };
     let called = world.send(&running.pools, 4, &call);
     let behind = world.send(&running.pools, 4, &Wish::new(a, APP));
     let report = world.round(&mut running).unwrap().unwrap();

@@ -10,6 +10,7 @@
 mod faults;
 mod filling;
 mod l1;
+mod limits;
 mod recovery;
 mod storage;
 mod union;

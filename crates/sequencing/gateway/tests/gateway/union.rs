@@ -48,8 +48,18 @@ pub(crate) fn user(n: u64) -> PrivateKeySigner {
     PrivateKeySigner::from_bytes(&B256::from(U256::from(n + 1))).unwrap()
 }
 
-/// The rollups of a union of so many, with the users.
-pub(crate) fn union(rollups: usize, users: &[PrivateKeySigner], l1: &FakeL1) -> Vec<Plan> {
+/// Uses its gas up to the last 400,000, and then calls the address in the first word of its calldata.
+pub(crate) const SPENDER: Address = Address::repeat_byte(0x5e);
+const SPENDER_CODE: Bytes = bytes!("5b62061a805a115f575f5f5f5f5f5f355af100");
+
+/// The rollups of a union of so many, with the users. Jovian begins with the first block, on the rollup that
+/// `late` names so many seconds later.
+pub(crate) fn union(
+    rollups: usize,
+    users: &[PrivateKeySigner],
+    l1: &FakeL1,
+    late: Option<(usize, u64)>,
+) -> Vec<Plan> {
     let union = UnionConfig {
         inbox: Address::repeat_byte(0x1b),
         chains: (0..rollups).map(chain).collect(),
@@ -62,20 +72,22 @@ pub(crate) fn union(rollups: usize, users: &[PrivateKeySigner], l1: &FakeL1) -> 
     };
     let origin = BlockNumHash::new(0, l1.blocks.lock()[0].hash_slow());
     let plan = |n| {
-        let genesis = genesis(n, rollups, users);
+        let late = late.filter(|(rollup, _)| *rollup == n).map(|(_, seconds)| seconds);
+        let jovian = late.map_or(0, |seconds| GENESIS_TIME + seconds);
+        let genesis = genesis(n, rollups, users, jovian);
         let chain = Rollup::from_genesis(&genesis).unwrap();
         let state = MemoryState::from_genesis(&genesis);
         let first: GenesisBlock<Rollup> =
             GenesisBlock::new(chain.genesis_header(&genesis), state).unwrap();
         let l2 = BlockNumHash::new(0, first.block().seal());
-        let config = config(&genesis, origin, l2, &union);
+        let config = config(&genesis, origin, l2, &union, jovian);
         config.validate().unwrap();
         Plan { chain: config.chain(), config: Arc::new(config), first }
     };
     (0..rollups).map(plan).collect()
 }
 
-fn genesis(n: usize, rollups: usize, users: &[PrivateKeySigner]) -> Genesis {
+fn genesis(n: usize, rollups: usize, users: &[PrivateKeySigner], jovian: u64) -> Genesis {
     let fields = r#"{"bedrockBlock":0,"regolithTime":0,"canyonTime":0,"ecotoneTime":0,"fjordTime":0,
         "graniteTime":0,"holoceneTime":0,"isthmusTime":0,"jovianTime":0,"optimism":
         {"eip1559Elasticity":6,"eip1559Denominator":50,"eip1559DenominatorCanyon":250}}"#;
@@ -88,6 +100,7 @@ fn genesis(n: usize, rollups: usize, users: &[PrivateKeySigner]) -> Genesis {
         ..Default::default()
     };
     config.extra_fields = serde_json::from_str(fields).unwrap();
+    config.extra_fields.insert("jovianTime".into(), jovian.into());
     let mut genesis = Genesis {
         config,
         timestamp: GENESIS_TIME,
@@ -98,12 +111,18 @@ fn genesis(n: usize, rollups: usize, users: &[PrivateKeySigner]) -> Genesis {
     // Jovian: version 1, denominator and elasticity of four bytes each, the least base fee of eight.
     let fields = [&[1][..], &DENOMINATOR.to_be_bytes(), &ELASTICITY.to_be_bytes(), &[0; 8]];
     genesis.extra_data = fields.concat().into();
+    let mut fork = OpHardfork::Jovian;
+    if jovian > 0 {
+        genesis.extra_data = [&[0][..], &fields[1], &fields[2]].concat().into();
+        fork = OpHardfork::Isthmus;
+    }
     let fees_to = FeeRecipient::OnRollup(Address::repeat_byte(0xfe));
-    genesis.alloc.extend(predeploys(OpHardfork::Jovian, fees_to, U256::ZERO));
+    genesis.alloc.extend(predeploys(fork, fees_to, U256::ZERO));
     genesis.alloc.extend(union_predeploys());
     let code = |code| GenesisAccount { nonce: Some(1), code: Some(code), ..Default::default() };
     genesis.alloc.insert(APP, code(APP_CODE));
     genesis.alloc.insert(BURNER, code(bytes!("fe")));
+    genesis.alloc.insert(SPENDER, code(SPENDER_CODE));
     for peer in (0..rollups).filter(|peer| *peer != n).map(chain) {
         genesis.alloc.insert(proxy_of(peer, APP), code(proxy_code(peer, APP)));
         genesis.alloc.insert(proxy_of(peer, BURNER), code(proxy_code(peer, BURNER)));
@@ -120,6 +139,7 @@ fn config(
     l1: BlockNumHash,
     l2: BlockNumHash,
     union: &UnionConfig,
+    jovian: u64,
 ) -> RollupConfig {
     let now = Some(0);
     let system_config = SystemConfig {
@@ -147,7 +167,7 @@ fn config(
         granite_time: now,
         holocene_time: now,
         isthmus_time: now,
-        jovian_time: now,
+        jovian_time: Some(jovian),
         batch_inbox_address: Address::repeat_byte(0xb1),
         deposit_contract_address: Address::repeat_byte(0xd1),
         l1_system_config_address: Address::repeat_byte(0xd2),

@@ -55,6 +55,8 @@ type Hook = Box<dyn FnMut() + Send>;
 /// A clock that moves when it is asked, and lets the test act then: that is once after every update.
 pub(crate) struct TestClock {
     now_ms: AtomicU64,
+    /// By how much it moves each time that it is asked.
+    tick_ms: AtomicU64,
     hook: Mutex<Option<Hook>>,
 }
 
@@ -67,6 +69,11 @@ impl fmt::Debug for TestClock {
 impl TestClock {
     pub(crate) fn set(&self, hook: impl FnMut() + Send + 'static) {
         *self.hook.lock() = Some(Box::new(hook));
+    }
+
+    /// Lets it stand still but for [`Self::pass`].
+    pub(crate) fn stop(&self) {
+        self.tick_ms.store(0, Ordering::SeqCst);
     }
 
     pub(crate) fn pass(&self, time: Duration) {
@@ -83,7 +90,7 @@ impl Clock for TestClock {
         if let Some(hook) = &mut *self.hook.lock() {
             hook();
         }
-        self.pass(TICK);
+        self.pass(Duration::from_millis(self.tick_ms.load(Ordering::SeqCst)));
         Duration::from_millis(self.now_ms.load(Ordering::SeqCst))
     }
 }
@@ -131,19 +138,27 @@ pub(crate) struct Running {
 
 impl World {
     pub(crate) fn new(rollups: usize, users: u64) -> Self {
+        Self::with_late_fork(rollups, users, None)
+    }
+
+    /// With a rollup on which Jovian begins so many seconds later.
+    pub(crate) fn with_late_fork(rollups: usize, users: u64, late: Option<(usize, u64)>) -> Self {
         let l1 = FakeL1::default();
         l1.grow(0, 0, 0);
         let users: Vec<_> = (0..users).map(user).collect();
-        let plans = union(rollups, &users, &l1);
-        let clock =
-            TestClock { now_ms: AtomicU64::new(GENESIS_TIME * 1_000), hook: Mutex::default() };
+        let plans = union(rollups, &users, &l1, late);
+        let clock = TestClock {
+            now_ms: AtomicU64::new(GENESIS_TIME * 1_000),
+            tick_ms: AtomicU64::new(u64::try_from(TICK.as_millis()).unwrap()),
+            hook: Mutex::default(),
+        };
         Self {
             users,
             storages: plans.iter().map(|plan| Arc::new(Kept::new(&plan.first))).collect(),
             plans,
             l1: (0..rollups).map(|_| l1.another()).collect(),
             clock: Arc::new(clock),
-            settings: GatewaySettings { update_interval: TICK },
+            settings: GatewaySettings { update_interval: TICK, ..GatewaySettings::default() },
             folder: tempfile::tempdir().unwrap(),
             sent: Vec::new(),
             nonces: BTreeMap::new(),

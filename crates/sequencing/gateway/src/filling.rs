@@ -1,0 +1,354 @@
+//! One rollup's block while it is filled.
+
+use crate::{
+    GatewayError, Preconfirmed,
+    budget::{Fit, SlotBudget},
+    pass::Pass,
+    preconfirmed::Update,
+    round::Notes,
+};
+use alloy_consensus::{BlockHeader, Transaction};
+use alloy_primitives::{
+    Address, ChainId, U256,
+    map::{AddressMap, B256Map, B256Set},
+};
+use lockstep_chain::{GATE, Rollup};
+use lockstep_engine::{BlockBuilder, OpenBlock, PendingBlock, Refusal};
+use lockstep_pool::{Pool, PoolStatus, PoolTransaction};
+use op_alloy_consensus::OpTxEnvelope;
+use std::sync::{Arc, atomic::AtomicBool};
+use tokio::sync::broadcast::{self, error::TryRecvError};
+
+/// After how many transactions in a row that found no room a block counts as full, if it is at least half.
+const MAX_MISFITS: usize = 64;
+
+/// How many super transactions of a rollup are executed in a round for nothing.
+const MAX_REFUSED_CALLERS: usize = 64;
+
+/// In how many rounds a super transaction may be executed for nothing before it is given up.
+pub(crate) const MAX_WAITS: u32 = 64;
+
+/// The least gas that a transaction needs; one that has no more runs no code.
+const MIN_TRANSACTION_GAS: u64 = 21_000;
+
+/// When a block's worth of gas was used for nothing, transactions that may use more than this part of a block's
+/// gas wait for another round.
+const CAUTIOUS_SHARE: u64 = 64;
+
+/// Nothing cancels the blocks of a round.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// The Gate's slot with the newest super transaction of the rollup (rule 1.7).
+const ORDER_SLOT: U256 = U256::ONE;
+
+/// What a round needs of a rollup besides its block.
+pub(crate) struct Source<'a> {
+    pub(crate) pool: &'a Pool<Rollup>,
+    /// Where users see the block; none for one that is complete already.
+    pub(crate) shown: Option<&'a Preconfirmed>,
+    /// Transactions that are known to call others, and in how many rounds they were executed for nothing.
+    pub(crate) callers: B256Map<u32>,
+}
+
+/// Transactions that call others, with their rollups.
+pub(crate) type Callers = Vec<(ChainId, Arc<PoolTransaction<Rollup>>)>;
+
+/// What is filled from the pool besides the block, and until when.
+pub(crate) struct Limits<'l, 'c> {
+    pub(crate) notes: &'l mut Notes,
+    pub(crate) budget: &'l mut SlotBudget,
+    pub(crate) pass: &'l mut Pass<'c>,
+}
+
+/// One rollup's block.
+pub(crate) struct Filling<'a> {
+    pub(crate) open: &'a OpenBlock<Rollup>,
+    pub(crate) builder: BlockBuilder<'a, Rollup>,
+    pub(crate) source: Source<'a>,
+    /// The nonces that follow those of transactions in the block.
+    nonces: AddressMap<u64>,
+    /// Transactions that wait for another block.
+    refused: B256Set,
+    /// How many found no room since the last one that did.
+    misfits: usize,
+    /// How many super transactions were executed for nothing.
+    refused_callers: usize,
+    /// What it took to find out that a transaction calls others, in gas.
+    discoveries: B256Map<u64>,
+    /// What of that was not for nothing: the transactions were taken.
+    forgiven_gas: u64,
+    /// What came into the pool since it was looked through.
+    arrivals: broadcast::Receiver<Arc<PoolTransaction<Rollup>>>,
+    /// How much was in the pool then: private transactions are not announced.
+    known: Option<PoolStatus>,
+    /// Whether it must be looked through again: what follows super transactions was passed over, or the
+    /// pass was over.
+    has_passed_over: bool,
+    pub(crate) has_changed: bool,
+    /// What users were shown last.
+    last: Option<PendingBlock<Rollup>>,
+}
+
+impl<'a> Filling<'a> {
+    /// Begins a block; with it, the newest super transaction of the rollup.
+    pub(crate) fn begin(
+        chain: ChainId,
+        open: &'a OpenBlock<Rollup>,
+        source: Source<'a>,
+    ) -> Result<(Self, U256), GatewayError> {
+        let builder = open.builder(&NEVER).map_err(GatewayError::build(chain))?;
+        let newest = open
+            .parent_state()
+            .storage(&GATE, &ORDER_SLOT)
+            .map_err(|source| GatewayError::Storage { chain, source })?;
+        let arrivals = source.pool.subscribe();
+        let filling = Self {
+            open,
+            builder,
+            source,
+            nonces: AddressMap::default(),
+            refused: B256Set::default(),
+            misfits: 0,
+            refused_callers: 0,
+            discoveries: B256Map::default(),
+            forgiven_gas: 0,
+            arrivals,
+            known: None,
+            has_passed_over: false,
+            has_changed: true,
+            last: None,
+        };
+        Ok((filling, newest))
+    }
+
+    /// The block as users are to see it now, if they see it at all.
+    pub(crate) fn update(&mut self) -> Option<Update<'a>> {
+        let at = self.source.shown?;
+        let has_changed = std::mem::take(&mut self.has_changed);
+        let known = self.last.take().filter(|_| !has_changed);
+        let block = known.unwrap_or_else(|| self.builder.pending(self.open.parent_state()));
+        self.last = Some(block.clone());
+        let chain = self.open.chain().clone();
+        Some(Update { at, chain, block, has_changed })
+    }
+
+    /// Whether transactions may come in that L1 does not prescribe (`no_tx_pool`): what a follower would derive
+    /// without the rest.
+    pub(crate) const fn takes_transactions(&self) -> bool {
+        self.open.takes_transactions()
+    }
+
+    /// Whether there may be transactions in the pool that were not looked at.
+    fn has_news(&mut self) -> bool {
+        let mut has_news = std::mem::take(&mut self.has_passed_over);
+        // A receiver that has missed some says so once.
+        while let Ok(_) | Err(TryRecvError::Lagged(_)) = self.arrivals.try_recv() {
+            has_news = true;
+        }
+        let known = Some(self.source.pool.status());
+        has_news |= known != self.known;
+        self.known = known;
+        has_news
+    }
+
+    fn is_full(&self) -> bool {
+        self.builder.gas_left() < MIN_TRANSACTION_GAS || self.misfits >= MAX_MISFITS
+    }
+
+    /// Gas that was used for nothing, because transactions call others.
+    pub(crate) fn lost_gas(&self) -> u64 {
+        self.builder.wasted_gas().saturating_sub(self.forgiven_gas)
+    }
+
+    /// The most gas that a transaction may have of which it is not known whether it calls others. Whoever is refused
+    /// for what they call pays nothing, so what they can cost is bounded.
+    fn trusted_gas(&self) -> u64 {
+        let (lost, block) = (self.lost_gas(), self.builder.header().gas_limit());
+        if lost < block {
+            u64::MAX
+        } else if lost < block.saturating_mul(2) {
+            block / CAUTIOUS_SHARE
+        } else {
+            MIN_TRANSACTION_GAS
+        }
+    }
+
+    /// Whether super transactions are executed although they may be refused.
+    pub(crate) fn tries_callers(&self) -> bool {
+        self.refused_callers < MAX_REFUSED_CALLERS
+            && self.lost_gas() < self.builder.header().gas_limit()
+    }
+
+    /// Whether a transaction is in the block, comes too late to replace the one that is, or waits for another.
+    pub(crate) fn is_settled(&self, tx: &PoolTransaction<Rollup>) -> bool {
+        self.is_passed(tx) || self.refused.contains(&tx.hash)
+    }
+
+    fn is_passed(&self, tx: &PoolTransaction<Rollup>) -> bool {
+        self.nonces.get(&tx.sender).is_some_and(|next| tx.nonce() < *next)
+    }
+
+    /// Executes what waits in the rollup's pool and concerns it alone. What calls others is added to `callers`.
+    pub(crate) fn take_ordinary(
+        &mut self,
+        chain: ChainId,
+        limits: &mut Limits<'_, '_>,
+        callers: &mut Callers,
+    ) -> Result<(), GatewayError> {
+        if !self.takes_transactions() || self.is_full() || !self.has_news() {
+            return Ok(());
+        }
+        let others = callers.len();
+        let mut best = self.source.pool.best(self.builder.base_fee(), None);
+        while !self.is_full() && !limits.budget.is_exhausted() && !limits.pass.is_over() {
+            let Some(tx) = best.next() else { break };
+            if self.is_passed(&tx) {
+                continue;
+            }
+            if self.refused.contains(&tx.hash) {
+                best.mark_invalid(&tx);
+                continue;
+            }
+            if self.source.callers.contains_key(&tx.hash) {
+                best.mark_invalid(&tx);
+                callers.push((chain, tx));
+                continue;
+            }
+            if !limits.notes.has_room_for(&tx.consensus()) {
+                break;
+            }
+            match self.take_one(chain, &tx, limits)? {
+                Taken::Yes => {}
+                // Those after it of the same sender wait for the next update.
+                Taken::CallsPeer => {
+                    best.mark_invalid(&tx);
+                    callers.push((chain, tx));
+                }
+                Taken::No => best.mark_invalid(&tx),
+            }
+        }
+        self.has_passed_over = callers.len() > others || limits.pass.is_over();
+        Ok(())
+    }
+
+    /// Executes a transaction of the pool.
+    fn take_one(
+        &mut self,
+        chain: ChainId,
+        tx: &PoolTransaction<Rollup>,
+        limits: &mut Limits<'_, '_>,
+    ) -> Result<Taken, GatewayError> {
+        let transaction = tx.consensus();
+        if transaction.gas_limit() > self.trusted_gas() {
+            self.refuse(tx, "too much gas was used for transactions that were then refused");
+            return Ok(Taken::No);
+        }
+        match limits.budget.fit(&transaction) {
+            Fit::Fits => {}
+            Fit::Later => {
+                self.refuse(tx, "the slot's batch has no room");
+                return Ok(Taken::No);
+            }
+            Fit::Never => {
+                self.give_up(tx, "no batch has room");
+                return Ok(Taken::No);
+            }
+        }
+        let lost = self.builder.wasted_gas();
+        match self.builder.push(transaction.clone(), tx.sender, None) {
+            Ok(outcome) => {
+                limits.pass.count(outcome.gas_used);
+                limits.budget.take(&transaction, &Default::default());
+                limits.notes.add(chain, None, &transaction);
+                self.took(&transaction, tx.sender);
+                return Ok(Taken::Yes);
+            }
+            Err(Refusal::CallsPeer) => {
+                let gas = self.builder.wasted_gas().saturating_sub(lost);
+                limits.pass.count(gas);
+                self.discoveries.insert(tx.hash, gas);
+                self.source.callers.entry(tx.hash).or_default();
+                return Ok(Taken::CallsPeer);
+            }
+            Err(Refusal::Failed(error)) => {
+                let error = GatewayError::build(chain)(error);
+                self.give_up_failing(tx, &error);
+                return Err(error);
+            }
+            Err(refusal @ Refusal::TooLarge(_)) => self.give_up(tx, &refusal.to_string()),
+            Err(refusal) => {
+                let is_misfit = matches!(refusal, Refusal::NoRoom(_));
+                self.misfits += usize::from(is_misfit && self.builder.is_filling());
+                self.refuse(tx, &refusal.to_string());
+            }
+        }
+        limits.pass.count(0);
+        Ok(Taken::No)
+    }
+
+    fn refuse(&mut self, tx: &PoolTransaction<Rollup>, reason: &str) {
+        self.refused.insert(tx.hash);
+        tracing::debug!(
+            target: "lockstep_gateway",
+            hash = %tx.hash, reason,
+            "left a pooled transaction out of a block"
+        );
+    }
+
+    /// A super transaction was refused; `is_executed` if that took its execution.
+    pub(crate) fn refuse_caller(
+        &mut self,
+        tx: &PoolTransaction<Rollup>,
+        reason: &str,
+        is_executed: bool,
+    ) {
+        self.refuse(tx, reason);
+        self.refused_callers += usize::from(is_executed);
+        let waited = self.source.callers.entry(tx.hash).or_default();
+        *waited = waited.saturating_add(is_executed.into());
+        if *waited >= MAX_WAITS {
+            self.give_up(tx, reason);
+        }
+    }
+
+    /// Takes a transaction out of the pool that can be in no block, or would be executed again and again.
+    pub(crate) fn give_up(&mut self, tx: &PoolTransaction<Rollup>, reason: &str) {
+        self.refused.insert(tx.hash);
+        self.source.callers.remove(&tx.hash);
+        self.source.pool.remove(&tx.hash);
+        tracing::info!(
+            target: "lockstep_gateway",
+            hash = %tx.hash, reason,
+            "gave up a pooled transaction"
+        );
+    }
+
+    /// Takes a transaction out of the pool that the EVM cannot execute at all: it would end every round.
+    pub(crate) fn give_up_failing(&self, tx: &PoolTransaction<Rollup>, error: &GatewayError) {
+        if error.is_execution() {
+            self.source.pool.remove(&tx.hash);
+            tracing::error!(
+                target: "lockstep_gateway",
+                hash = %tx.hash, %error,
+                "gave up a transaction that the EVM cannot execute"
+            );
+        }
+    }
+
+    /// A transaction is in the block.
+    pub(crate) fn took(&mut self, transaction: &OpTxEnvelope, sender: Address) {
+        self.misfits = 0;
+        self.nonces.insert(sender, transaction.nonce().saturating_add(1));
+        let discovery = self.discoveries.remove(&transaction.tx_hash()).unwrap_or_default();
+        self.forgiven_gas = self.forgiven_gas.saturating_add(discovery);
+        self.has_changed = true;
+    }
+}
+
+/// What became of a transaction of the pool.
+enum Taken {
+    Yes,
+    /// It is to be executed jointly.
+    CallsPeer,
+    No,
+}
