@@ -77,21 +77,27 @@
 mod agreement;
 mod clock;
 mod decisions;
+mod engines;
 mod error;
 mod gateway;
 mod plan;
 mod poster;
 mod preconfirmed;
+mod records;
 mod round;
+mod seal;
 mod sequencer;
 
 pub use clock::{Bell, Clock};
 pub use error::GatewayError;
 pub use gateway::{Gateway, GatewaySettings, Member, RoundReport};
 pub use poster::{
-    Blocked, GatewayKey, InboxState, L1Inbox, LocalMember, LookaheadOwners, MemberBlocks,
-    MemberStatus, Poster, PosterError, PosterMember, PosterParts, PosterProgress, PosterSettings,
-    ResetReason, RpcInbox, RpcMember, SlotOwners, SlotRoom,
+    Blocked, GatewayKey, InboxState, L1Inbox, LocalMember, LookaheadOwners, MemberStatus, Poster,
+    PosterError, PosterMember, PosterParts, PosterProgress, PosterSettings, PosterTime,
+    ResetReason, RollupStatus, RpcInbox, RpcMember, SlotOwners, slot_capacity,
 };
 pub use preconfirmed::Preconfirmed;
+pub use seal::{
+    Closed, Ledger, Lost, SealSettings, SealedBatch, SealedSpan, Sealer, SealerParts, UnionChains,
+};
 pub use sequencer::{Sequencer, SequencerError};
