@@ -77,8 +77,8 @@ pub enum ResetReason {
     Reverted,
     /// A batch was derived from, but its blocks did not become safe.
     BatchDropped,
-    /// Blocks that L1 has are not canonical any more.
-    L2Reorg,
+    /// Batches were given up, of which L1 may get some all the same.
+    GivenUp,
     /// A rollup's safe head went back.
     SafeHeadWentBack,
     /// Another transaction of the account used a nonce, or a reorganisation of L1 took back more than is
@@ -95,7 +95,7 @@ impl ResetReason {
             Self::OtherBatch => "other_batch",
             Self::Reverted => "reverted",
             Self::BatchDropped => "batch_dropped",
-            Self::L2Reorg => "l2_reorg",
+            Self::GivenUp => "given_up",
             Self::SafeHeadWentBack => "safe_head_went_back",
             Self::Nonce => "nonce",
             Self::Reserved => "reserved",
@@ -355,7 +355,8 @@ impl Poster {
         if has_failed {
             return Some(ResetReason::Reverted);
         }
-        let Some(chain) = self.ledger.chain() else { return Some(ResetReason::L2Reorg) };
+        let chain = self.ledger.chain().filter(|_| !self.ledger.is_doubtful());
+        let Some(chain) = chain else { return Some(ResetReason::GivenUp) };
         let chain = Chain::new(chain, inbox);
         if chain.taken.is_none() {
             return Some(ResetReason::OtherBatch);

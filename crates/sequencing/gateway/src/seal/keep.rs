@@ -187,10 +187,12 @@ impl Sealer {
         })
     }
 
-    /// Drops the batches from number `at` on. Their slots stay signed.
+    /// Drops the batches from number `at` on. Their slots stay signed. They may be on their way into L1, so nothing is
+    /// promised before it is known what L1 has.
     fn truncate(&mut self, at: usize, reason: &Lost) -> Result<(), GatewayError> {
         let dropped: Vec<Slot> = self.ledger.with(|state| {
             let dropped = state.batches.drain(at..).map(|batch| batch.slot).collect();
+            state.is_doubtful = true;
             state.follow();
             dropped
         });

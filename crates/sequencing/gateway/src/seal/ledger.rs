@@ -203,6 +203,11 @@ impl Ledger {
         });
     }
 
+    /// Whether it must be found out what L1 has.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.with(|state| state.is_doubtful || state.base.is_none())
+    }
+
     /// The hashes of all batches.
     pub(crate) fn hashes(&self) -> B256Set {
         self.with(|state| state.batches.iter().map(|batch| batch.hash).collect())
