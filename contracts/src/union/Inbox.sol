@@ -5,7 +5,7 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Lookahead} from "./Lookahead.sol";
 import {Registry} from "./Registry.sol";
 
-/// Where the union's batches are posted: for a slot, one at most, and only what its owner signed.
+/// Where the union's batches are posted: for a slot that is over, one at most, and only what its owner signed.
 ///
 /// A slot's owner is the gateway of its proposer; if the proposer did not opt in, that of the next one that did, as far
 /// as the look-ahead goes. Who posts does not matter. What the blobs hold is not looked at here: derivation drops what
@@ -43,8 +43,8 @@ contract Inbox {
     error InvalidConfig();
     /// The slot has a batch, or a later one has.
     error SlotPassed(uint64 least);
-    /// The slot is yet to come.
-    error SlotToCome(uint64 current);
+    /// The slot is not over.
+    error SlotNotOver(uint64 current);
     error WindowClosed(uint64 lastSlot);
     /// The batch follows another than the newest.
     error WrongParent(bytes32 head);
@@ -143,7 +143,9 @@ contract Inbox {
     function _checkSlot(uint64 slot) private view {
         if (slot < nextSlot) revert SlotPassed(nextSlot);
         uint64 current = lookahead.slotAt(block.timestamp);
-        if (slot > current) revert SlotToCome(current);
+        // The block of a slot is the first that can have the batch of the slot before, and its proposer's gateway owns the
+        // slot as a rule: its own batch in it would shut that one out for good.
+        if (slot >= current) revert SlotNotOver(current);
         if (current - slot > windowSlots) revert WindowClosed(slot + windowSlots);
     }
 

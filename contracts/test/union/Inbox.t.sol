@@ -68,7 +68,10 @@ contract InboxTest is Posting {
 
     function test_a_batch_is_posted_in_its_time() public {
         goTo(FIRST + 1);
-        refuse(FIRST + 2, 1, 2, abi.encodeWithSelector(Inbox.SlotToCome.selector, FIRST + 1));
+        refuse(FIRST + 2, 1, 2, abi.encodeWithSelector(Inbox.SlotNotOver.selector, FIRST + 1));
+        // In the block of the slot, too: the batch of the slot before must come first.
+        goTo(FIRST + 2);
+        refuse(FIRST + 2, 1, 2, abi.encodeWithSelector(Inbox.SlotNotOver.selector, FIRST + 2));
         goTo(FIRST + 2 + WINDOW + 1);
         refuse(FIRST + 2, 1, 2, abi.encodeWithSelector(Inbox.WindowClosed.selector, FIRST + 2 + WINDOW));
         goTo(FIRST + 2 + WINDOW);

@@ -43,7 +43,7 @@ contract Posters is Posting {
         bytes32 hash = inbox.batchHash(Inbox.Batch(slot, parent, hashes));
         bytes memory signature = sign(gatewayOf(signer), hash);
         Lookahead.Proof memory proof = proofOf(slot, count);
-        bool allowed = slot > last && slot <= present && present - slot <= WINDOW && onHead && count == own - offset + 1
+        bool allowed = slot > last && slot < present && present - slot <= WINDOW && onHead && count == own - offset + 1
             && signer == own % VALIDATORS;
         try inbox.post(slot, parent, 0, 1, proof, signature) {
             require(allowed, "posted");

@@ -365,9 +365,9 @@ impl Devnet {
     ///
     /// # Errors
     /// The first failure; everything is stopped even then.
-    pub async fn shutdown(self) -> Result<(), DevnetError> {
-        if let Some(gateway) = &self.gateway {
-            gateway.stop();
+    pub async fn shutdown(mut self) -> Result<(), DevnetError> {
+        if let Some(gateway) = &mut self.gateway {
+            gateway.stop().await;
         }
         let mut first = Ok(());
         for rollup in &self.rollups {

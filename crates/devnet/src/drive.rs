@@ -9,7 +9,7 @@ use lockstep_batcher::{
     Batcher, BatcherConfig, BatcherError, ErrorClass, KzgProver, ResetReason, RpcL1, Throttle,
 };
 use lockstep_chain::Rollup;
-use lockstep_gateway::Poster;
+use lockstep_gateway::{Poster, PosterTime};
 use lockstep_node::{FollowedRollup, NodeContext, PartError};
 use lockstep_providers::L1Client;
 use metrics::{counter, gauge};
@@ -199,17 +199,20 @@ pub(crate) async fn post(
     repeat(node, "batcher", batcher, step).await
 }
 
-/// Posts the batches of a union to its L1.
+/// Posts the batches of a union to its L1. A failure that an operator must mend stops the gateway from taking users'
+/// transactions, and nothing else.
 pub(crate) async fn post_union(
     node: NodeContext<Rollup>,
     poster: Poster,
     clock: Arc<dyn Clock>,
     poll: Duration,
 ) -> Result<(), PartError> {
-    let step = move |poster: &mut Poster| match poster.step(clock.unix_time()) {
-        Ok(progress) => Ok(if progress.has_more { Duration::ZERO } else { poll }),
-        Err(error) if error.class() == ErrorClass::Critical => Err(Failure::fatal(error)),
-        Err(error) => Err(Failure::may_pass(error)),
+    let step = move |poster: &mut Poster| {
+        let now = PosterTime { unix: clock.unix_time(), elapsed: clock.monotonic() };
+        match poster.step(now) {
+            Ok(progress) => Ok(if progress.has_more { Duration::ZERO } else { poll }),
+            Err(error) => Err(Failure::may_pass(error)),
+        }
     };
     repeat(node, "poster", poster, step).await
 }

@@ -9,17 +9,39 @@ use alloy_primitives::Address;
 use lockstep_batcher::{Account, KzgProver, RpcL1};
 use lockstep_contracts::UnionAddresses;
 use lockstep_gateway::{
-    Bell, Gateway, GatewayKey, GatewaySettings, LocalMember, LookaheadOwners, Member, Poster,
-    PosterMember, PosterParts, PosterSettings, RpcInbox, Sequencer,
+    Bell, Gateway, GatewayKey, GatewaySettings, Ledger, LocalMember, LookaheadOwners, Member,
+    Poster, PosterMember, PosterParts, PosterSettings, RpcInbox, SealSettings, Sealer, SealerParts,
+    Sequencer,
 };
 use lockstep_node::PartError;
 use lockstep_providers::L1Client;
 use lockstep_ssz::Preset;
-use std::{sync::Arc, time::Duration};
-use tokio::task::{self, JoinHandle};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::oneshot,
+    task::{self, JoinHandle},
+    time,
+};
 
 /// The file of the gateway's decisions in the folder of the network.
 const DECISIONS_FILE: &str = "gateway-decisions";
+
+/// The file of the batches that it has signed.
+const SEALED_FILE: &str = "gateway-sealed";
+
+/// For how many L1 slots at most, and for how long, a gateway that ends waits for L1 to take what users were shown.
+const DRAIN_SLOTS: u64 = 5;
+const MAX_DRAIN: Duration = Duration::from_secs(20);
+
+/// How often it is seen meanwhile whether L1 has taken it.
+const DRAIN_POLL: Duration = Duration::from_millis(200);
 
 /// How long the gateway waits after a failure that may pass.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,6 +50,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct UnionGateway {
     bell: Arc<Bell>,
+    /// Whether it has begun to make blocks.
+    is_ordering: Arc<AtomicBool>,
+    drained: Option<oneshot::Receiver<()>>,
     ordering: Option<JoinHandle<Result<(), PartError>>>,
 }
 
@@ -64,7 +89,10 @@ impl UnionGateway {
         let settings =
             GatewaySettings { update_interval: config.update_interval, ..Default::default() };
         let log = config.data_dir.as_ref().map(|folder| folder.join(DECISIONS_FILE));
-        let gateway = Gateway::new(members, settings, log.as_deref())?;
+        let sealed = config.data_dir.as_ref().map(|folder| folder.join(SEALED_FILE));
+        let sealer = sealer(rollups, &operators.batcher, sealed.as_deref())?;
+        let ledger = sealer.ledger();
+        let gateway = Gateway::new(members, settings, log.as_deref())?.with_sealer(sealer);
         let bell = Arc::new(Bell::default());
         for (nodes, _) in rollups {
             ring_for_transactions(nodes, &bell);
@@ -74,10 +102,15 @@ impl UnionGateway {
             .map(|(nodes, _)| (nodes.sequencer.context().clone(), nodes.told.clone()))
             .collect();
         let poll = l1.poll();
-        let poster = poster(rollups, l1, contracts, &operators.batcher)?;
+        let poster = poster(rollups, l1, contracts, &operators.batcher, ledger)?;
         let followers = rollups.iter().map(|(nodes, _)| nodes.derived.clone()).collect();
         let agreement = JointAgreement::new(followers);
         let rung = bell.clone();
+        let slots = Duration::from_secs(l1.block_time_s.saturating_mul(DRAIN_SLOTS));
+        let patience = slots.min(MAX_DRAIN);
+        let is_ordering = Arc::new(AtomicBool::new(false));
+        let begun = is_ordering.clone();
+        let (drains, drained) = oneshot::channel();
         let ordering = task::spawn(async move {
             for (node, rollup) in &followed {
                 if !drive::caught_up(node, rollup).await {
@@ -88,15 +121,20 @@ impl UnionGateway {
             // It ends with the node, and none of its failures is final.
             tokio::spawn(drive::propose(node.clone(), proposers, poll));
             let post = drive::post_union(node.clone(), poster, clock.clone(), poll);
+            begun.store(true, Ordering::SeqCst);
             let order = async {
-                task::spawn_blocking(move || order(gateway, &*clock, &rung)).await?;
+                let kept = clock.clone();
+                let gateway = task::spawn_blocking(move || order(gateway, &*kept, &rung)).await?;
+                drain(gateway, clock, patience).await?;
+                // Nobody may wait for it.
+                let _ = drains.send(());
                 Ok::<_, PartError>(())
             };
             let compare = drive::compare_union(node, agreement, poll);
             tokio::try_join!(order, post, compare)?;
             Ok::<_, PartError>(())
         });
-        Ok(Self { bell, ordering: Some(ordering) })
+        Ok(Self { bell, is_ordering, drained: Some(drained), ordering: Some(ordering) })
     }
 
     /// Completes when the gateway has failed so that the network cannot go on.
@@ -107,9 +145,16 @@ impl UnionGateway {
         ended.map_err(PartError::from).flatten().map_err(DevnetError::Task)
     }
 
-    /// Tells the gateway to end.
-    pub(crate) fn stop(&self) {
+    /// Tells the gateway to end, and waits until L1 has what users were shown, or that has taken too long. Its nodes must
+    /// still run.
+    pub(crate) async fn stop(&mut self) {
         self.bell.stop();
+        if let Some(drained) = self.drained.take()
+            && self.is_ordering.load(Ordering::SeqCst)
+        {
+            // It says so, or has failed.
+            let _ = drained.await;
+        }
     }
 
     /// Waits until the gateway has ended; its nodes must have been told to, too.
@@ -123,33 +168,45 @@ impl UnionGateway {
     }
 }
 
-/// What posts the batches of the union's slots: `operator` is the gateway to which they were delegated.
+/// What makes the batches of the union's slots: `operator` is the gateway to which they were delegated.
+fn sealer(
+    rollups: &[(&RollupNodes, Address)],
+    operator: &DevAccount,
+    file: Option<&Path>,
+) -> Result<Sealer, DevnetError> {
+    let parts = SealerParts {
+        rollups: rollups.iter().map(|(nodes, _)| nodes.told.config.clone()).collect(),
+        key: GatewayKey { address: operator.address, signer: Box::new(operator.signer.clone()) },
+        prover: Box::new(KzgProver),
+    };
+    Ok(Sealer::new(SealSettings::default(), parts, file)?)
+}
+
+/// What posts them; `operator` pays.
 fn poster(
     rollups: &[(&RollupNodes, Address)],
     l1: &L1Access,
     contracts: &UnionAddresses,
     operator: &DevAccount,
+    ledger: Arc<Ledger>,
 ) -> Result<Poster, DevnetError> {
     let client = l1.client()?;
     let rpc = client.rpc().clone();
     let owners = LookaheadOwners::new(l1.beacon()?, client, contracts.registry, &Preset::MAINNET)?;
     let members = rollups.iter().map(|(nodes, _)| {
         let config = nodes.told.config.clone();
-        let blocks = LocalMember {
+        let node = LocalMember {
             view: nodes.sequencer.context().view(),
             status: nodes.told.status.clone(),
             config: config.clone(),
         };
-        PosterMember { config, blocks: Box::new(blocks) }
+        PosterMember { config, node: Box::new(node) }
     });
     let parts = PosterParts {
         l1: Box::new(RpcInbox::new(rpc.clone(), RpcL1::new(rpc), contracts.inbox)),
         owners: Box::new(owners),
         members: members.collect(),
-        gateway: GatewayKey {
-            address: operator.address,
-            signer: Box::new(operator.signer.clone()),
-        },
+        ledger,
         payer: Account {
             address: operator.address,
             signer: Box::new(operator.signer.clone()),
@@ -158,7 +215,7 @@ fn poster(
         prover: Box::new(KzgProver),
     };
     let wait = Duration::from_secs(l1.block_time_s.saturating_mul(4));
-    let mut settings = PosterSettings { grace: wait, ..PosterSettings::default() };
+    let mut settings = PosterSettings::default();
     settings.outbox.l1_block_time = l1.block_time_s;
     settings.outbox.submission.resubmit_after = wait;
     settings.outbox.submission.patience = wait;
@@ -179,7 +236,7 @@ fn ring_for_transactions(nodes: &RollupNodes, bell: &Arc<Bell>) {
 }
 
 /// Makes blocks until the bell is stopped.
-fn order(mut gateway: Gateway<L1Client>, clock: &dyn Clock, bell: &Bell) {
+fn order(mut gateway: Gateway<L1Client>, clock: &dyn Clock, bell: &Bell) -> Gateway<L1Client> {
     while !bell.is_stopped() {
         match gateway.make_blocks(clock, bell) {
             Ok(Some(report)) => tracing::debug!(
@@ -198,6 +255,45 @@ fn order(mut gateway: Gateway<L1Client>, clock: &dyn Clock, bell: &Bell) {
                 );
                 bell.rest(RETRY_INTERVAL);
             }
+        }
+    }
+    gateway
+}
+
+/// Lets L1 take what users were shown, for as long as there is patience.
+async fn drain(
+    mut gateway: Gateway<L1Client>,
+    clock: Arc<dyn Clock>,
+    patience: Duration,
+) -> Result<(), PartError> {
+    let deadline = clock.monotonic().saturating_add(patience);
+    loop {
+        let told = clock.clone();
+        let outcome;
+        (gateway, outcome) = task::spawn_blocking(move || {
+            let outcome = gateway.finish(&*told);
+            (gateway, outcome)
+        })
+        .await?;
+        match outcome {
+            Ok(0) => return Ok(()),
+            Ok(unposted) if clock.monotonic() >= deadline => {
+                tracing::warn!(
+                    target: "lockstep_devnet",
+                    unposted,
+                    "stopped before L1 had taken what users were shown; it is posted after the next start"
+                );
+                return Ok(());
+            }
+            Err(error) if clock.monotonic() >= deadline => {
+                tracing::error!(
+                    target: "lockstep_devnet",
+                    %error,
+                    "stopped before the last blocks were complete; they are completed after the next start"
+                );
+                return Ok(());
+            }
+            Ok(_) | Err(_) => time::sleep(DRAIN_POLL).await,
         }
     }
 }

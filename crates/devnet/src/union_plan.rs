@@ -18,8 +18,9 @@ const COLLATERAL: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 /// For how many slots after its last delegated one a proposer's collateral stays.
 const EXIT_DELAY_SLOTS: u64 = 64;
 
-/// For how many epochs after its own slot a batch can be posted: as long as its owner may be known before it proposes.
-const WINDOW_EPOCHS: u64 = 2;
+/// For how many slots after its own a batch can be posted: two hours and more of a machine that sleeps. L1 proves owners
+/// for twice as long (EIP-4788).
+const WINDOW_SLOTS: u64 = 4_096;
 
 /// A validator of the L1 that opted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl UnionPlan {
             min_collateral: COLLATERAL,
             exit_delay_slots: EXIT_DELAY_SLOTS,
             first_slot: 0,
-            window_slots: WINDOW_EPOCHS.saturating_mul(beacon.preset.slots_per_epoch),
+            window_slots: WINDOW_SLOTS,
             admin: owner,
             settlement: owner,
             rollups: rollups.iter().map(|rollup| rollup.settings).collect(),

@@ -102,6 +102,11 @@ impl World {
         state.proposer_lookahead.get((slot - first) as usize).unwrap()
     }
 
+    /// The slot whose batch the L1 block that comes next can have: the one before it.
+    fn over_slot(&self) -> u64 {
+        self.beacon.view().slot()
+    }
+
     /// The first slot from `slot` on whose proposer opted in.
     fn owned_slot(&self, slot: u64) -> u64 {
         (slot..).find(|slot| gateway_of(self.proposer(*slot)).is_some()).unwrap()
@@ -263,11 +268,12 @@ fn length(count: usize) -> B256 {
 fn the_owner_of_a_slot_is_proven_from_the_beacons_state() {
     for preset in [&Preset::MAINNET, &Preset::MINIMAL] {
         let mut world = World::new(preset);
+        run(&mut world.beacon, 1);
         let mut parent = B256::ZERO;
         let mut by_another = 0;
         let mut owners = BTreeSet::new();
         for sequence in 0..3 * preset.slots_per_epoch {
-            let slot = world.next_slot();
+            let slot = world.over_slot();
             let owned = world.owned_slot(slot);
             by_another += u64::from(owned != slot);
             let batch = world.batch(slot, parent);
@@ -291,7 +297,7 @@ fn nobody_else_posts_and_no_proof_is_bent() {
     let mut world = World::new(&Preset::MINIMAL);
     run(&mut world.beacon, 3);
     let refused = |world: &mut World, change: &dyn Fn(&mut ProposersProof)| {
-        let slot = world.next_slot();
+        let slot = world.over_slot();
         let batch = world.batch(slot, B256::ZERO);
         let mut proof = world.prove(slot..=world.owned_slot(slot));
         change(&mut proof);
@@ -308,24 +314,24 @@ fn nobody_else_posts_and_no_proof_is_bent() {
     refused(&mut world, &|proof| assert!(proof.keyBranches[0].pop().is_some()));
 
     // A proof that ends before a proposer who opted in, or beyond.
-    while world.owned_slot(world.next_slot()) == world.next_slot() {
+    while world.owned_slot(world.over_slot()) == world.over_slot() {
         world.beacon.next_slot().unwrap();
     }
-    let slot = world.next_slot();
+    let slot = world.over_slot();
     let batch = world.batch(slot, B256::ZERO);
     let (proof, signature) = (world.prove(slot..=slot), world.sign(&batch));
     assert!(world.post(&batch, proof, &signature).is_none());
-    while world.owned_slot(world.next_slot()) != world.next_slot() {
+    while world.owned_slot(world.over_slot()) != world.over_slot() {
         world.beacon.next_slot().unwrap();
     }
-    let slot = world.next_slot();
+    let slot = world.over_slot();
     let batch = world.batch(slot, B256::ZERO);
     let next = world.owned_slot(slot + 1);
     let (proof, signature) = (world.prove(slot..=next), world.sign(&batch));
     assert!(world.post(&batch, proof, &signature).is_none());
 
     // The right proof, and another's signature.
-    let slot = world.next_slot();
+    let slot = world.over_slot();
     let batch = world.batch(slot, B256::ZERO);
     let proof = world.prove(slot..=world.owned_slot(slot));
     let owner = world.owner(slot).address();
@@ -335,7 +341,7 @@ fn nobody_else_posts_and_no_proof_is_bent() {
     assert!(world.post(&batch, proof, &signature).is_none());
 
     // What was refused has left nothing that would stand in the owner's way.
-    let slot = world.next_slot();
+    let slot = world.over_slot();
     let batch = world.batch(slot, B256::ZERO);
     let (proof, signature) = (world.prove(slot..=world.owned_slot(slot)), world.sign(&batch));
     assert!(world.post(&batch, proof, &signature).is_some());

@@ -102,10 +102,10 @@ impl Verified {
     #[cfg(test)]
     pub(super) fn of_union(chain_id: u64, transcripts: BTreeMap<u64, Transcript>) -> Self {
         let union = lockstep_protocol::UnionConfig {
-            inbox: Default::default(),
             chains: [901, 902].into(),
             slot_seconds: 2,
-            genesis_time: 0,
+            block_time: 1,
+            ..Default::default()
         };
         let config = RollupConfig {
             l2_chain_id: chain_id,

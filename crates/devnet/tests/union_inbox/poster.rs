@@ -24,8 +24,9 @@ use lockstep_devnet::{
     beacon::{ImportedBlock, Preset},
 };
 use lockstep_gateway::{
-    GatewayKey, InboxState, L1Inbox, MemberBlocks, MemberStatus, Poster, PosterError, PosterMember,
-    PosterParts, PosterSettings, SlotOwners,
+    GatewayError, GatewayKey, InboxState, L1Inbox, MemberStatus, Poster, PosterError, PosterMember,
+    PosterParts, PosterSettings, PosterTime, RollupStatus, SealSettings, Sealer, SealerParts,
+    SlotOwners, UnionChains,
 };
 use lockstep_lookahead::{Owner, Ownership};
 use lockstep_protocol::{RollupConfig, RollupGenesis, UnionBatch, UnionConfig};
@@ -255,18 +256,33 @@ impl SlotOwners for Shared {
     }
 }
 
-impl MemberBlocks for Shared {
+impl RollupStatus for Shared {
     fn status(&mut self) -> Result<MemberStatus, SourceError> {
         let scene = self.0.lock();
-        Ok(MemberStatus {
-            unsafe_head: scene.blocks.last().unwrap().block.id(),
-            safe_head: scene.blocks[scene.safe].block.id(),
-            derived_up_to: Some(scene.head_id()),
-        })
+        let safe_head = scene.blocks[scene.safe].block.id();
+        Ok(MemberStatus { safe_head, derived_up_to: Some(scene.head_id()) })
+    }
+}
+
+impl UnionChains for Shared {
+    fn head(&self, _chain: u64) -> Result<BlockNumHash, GatewayError> {
+        Ok(self.0.lock().blocks.last().unwrap().block.id())
     }
 
-    fn block(&mut self, number: u64) -> Result<Option<UnionBlock>, SourceError> {
+    fn safe(&self, _chain: u64) -> Result<u64, GatewayError> {
+        Ok(self.0.lock().safe as u64)
+    }
+
+    fn hash(&self, _chain: u64, number: u64) -> Result<Option<B256>, GatewayError> {
+        Ok(self.0.lock().blocks.get(number as usize).map(|block| block.block.hash))
+    }
+
+    fn block(&self, _chain: u64, number: u64) -> Result<Option<UnionBlock>, GatewayError> {
         Ok(self.0.lock().blocks.get(number as usize).cloned())
+    }
+
+    fn rewind(&mut self, _chain: u64, to: BlockNumHash) -> Result<(), GatewayError> {
+        panic!("everything can be posted, and nothing is taken back to {to:?}")
     }
 }
 
@@ -278,11 +294,17 @@ fn what_the_poster_sends_the_inbox_takes() {
             let scene = scene.0.lock();
             (scene.config.clone(), scene.world.gateways[0].clone(), scene.world.payer.clone())
         };
+        let parts = SealerParts {
+            rollups: vec![config.clone()],
+            key: GatewayKey { address: gateway.address(), signer: Box::new(gateway.clone()) },
+            prover: Box::new(KzgProver),
+        };
+        let mut sealer = Sealer::new(SealSettings::default(), parts, None).unwrap();
         let parts = PosterParts {
             l1: Box::new(scene.clone()),
             owners: Box::new(scene.clone()),
-            members: vec![PosterMember { config, blocks: Box::new(scene.clone()) }],
-            gateway: GatewayKey { address: gateway.address(), signer: Box::new(gateway.clone()) },
+            members: vec![PosterMember { config, node: Box::new(scene.clone()) }],
+            ledger: sealer.ledger(),
             payer: Account {
                 address: payer.address(),
                 signer: Box::new(payer),
@@ -297,17 +319,23 @@ fn what_the_poster_sends_the_inbox_takes() {
                 scene.mine();
                 scene.sequence();
                 let view = scene.world.beacon.view();
-                view.spec().slot_time(view.slot())
+                Duration::from_secs(view.spec().slot_time(view.slot()))
             };
-            let progress = poster.step(Duration::from_secs(now)).unwrap();
-            assert_eq!(progress.reset, None);
+            let time = PosterTime { unix: now, elapsed: now };
+            // It tells whose the slot is, and posts what is sealed then.
+            for _ in 0..2 {
+                let progress = poster.step(time).unwrap();
+                assert_eq!(progress.reset, None);
+                sealer.keep_up(&mut scene.clone(), now, false).unwrap();
+            }
+            assert_eq!(poster.step(time).unwrap().reset, None);
         }
         let scene = scene.0.lock();
         let newest = scene.world.beacon.view().slot();
         let owned = scene.owners.iter().filter(|(_, it)| it.gateway == gateway.address());
-        // The batch of a slot is sent in the next one, and is in L1 in the one after that.
+        // The batch of a slot is in the L1 block of the next one.
         let expected: Vec<u64> =
-            owned.map(|(slot, _)| *slot).filter(|slot| slot + 1 < newest).collect();
+            owned.map(|(slot, _)| *slot).filter(|slot| *slot < newest).collect();
         assert_eq!(scene.posted, expected, "{}", preset.name);
         assert!(scene.owners.iter().any(|(slot, owner)| owner.by_slot > *slot));
     }

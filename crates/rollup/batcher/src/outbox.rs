@@ -374,6 +374,44 @@ impl<T> Outbox<T> {
         }
     }
 
+    /// Makes transactions that wait for inclusion ones that do nothing, if they carry what `is_void` says is not to come
+    /// into L1 any more, and offers more for them at once. How many. One that a pool has may be included
+    /// all the same.
+    ///
+    /// # Errors
+    /// If one of them could not be made.
+    pub fn void(
+        &mut self,
+        head: &L1Head,
+        is_void: impl Fn(&T) -> bool,
+    ) -> Result<usize, BatcherError> {
+        let mut count = 0;
+        for at in 0..self.entries.len() {
+            let Some(entry) = self.entries.get(at) else { break };
+            if !entry.is_pending() || !entry.carried().is_some_and(&is_void) {
+                continue;
+            }
+            let kind = entry.payload.kind();
+            let content = match kind {
+                DataKind::Calldata => Content::Calldata(Bytes::new()),
+                DataKind::Blobs => Content::Blobs(vec![Default::default()]),
+            };
+            let last = entry.attempts.last().map(|attempt| attempt.fees);
+            let fees = last.and_then(|fees| self.config.fees.replacement(&fees, head, kind));
+            let payload = self.payload(None, content, head)?;
+            let fees = fees.or(last).unwrap_or_else(|| self.config.fees.first(head, kind));
+            let attempt = payload.sign(&self.account, entry.nonce, fees)?;
+            if let Some(entry) = self.entries.get_mut(at) {
+                entry.payload = payload;
+                entry.attempts.push(attempt);
+                entry.priced_at = head.block.number;
+                entry.send_at = Duration::ZERO;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
     /// Forgets the oldest transactions that are included, as long as `is_needed` lets go of them and
     /// they are deep enough, or there is no room.
     pub fn forget(&mut self, head: &L1Head, is_needed: impl Fn(&T) -> bool) {

@@ -35,6 +35,15 @@ pub trait BlobProver: fmt::Debug + Send {
         blobs: Vec<Blob>,
         proofs: BlobProofs,
     ) -> Result<BlobTransactionSidecarVariant, BatcherError>;
+
+    /// The versioned hashes of these blobs (EIP-4844).
+    ///
+    /// # Errors
+    /// [`BatcherError::Kzg`] if one of them is not a blob.
+    fn versioned_hashes(&self, blobs: Vec<Blob>) -> Result<Vec<B256>, BatcherError> {
+        // One proof for each blob costs as much as its commitment, proofs of cells many times that.
+        Ok(self.sidecar(blobs, BlobProofs::Blob)?.versioned_hashes().collect())
+    }
 }
 
 /// Computes with the trusted setup of Ethereum's KZG ceremony.

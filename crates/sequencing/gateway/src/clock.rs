@@ -7,6 +7,9 @@ use std::{fmt::Debug, time::Duration};
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Time since the beginning of 1970 (UTC).
     fn unix_time(&self) -> Duration;
+
+    /// Time since some moment, which nobody sets back.
+    fn monotonic(&self) -> Duration;
 }
 
 /// Wakes a gateway that waits for transactions.

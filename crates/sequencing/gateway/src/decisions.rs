@@ -4,11 +4,14 @@
 //! this file before anybody is shown its result, and a gateway that was killed makes the same blocks from
 //! it. Once the blocks of a round are complete the engines keep them, and the file begins anew.
 //!
-//! A record is its length (`u32`, little-endian), the first 8 bytes of the keccak hash of what follows, and
-//! the RLP of a [`Decision`]. A record that was cut off was not acknowledged.
+//! It holds records ([`crate::records`]) with the RLP of a [`Decision`] each. A record that was cut off was not
+//! acknowledged; one that was damaged before others stops the gateway.
 
-use crate::GatewayError;
-use alloy_primitives::{B256, Bytes, ChainId, keccak256};
+use crate::{
+    GatewayError,
+    records::{self, Records},
+};
+use alloy_primitives::{B256, Bytes, ChainId};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use lockstep_union::SuperId;
 use std::{
@@ -22,8 +25,6 @@ const MAX_LOG_BYTES: u64 = 256 << 20;
 
 /// The most bytes that an entry takes beside its transaction.
 pub(crate) const ENTRY_BYTES: u64 = 64;
-
-const HEADER_BYTES: usize = 12;
 
 /// A block that was begun.
 #[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
@@ -73,7 +74,7 @@ impl DecisionLog {
         let file = file.map_err(failed("open"))?;
         let mut bytes = Vec::new();
         (&file).take(MAX_LOG_BYTES).read_to_end(&mut bytes).map_err(failed("read"))?;
-        let (decisions, good) = read(&bytes);
+        let (decisions, good) = read(&bytes).map_err(GatewayError::Malformed)?;
         // What is appended must not follow a record that was cut off.
         let length = good as u64;
         file.set_len(length).map_err(failed("truncate"))?;
@@ -116,42 +117,21 @@ fn record(decision: &Decision) -> Vec<u8> {
         Decision::Begin(blocks) => blocks.encode(&mut body),
         Decision::Take(taken) => taken.encode(&mut body),
     }
-    let kind = u8::from(matches!(decision, Decision::Take(_)));
-    body.insert(0, kind);
-    let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let checksum = checksum(&body);
-    [&length[..], &checksum, &body].concat()
+    records::frame(u8::from(matches!(decision, Decision::Take(_))), &body)
 }
 
-fn checksum(body: &[u8]) -> [u8; 8] {
-    keccak256(body).first_chunk().copied().unwrap_or_default()
-}
-
-/// The decisions at the front of `bytes`, and how many bytes they are.
-fn read(bytes: &[u8]) -> (Vec<Decision>, usize) {
-    let (mut decisions, mut at) = (Vec::new(), 0);
-    while let Some((decision, length)) = bytes.get(at..).and_then(read_one) {
-        decisions.push(decision);
-        at += length;
-    }
-    (decisions, at)
-}
-
-fn read_one(bytes: &[u8]) -> Option<(Decision, usize)> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (stated, rest) = rest.split_first_chunk::<8>()?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    let body = rest.get(..length)?;
-    if checksum(body) != *stated {
-        return None;
-    }
-    let (kind, mut rest) = body.split_first()?;
-    let decision = match kind {
-        0 => Decision::Begin(Decodable::decode(&mut rest).ok()?),
-        1 => Decision::Take(Taken::decode(&mut rest).ok()?),
-        _ => return None,
-    };
-    rest.is_empty().then_some((decision, HEADER_BYTES + length))
+/// The decisions at the front of `bytes`, and how many bytes they are; or what is wrong.
+fn read(bytes: &[u8]) -> Result<(Vec<Decision>, usize), String> {
+    let damaged = |at| format!("the record at byte {at} is damaged, and others follow it");
+    let Records { bodies, good } = records::read(bytes).map_err(damaged)?;
+    let decisions = bodies.into_iter().map(|(kind, mut body)| {
+        let decision = match kind {
+            0 => Decision::Begin(Decodable::decode(&mut body).map_err(|error| error.to_string())?),
+            _ => Decision::Take(Taken::decode(&mut body).map_err(|error| error.to_string())?),
+        };
+        if body.is_empty() { Ok(decision) } else { Err("a record is too long".to_owned()) }
+    });
+    Ok((decisions.collect::<Result<_, _>>()?, good))
 }
 
 #[cfg(test)]
@@ -174,32 +154,17 @@ mod tests {
         ]
     }
 
+    /// A gateway that went on would have forgotten what it acknowledged behind the damage.
     #[test]
-    fn what_is_cut_off_anywhere_costs_only_the_last_record() {
-        let records: Vec<Vec<u8>> = decisions().iter().map(record).collect();
-        let file = records.concat();
-        for cut in 0..=file.len() {
-            let (found, good) = read(&file[..cut]);
-            let mut whole = 0;
-            let complete = records.iter().take_while(|record| {
-                whole += record.len();
-                whole <= cut
-            });
-            let count = complete.count();
-            assert_eq!(found, decisions()[..count]);
-            assert_eq!(good, records[..count].iter().map(Vec::len).sum::<usize>());
-        }
-    }
-
-    #[test]
-    fn a_changed_record_and_what_follows_are_not_believed() {
-        let file: Vec<u8> = decisions().iter().flat_map(record).collect();
-        for at in 0..file.len() {
-            let mut changed = file.clone();
-            changed[at] ^= 0x40;
-            let (found, _) = read(&changed);
-            assert!(found.len() < 3 && found == decisions()[..found.len()]);
-        }
+    fn a_log_that_is_damaged_in_the_middle_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("decisions");
+        let mut file: Vec<u8> = decisions().iter().flat_map(record).collect();
+        file[40] ^= 0x40;
+        std::fs::write(&path, &file).unwrap();
+        let error = DecisionLog::open(&path).unwrap_err();
+        assert!(error.to_string().contains("byte 0 is damaged"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), file, "what is left of it is kept");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::SequencerError;
 use alloy_primitives::{B256, ChainId};
 use lockstep_engine::{BuildError, EngineError};
+use lockstep_lookahead::Slot;
 use lockstep_storage::StorageError;
 use std::{io, path::PathBuf};
 
@@ -39,6 +40,16 @@ pub enum GatewayError {
         /// What happened.
         source: Box<EngineError>,
     },
+    /// A block does not begin as the blocks of a rollup do.
+    #[error("rollup {chain}: block {number}: {reason}")]
+    Block {
+        /// The rollup.
+        chain: ChainId,
+        /// The block.
+        number: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// A block could not be executed.
     #[error("rollup {chain}: {source}")]
     Build {
@@ -70,7 +81,27 @@ pub enum GatewayError {
     /// is lost.
     #[error("the log of decisions: {0}")]
     Malformed(String),
-    /// The log of decisions cannot be used; without it nothing is promised.
+    /// The file of sealed batches holds what no gateway writes. Without it a gateway may sign a slot twice, and what was
+    /// not posted yet is lost: restore it, or remove it and know that.
+    #[error("the sealed batches in {path}: {reason}")]
+    MalformedSeals {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A batch may have no such number of blobs.
+    #[error("a batch of at most {0} blobs is asked for, 1 to 6 are possible")]
+    MaxBlobs(usize),
+    /// The batch of a slot could not be signed.
+    #[error("signing the batch of slot {slot}: {reason}")]
+    Seal {
+        /// The slot.
+        slot: Slot,
+        /// Why not.
+        reason: String,
+    },
+    /// The log of decisions, or the file of sealed batches, cannot be used; without it nothing is promised.
     #[error("cannot {operation} {path}: {source}")]
     Log {
         /// What was to be done.

@@ -1,9 +1,10 @@
 //! The gateway: which rollups get a block next, and when.
 
 use crate::{
-    Bell, Clock, GatewayError, PosterSettings, Preconfirmed, Sequencer,
+    Bell, Clock, GatewayError, Preconfirmed, SealSettings, Sealer, Sequencer,
     agreement::Agreement,
     decisions::{Decision, DecisionLog},
+    engines::Engines,
     filling::Source,
     pass::Pass,
     plan::{Plan, Planned},
@@ -29,13 +30,13 @@ pub struct GatewaySettings {
     /// How often users are shown what was executed; zero: whenever something was.
     pub update_interval: Duration,
     /// The most blobs of a batch: what they hold bounds what a slot's blocks do
-    /// ([`PosterSettings::max_blobs`](crate::PosterSettings::max_blobs)).
+    /// ([`SealSettings::max_blobs`]).
     pub max_blobs: usize,
 }
 
 impl Default for GatewaySettings {
     fn default() -> Self {
-        let max_blobs = PosterSettings::default().max_blobs;
+        let max_blobs = SealSettings::default().max_blobs;
         Self { update_interval: Duration::from_millis(100), max_blobs }
     }
 }
@@ -79,6 +80,11 @@ pub struct Gateway<L1> {
     pub(crate) agreed: Agreement,
     /// Waiting transactions of each rollup that call others, and how often they had to wait.
     callers: BTreeMap<ChainId, B256Map<u32>>,
+    /// Makes the batches of slots; without it every slot is taken for the gateway's own.
+    sealer: Option<Sealer>,
+    block_time: Duration,
+    /// Until when L1 is not asked, by the clock that is not set back.
+    pub(crate) l1_silent_until: Duration,
 }
 
 type Opened = BTreeMap<ChainId, OpenBlock<Rollup>>;
@@ -104,7 +110,7 @@ impl<L1: L1Provider> Gateway<L1> {
             }
             common = own;
         }
-        let (union, _) = common.unwrap_or_default();
+        let (union, block_time) = common.unwrap_or_default();
         let (log, unfinished) = match log.map(DecisionLog::open).transpose()? {
             Some((log, decisions)) => (Some(log), decisions),
             None => (None, Vec::new()),
@@ -113,16 +119,37 @@ impl<L1: L1Provider> Gateway<L1> {
         let members =
             members.into_iter().map(|it| (it.sequencer.config().l2_chain_id, it)).collect();
         let (agreed, callers) = Default::default();
-        Ok(Self { members, union, settings, log, unfinished, agreed, callers })
+        Ok(Self {
+            members,
+            union,
+            settings,
+            log,
+            unfinished,
+            agreed,
+            callers,
+            sealer: None,
+            block_time: Duration::from_secs(block_time),
+            l1_silent_until: Duration::ZERO,
+        })
+    }
+
+    /// Fills only the slots that the sealer says may be, and seals them. Without a sealer every slot is filled, and
+    /// nothing is posted: for tests and measurements.
+    #[must_use]
+    pub fn with_sealer(self, sealer: Sealer) -> Self {
+        Self { sealer: Some(sealer), ..self }
     }
 
     /// Makes one block for each rollup that is due next, and returns when they are complete: for blocks
     /// of the future at their time, for those of the past at once. Returns nothing when `bell` is stopped
-    /// before; the round then goes on when a gateway is started with the same log.
+    /// before; the round then goes on when a gateway is started with the same log. Returns nothing, too, after a while
+    /// in which blocks of another gateway's slot are awaited.
     ///
     /// A rollup that cannot begin a block is left out; when it can again, it gets the blocks that it
     /// missed, without users' transactions, between those of the others. Without them, too, are blocks of
-    /// slots that are over.
+    /// slots that are over, or that may not be filled ([`Sealer::may_fill`]).
+    ///
+    /// When the last block of a slot is complete, its batch is made.
     ///
     /// # Errors
     /// When no rollup can begin a block, or one fails that had begun: its peers may have called it, so
@@ -132,10 +159,18 @@ impl<L1: L1Provider> Gateway<L1> {
         clock: &dyn Clock,
         bell: &Bell,
     ) -> Result<Option<RoundReport>, GatewayError> {
+        self.keep_up(clock, false);
         self.abandon_lost_round()?;
-        let plan = match self.resume(clock.unix_time())? {
+        let resumed = self.resume(clock.unix_time())?;
+        if resumed.is_none()
+            && let Some(pause) = self.awaited_for(clock.unix_time())
+        {
+            bell.rest(pause);
+            return Ok(None);
+        }
+        let plan = match resumed {
             Some(plan) => plan,
-            None => self.plan(clock.unix_time().as_secs())?,
+            None => self.plan(clock)?,
         };
         let opened = self.open(&plan)?;
         let slot = self.union.slot_at(plan.timestamp).unwrap_or_default();
@@ -161,10 +196,19 @@ impl<L1: L1Provider> Gateway<L1> {
         round.show();
         let ends_at = Duration::from_secs(plan.timestamp);
         let interval = self.settings.update_interval;
+        // Somebody may set the clock back; then blocks come more slowly until it is the time that they say.
+        let ends_anyway = clock.monotonic().saturating_add(2 * self.block_time);
         let mut due = clock.unix_time();
+        let mut now = due;
         loop {
             let mut is_cut_off = false;
-            if plan.is_open {
+            if let Some(lost) = lost_parent(&self.members, &opened, &plan) {
+                self.callers.extend(round.take_callers());
+                drop(round);
+                self.abandon(&lost);
+                return Err(lost);
+            }
+            if may_fill(self.sealer.as_mut(), &self.union, &plan, now) {
                 let room = self.log.as_ref().map_or(u64::MAX, DecisionLog::room);
                 let mut pass = Pass::new(clock, due, interval, ends_at);
                 let decisions = round.take_transactions(room, &mut pass)?;
@@ -177,8 +221,8 @@ impl<L1: L1Provider> Gateway<L1> {
                     round.show();
                 }
             }
-            let now = clock.unix_time();
-            if now >= ends_at {
+            now = clock.unix_time();
+            if now >= ends_at || clock.monotonic() >= ends_anyway {
                 break;
             }
             if bell.is_stopped() {
@@ -195,7 +239,60 @@ impl<L1: L1Provider> Gateway<L1> {
         self.callers.extend(round.take_callers());
         let (filled, mut report) = round.finish()?;
         self.close(opened, filled, &mut report)?;
+        self.keep_up(clock, false);
         Ok(Some(report))
+    }
+
+    /// Completes blocks that users have been shown something of, seals the last slot as it is, and follows what L1 says.
+    /// For a gateway that ends: it makes no more blocks afterwards. How many batches with users' transactions L1 has not
+    /// taken yet; call again until there are none, or there is no more time.
+    ///
+    /// # Errors
+    /// If the blocks cannot be completed.
+    pub fn finish(&mut self, clock: &dyn Clock) -> Result<usize, GatewayError> {
+        self.abandon_lost_round()?;
+        let has_shown = self.unfinished.len() > 1;
+        if let Some(plan) = self.resume(clock.unix_time())?.filter(|_| has_shown) {
+            let opened = self.open(&plan)?;
+            let slot = self.union.slot_at(plan.timestamp).unwrap_or_default();
+            let budget = self.slot_budget(&plan)?;
+            let sources = sources(&self.members, &plan, &mut self.callers);
+            let mut round = Round::new(&opened, sources, slot, budget);
+            if let Some((_, error)) = round.take_failed().into_iter().next() {
+                return Err(error);
+            }
+            round.replay(&self.unfinished)?;
+            let (filled, mut report) = round.finish()?;
+            self.close(opened, filled, &mut report)?;
+        }
+        self.keep_up(clock, true);
+        Ok(self.sealer.as_ref().map_or(0, |sealer| sealer.ledger().unposted()))
+    }
+
+    /// Lets the sealer follow the chains. If it fails, it is told, no users' transactions are taken, and it tries again.
+    fn keep_up(&mut self, clock: &dyn Clock, ends: bool) {
+        let Some(sealer) = &mut self.sealer else { return };
+        let outcome = sealer.keep_up(&mut Engines(&self.members), clock.unix_time(), ends);
+        if let Err(error) = outcome {
+            tracing::warn!(
+                target: "lockstep_gateway",
+                %error,
+                "the batches of slots cannot be made; trying again"
+            );
+        }
+    }
+
+    /// For how long blocks are awaited, if those that are due next are of another gateway's slot: its batch brings them.
+    /// They are awaited for one block time after the slot, and then made without users' transactions until it comes.
+    fn awaited_for(&self, now: Duration) -> Option<Duration> {
+        let next = self.members.values().map(|it| it.sequencer.next_timestamp()).min()?;
+        let slot = self.union.slot_at(next)?;
+        let sealer = self.sealer.as_ref()?;
+        let owner = sealer.owner(slot)??;
+        let end = Duration::from_secs(self.union.slot_start(slot.saturating_add(1)));
+        let until = end.saturating_add(self.block_time);
+        let is_awaited = owner != sealer.gateway() && now < until;
+        is_awaited.then(|| until.saturating_sub(now).min(self.block_time))
     }
 
     /// Begins the blocks. Those of a new round that cannot be are left out.
@@ -280,6 +377,30 @@ impl<L1: L1Provider> Gateway<L1> {
         let snapshot = self.member(chain)?.sequencer.engine().view().snapshot();
         snapshot.hash(number).map_err(|source| GatewayError::Storage { chain, source })
     }
+}
+
+/// Whether users' transactions may come into the blocks now.
+fn may_fill(sealer: Option<&mut Sealer>, union: &UnionConfig, plan: &Plan, now: Duration) -> bool {
+    let Some(slot) = union.slot_at(plan.timestamp).filter(|_| plan.is_open) else { return false };
+    let is_over = union.slot_at(now.as_secs()).is_some_and(|now| now > slot);
+    !is_over && sealer.is_none_or(|sealer| sealer.may_fill(slot).is_ok())
+}
+
+/// Why blocks that are open can never become heads: a follower, or another who makes blocks, has replaced what one of them
+/// stands on.
+fn lost_parent<L1: L1Provider>(
+    members: &BTreeMap<ChainId, Member<L1>>,
+    opened: &Opened,
+    plan: &Plan,
+) -> Option<GatewayError> {
+    let is_lost = |planned: &&Planned| {
+        let member = members.get(&planned.chain);
+        let head = member.map(|member| member.sequencer.engine().view().head().seal());
+        let is_open = opened.contains_key(&planned.chain) && !planned.is_complete;
+        is_open && head != Some(planned.parent)
+    };
+    let Planned { chain, parent, .. } = plan.blocks.iter().find(is_lost)?;
+    Some(GatewayError::ParentGone { chain: *chain, parent: *parent })
 }
 
 /// What the round needs of the rollups whose blocks it makes.

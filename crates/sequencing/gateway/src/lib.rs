@@ -11,60 +11,84 @@
 //! transactions in the same order, and so comes to the same hashes. Blocks that are complete the engines
 //! keep.
 //!
-//! What was shown is undone only if L1 was reorganised below it or a follower derived other blocks, or if the
-//! machine lost its power. Then rollups that have called each other since go back together: before each
+//! What was shown is undone if L1 was reorganised below it, if a follower derived other blocks, if the machine lost its
+//! power, or if L1 did not take its batch for as long as the inbox would have (see below). Then rollups that have called each other since go
+//! back together: before each
 //! round their transcripts, which the Gates keep, are compared, and where two differ, blocks are taken
 //! back until they do not. So it does not matter who took blocks back, nor whether the gateway was killed
 //! meanwhile. What is safe only a follower takes back.
 //!
-//! Not yet: a slot whose batch comes too late stays unposted with all that follows, and slots of other owners are not left to them. So a gateway is for
-//! development networks.
+//! # Sealed batches
+//! When the last block of a slot is complete, the thread that makes blocks makes the slot's batch ([`Sealer`]): the blocks
+//! that no batch before it has. It names the batch before it as its parent, is judged by the rules that followers judge
+//! it by, signed, written to a file and synced; only then a [`Poster`] gets it, through the [`Ledger`]. A slot without
+//! users' transactions gets a batch if it is the newest, so that empty blocks come to L1, too; those of long gaps are cut
+//! over several. No slot is signed twice, whatever becomes of its blocks.
+//!
+//! The blocks of a slot have users' transactions only if [`Sealer::may_fill`] says so ([`Closed`] says why not): the slot is this
+//! gateway's, what is before it is sealed or was never anybody else's, and L1 takes batches. So a poster that cannot post
+//! ends promises, and nothing else.
+//!
+//! What can be posted no more ([`Lost`]) is given up before each round: its batch and those after it are dropped, the
+//! blocks of all rollups from its slot on are taken back, their transactions go back to the pools, and an error tells the
+//! slot and how many they were. Transactions with dropped batches that are on their way are replaced by ones that do
+//! nothing; until it is known which came into L1, nothing is promised.
+//!
+//! # Slots of others
+//! In the slot of another gateway no blocks are made until one block time after the slot; then there are empty ones,
+//! which derivation replaces if its batch comes. Its batch may come until a later one is in the inbox: after
+//! [`SealSettings::handover_slots`] this gateway seals an empty batch of a slot of its own, and promises nothing before L1 has
+//! that, or the other's. Gateways do not hand their batches to each other yet: a slot after another gateway's is filled
+//! when its batch was derived from L1.
 //!
 //! # Posting
-//! A [`Poster`] posts the batches of the slots that the gateway owns to the union's inbox on L1. A slot's batch is due when
-//! the slot is over and all rollups have its blocks; those that lag are waited for for a while
-//! ([`PosterSettings::grace`]). It holds the blocks of the slot, and the empty ones before it that no batch has. If
-//! nothing but empty blocks waits, the newest slot alone gets a batch. Several batches are on their way at a time, each naming the
+//! A [`Poster`] posts the sealed batches to the union's inbox on L1, in their order, each when its slot is over at the newest
+//! L1 block. Several are on their way at a time, each naming the
 //! one before as its parent, so that one that fails takes those behind it with it.
 //!
-//! It keeps nothing on disk. At the start, and whenever something is not as expected ([`ResetReason`]), it *settles*: it waits until
-//! none of its account's transactions is on its way and the rollups have derived all batches that the inbox took; then their safe
-//! heads and the inbox tell what is left to post. What cannot be posted although it holds transactions, and so keeps back what comes after it, is
-//! told ([`Blocked`]); if it stays so, the rollups' sequencing window ends it. [`Poster::room`] says how much more may go into a slot: a gateway that
-//! takes more promises what it cannot post.
+//! At the start, and whenever something is not as expected ([`ResetReason`]), it *settles*: it waits until
+//! none of its account's transactions is on its way and all rollups have derived all batches that the inbox took; the
+//! gateway then goes on from their safe heads and the inbox's newest batch, with those sealed batches that follow it.
 //!
 //! Transactions are sent as `lockstep-batcher` sends them ([`Outbox`](lockstep_batcher::Outbox)): an L1 reorg makes them
 //! pending again, those that wait for too long offer more. A batch that follows one that failed still gets into L1, fails, and is
 //! paid for; its blobs cannot be taken back.
 //!
 //! # Assumptions
-//! - The log and the chains are on the same machine, and nobody else makes blocks for these rollups.
+//! - The log, the sealed batches and the chains are on the same machine, and nobody else makes blocks for these rollups
+//!   with the same key.
 //! - The account that pays for batches is the poster's alone. Another program that uses it costs time, not blocks.
 //! - Blocks of all rollups have the same times: their first blocks have, and their configurations say the
 //!   same block time.
 //!
 //! # Invariants
-//! - A decision is in the log before anybody is shown its result.
+//! - A decision is in the log before anybody is shown its result, a batch on the disk before anybody else has it.
+//! - What was shown is in a sealed batch, in a block after the newest one, or in the log; or it was told that it is lost.
+//! - One thread decides what is sealed, and what is given up; no clock decides it. The poster only says what L1 says.
 //! - Super transactions have ascending numbers within their slot, also after a restart: the Gate of each
 //!   rollup knows its last one.
 //! - All blocks of a round become heads, or none: a gateway that was killed in between goes on with exactly the
-//!   same blocks.
+//!   same blocks. A round whose parents are no heads any more is given up at once.
 //! - A rollup that cannot begin a block does not hold up the others, nor does one that catches up; calls to it
 //!   wait. One that fails when its block is begun does: what its users were shown would be lost, and its peers
 //!   may have called it.
 //! - A batch that leaves was judged by the rules that followers judge it by, and its owner was proven from an L1 block
 //!   that was canonical then.
 //! - After an error of the poster its state is consistent, and the next step goes on.
-//! - No clock and no thread of its own: both come in as arguments.
+//! - No clock and no thread of its own: both come in as arguments. What waits, waits by a clock that nobody sets.
+//! - A log that is damaged in the middle is not used: what was acknowledged behind the damage would be lost without a
+//!   word. A torn end was not acknowledged.
 //!
 //! # Metrics
 //! All begin with `lockstep_gateway_`: counters `rounds_total`, `super_transactions_total`, `gas_total`, `wasted_gas_total`,
 //! `failures_total` (by `chain`), `abandoned_rounds_total`, `l1_silences_total`, `rewound_blocks_total`;
-//! gauges `lag_seconds`, `drift_seconds`. Of the poster: counters `batches_total`, `batch_blobs_total`, `post_transactions_total`,
+//! gauges `lag_seconds`, `drift_seconds`. Of the sealer: counters `batches_total`, `batch_blobs_total`, `seal_errors_total`,
+//! `dropped_batches_total` and `lost_slots_total` (by `reason`), `lost_transactions_total`; gauges `open` (0 while users'
+//! transactions are not taken), `sealed_slot`, `unposted_batches`. Of the poster: counters `post_transactions_total`,
 //! `post_bytes_total`, `post_resubmissions_total`, `post_refusals_total`, `post_inclusions_total`, `post_fees_gwei_total`,
 //! `post_fee_cap_hits_total`, `post_errors_total` (by `class`), `post_resets_total` (by `reason`); gauges `posting` (0 while it
-//! settles), `post_pending_transactions`, `post_blocked_slot` (0: none), `post_balance_ether`, `inbox_next_slot`, `safe_head` and
-//! `unposted_blocks` (by `chain`), `slot_bytes`, `slot_limit_bytes`.
+//! settles), `post_pending_transactions`, `post_blocked_slot` (0: none), `post_balance_ether`, `inbox_next_slot`, `safe_head`
+//! (by `chain`).
 //!
 //! # Limits
 //! - A block holds what its gas limit allows. After 64 transactions in a row without room it is full, if it is at least
@@ -77,14 +101,18 @@
 //! - Users are shown something after each update interval, however much there is to execute; 5,000,000 gas and one transaction
 //!   may come between.
 //! - The log of decisions is at most 256 MiB; a round that has come so far takes no more transactions.
-//! - A batch has [`PosterSettings::max_blobs`] blobs at most, and is never split.
-//! - The poster keeps [`PosterSettings::max_member_bytes`] of blocks of each rollup, and what
-//!   [`SubmissionPolicy`](lockstep_batcher::SubmissionPolicy) says of transactions; look-ahead states of four epochs.
+//! - A batch has [`SealSettings::max_blobs`] blobs at most, and is never split; [`slot_capacity`] says what fits into any. A slot that
+//!   holds more is given up. It has 32,768 blocks of a rollup at most.
+//! - Promises end when what waits for L1 is older than half of the inbox's window, or is 8,192 batches or 512 MiB; the file
+//!   of sealed batches is at most 2 GiB.
+//! - The poster keeps what [`SubmissionPolicy`](lockstep_batcher::SubmissionPolicy) says of transactions; look-ahead states
+//!   of four epochs.
 
 mod agreement;
 mod budget;
 mod clock;
 mod decisions;
+mod engines;
 mod error;
 mod filling;
 mod gateway;
@@ -92,16 +120,21 @@ mod pass;
 mod plan;
 mod poster;
 mod preconfirmed;
+mod records;
 mod round;
+mod seal;
 mod sequencer;
 
 pub use clock::{Bell, Clock};
 pub use error::GatewayError;
 pub use gateway::{Gateway, GatewaySettings, Member, RoundReport};
 pub use poster::{
-    Blocked, GatewayKey, InboxState, L1Inbox, LocalMember, LookaheadOwners, MemberBlocks,
-    MemberStatus, Poster, PosterError, PosterMember, PosterParts, PosterProgress, PosterSettings,
-    ResetReason, RpcInbox, RpcMember, SlotOwners, SlotRoom,
+    Blocked, GatewayKey, InboxState, L1Inbox, LocalMember, LookaheadOwners, MemberStatus, Poster,
+    PosterError, PosterMember, PosterParts, PosterProgress, PosterSettings, PosterTime,
+    ResetReason, RollupStatus, RpcInbox, RpcMember, SlotOwners, slot_capacity,
 };
 pub use preconfirmed::Preconfirmed;
+pub use seal::{
+    Closed, Ledger, Lost, SealSettings, SealedBatch, SealedSpan, Sealer, SealerParts, UnionChains,
+};
 pub use sequencer::{Sequencer, SequencerError};

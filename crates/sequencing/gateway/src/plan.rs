@@ -1,9 +1,10 @@
 //! Which blocks a round makes, and what they stand on.
 
 use crate::{
-    Gateway, GatewayError,
+    Clock, Gateway, GatewayError,
     agreement::{Disagreement, disagreement},
     decisions::{Begun, Decision},
+    engines::rewind,
     gateway::leave_out,
 };
 use alloy_primitives::{B256, ChainId};
@@ -12,12 +13,16 @@ use metrics::{counter, gauge};
 use op_alloy_rpc_types_engine::OpPayloadAttributes;
 use std::{collections::BTreeMap, time::Duration};
 
+/// How long an L1 may take to say nothing. After that it is not asked for a while, so that blocks are not late.
+const L1_PATIENCE: Duration = Duration::from_secs(1);
+const L1_PAUSE: Duration = Duration::from_secs(10);
+
 /// Blocks that are to be made together.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) timestamp: u64,
     pub(crate) blocks: Vec<Planned>,
-    /// Whether users' transactions may come in.
+    /// Whether users' transactions may come in while the slot lasts.
     pub(crate) is_open: bool,
     /// Whether the round was begun before.
     pub(crate) is_resumed: bool,
@@ -117,13 +122,15 @@ impl<L1: L1Provider> Gateway<L1> {
 
     /// The blocks that are due next: those of the rollups that are furthest behind, unless the others'
     /// blocks are overdue.
-    pub(crate) fn plan(&mut self, now: u64) -> Result<Plan, GatewayError> {
-        let mut placed = self.place();
+    pub(crate) fn plan(&mut self, clock: &dyn Clock) -> Result<Plan, GatewayError> {
+        let mut placed = self.place(clock);
         // Each turn takes blocks back, so there is a last one.
         while self.take_back_disagreement()? {
             // What stands on what has changed.
-            placed = self.place();
+            placed = self.place(clock);
         }
+        // Only now: L1 may have taken its time.
+        let now = clock.unix_time().as_secs();
         let (mut blocks, first_error) = placed;
         let times = || blocks.iter().map(Planned::timestamp);
         let (Some(first), Some(last)) = (times().min(), times().max()) else {
@@ -131,18 +138,28 @@ impl<L1: L1Provider> Gateway<L1> {
         };
         let timestamp = if last <= now { last } else { first };
         blocks.retain(|planned| planned.timestamp() == timestamp);
-        let is_current = self.union.slot_at(timestamp) >= self.union.slot_at(now);
-        let is_open = is_current && timestamp == last;
+        let is_open = timestamp == last;
         gauge!("lockstep_gateway_lag_seconds").set(now.saturating_sub(first) as f64);
         Ok(Plan { timestamp, blocks, is_open, is_resumed: false })
     }
 
     /// What each rollup's next block stands on and begins with, and why the first has none that has none.
-    fn place(&mut self) -> (Vec<Planned>, Option<GatewayError>) {
+    fn place(&mut self, clock: &dyn Clock) -> (Vec<Planned>, Option<GatewayError>) {
         let (mut placed, mut first_error) = (Vec::new(), None);
         for (chain, member) in &mut self.members {
             let chain = *chain;
-            match member.sequencer.place() {
+            let begun = clock.monotonic();
+            let outcome = if begun < self.l1_silent_until {
+                member.sequencer.place_without_l1()
+            } else {
+                let outcome = member.sequencer.place();
+                let now = clock.monotonic();
+                if member.sequencer.is_l1_silent() && now.saturating_sub(begun) >= L1_PATIENCE {
+                    self.l1_silent_until = now.saturating_add(L1_PAUSE);
+                }
+                outcome
+            };
+            match outcome {
                 Ok((parent, attributes)) => {
                     let parent = parent.block.hash;
                     placed.push(Planned { chain, parent, attributes, is_complete: false });
@@ -173,7 +190,12 @@ impl<L1: L1Provider> Gateway<L1> {
         self.agreed.estranged = estranged;
         for (chain, (head, to)) in &lost {
             let engine = self.member(*chain)?.sequencer.engine();
-            engine.rewind_from(*head, *to).map_err(GatewayError::engine(*chain))?;
+            let found = engine.view().head().seal();
+            if found != *head {
+                // What was found out about one chain must not be done to another.
+                return Ok(true);
+            }
+            rewind(engine, *to).map_err(GatewayError::engine(*chain))?;
             counter!("lockstep_gateway_rewound_blocks_total").increment(1);
             tracing::warn!(
                 target: "lockstep_gateway",

@@ -122,6 +122,19 @@ impl<L1: L1Provider> Sequencer<L1> {
         }
     }
 
+    /// As [`Self::place`], without asking L1 for anything new: as while it says nothing.
+    pub(crate) fn place_without_l1(
+        &mut self,
+    ) -> Result<(L2BlockInfo, OpPayloadAttributes), SequencerError> {
+        let mut chain = RollupChain::new(self.engine.view(), self.config.clone());
+        self.without_l1(&mut chain, &SequencerError::L1("it did not answer before".into()))
+    }
+
+    /// Whether the L1 said nothing when it was asked last.
+    pub(crate) const fn is_l1_silent(&self) -> bool {
+        self.is_l1_silent
+    }
+
     /// The engine that it drives.
     pub const fn engine(&self) -> &Engine<Rollup> {
         &self.engine

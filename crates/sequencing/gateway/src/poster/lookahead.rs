@@ -85,14 +85,32 @@ impl LookaheadOwners {
         Ok(())
     }
 
-    /// A state of the epoch of `slot`; `None` if no L1 block proves one. One that is kept may be of a chain that was
-    /// replaced.
+    /// A state that knows the proposers from `slot` on: of its epoch, or, if that has no L1 block, of the one before. `None`
+    /// if no L1 block proves one. One that is kept may be of a chain that was replaced.
     fn anchored(&mut self, slot: Slot) -> Result<Option<&Anchored>, LookaheadError> {
         let epoch = slot / self.preset.slots_per_epoch;
-        if let Some(index) = self.anchors.iter().position(|it| it.epoch == epoch) {
-            return Ok(self.anchors.get(index));
+        if self.load_anchor(epoch)? {
+            return Ok(self.anchor_of(epoch));
         }
-        let Some(header) = self.proving_block(epoch)? else { return Ok(None) };
+        let Some(before) = epoch.checked_sub(1) else { return Ok(None) };
+        // While the epoch lasts it may still get a block, which knows more.
+        let now = self.refreshed.map_or(0, |slot| slot / self.preset.slots_per_epoch);
+        if epoch >= now || !self.load_anchor(before)? {
+            return Ok(None);
+        }
+        Ok(self.anchor_of(before))
+    }
+
+    fn anchor_of(&self, epoch: u64) -> Option<&Anchored> {
+        self.anchors.iter().find(|anchored| anchored.epoch == epoch)
+    }
+
+    /// Loads a state of an epoch, if it is not there. Whether it is.
+    fn load_anchor(&mut self, epoch: u64) -> Result<bool, LookaheadError> {
+        if self.anchor_of(epoch).is_some() {
+            return Ok(true);
+        }
+        let Some(header) = self.proving_block(epoch)? else { return Ok(false) };
         let anchor = self.prover.anchor(&header)?;
         let keys = anchor.keys();
         let proposers: Vec<(Slot, B256)> = anchor.slots().zip(keys.iter().copied()).collect();
@@ -104,7 +122,7 @@ impl LookaheadOwners {
             self.anchors.pop_front();
         }
         self.anchors.push_back(Anchored { epoch, number, hash, anchor, schedule });
-        Ok(self.anchors.back())
+        Ok(true)
     }
 
     /// An L1 block whose parent is of `epoch`, so that the root which it carries (EIP-4788) is of a state of the
@@ -135,13 +153,12 @@ impl LookaheadOwners {
     /// Forgets states that L1 does not prove any more.
     fn forget_replaced(&mut self, slot: Slot) -> Result<(), LookaheadError> {
         let epoch = slot / self.preset.slots_per_epoch;
-        let Some(index) = self.anchors.iter().position(|it| it.epoch == epoch) else {
-            return Ok(());
-        };
-        let Some(Anchored { number, hash, .. }) = self.anchors.get(index) else { return Ok(()) };
-        let found = self.l1.block(BlockNumberOrTag::Number(*number))?;
-        if found.is_none_or(|found| found.hash != *hash) {
-            self.anchors.remove(index);
+        for epoch in [epoch.checked_sub(1), Some(epoch)].into_iter().flatten() {
+            let Some(Anchored { number, hash, .. }) = self.anchor_of(epoch) else { continue };
+            let found = self.l1.block(BlockNumberOrTag::Number(*number))?;
+            if found.is_none_or(|found| found.hash != *hash) {
+                self.anchors.retain(|anchored| anchored.epoch != epoch);
+            }
         }
         Ok(())
     }
@@ -161,6 +178,9 @@ impl SlotOwners for LookaheadOwners {
     fn prove(&mut self, slot: Slot, owner: Owner) -> Result<Option<ProposersProof>, PosterError> {
         self.forget_replaced(slot)?;
         let Some(anchored) = self.anchored(slot)? else { return Ok(None) };
+        if anchored.schedule.owner(slot) != Some(owner) {
+            return Ok(None);
+        }
         let proof = anchored.anchor.prove(slot..=owner.by_slot)?;
         tracing::debug!(
             target: "lockstep_gateway",

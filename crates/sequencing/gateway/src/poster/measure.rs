@@ -1,6 +1,6 @@
 //! What the poster reports to Prometheus.
 
-use super::{ResetReason, SlotRoom};
+use super::ResetReason;
 use alloy_primitives::ChainId;
 use lockstep_batcher::{DataKind, ErrorClass, Inclusion, TransactionMetrics};
 use metrics::{counter, gauge};
@@ -16,11 +16,6 @@ impl Metrics {
 
     pub(super) fn reset(self, reason: ResetReason) {
         counter!("lockstep_gateway_post_resets_total", "reason" => reason.name()).increment(1);
-    }
-
-    pub(super) fn batch(self, blobs: usize) {
-        counter!("lockstep_gateway_batches_total").increment(1);
-        counter!("lockstep_gateway_batch_blobs_total").increment(blobs as u64);
     }
 
     pub(super) fn phase(self, is_posting: bool) {
@@ -40,15 +35,8 @@ impl Metrics {
         gauge!("lockstep_gateway_inbox_next_slot").set(next_slot as f64);
     }
 
-    pub(super) fn member(self, chain: ChainId, safe_head: u64, unposted: usize) {
-        let chain = chain.to_string();
-        gauge!("lockstep_gateway_safe_head", "chain" => chain.clone()).set(safe_head as f64);
-        gauge!("lockstep_gateway_unposted_blocks", "chain" => chain).set(unposted as f64);
-    }
-
-    pub(super) fn room(self, room: &SlotRoom) {
-        gauge!("lockstep_gateway_slot_bytes").set(room.bytes as f64);
-        gauge!("lockstep_gateway_slot_limit_bytes").set(room.limit as f64);
+    pub(super) fn member(self, chain: ChainId, safe_head: u64) {
+        gauge!("lockstep_gateway_safe_head", "chain" => chain.to_string()).set(safe_head as f64);
     }
 
     /// What the account that pays has, in wei.

@@ -1,6 +1,6 @@
-//! Post union batches to the inbox.
+//! Post sealed union batches to the inbox.
 
-mod batch;
+mod call;
 mod error;
 mod local;
 mod lookahead;
@@ -17,26 +17,24 @@ pub use error::{Blocked, PosterError};
 pub use local::LocalMember;
 pub use lookahead::LookaheadOwners;
 pub use member::PosterMember;
-pub use room::SlotRoom;
-pub(crate) use room::slot_capacity;
+pub use room::slot_capacity;
 pub use rpc::{RpcInbox, RpcMember};
 pub use settings::PosterSettings;
-pub use sources::{InboxState, L1Inbox, MemberBlocks, MemberStatus, SlotOwners};
+pub use sources::{InboxState, L1Inbox, MemberStatus, RollupStatus, SlotOwners};
 
+use crate::Ledger;
 use alloy_eips::BlockNumHash;
-use alloy_primitives::{Address, B256, ChainId};
+use alloy_primitives::{Address, B256};
 use alloy_signer::SignerSync;
-use lockstep_batcher::{Account, BlobProver, Drops, L1Head, L1Submit, Outbox, Polled, Sent};
+use lockstep_batcher::{
+    Account, BlobProver, Drops, ErrorClass, L1Head, L1Submit, Outbox, Polled, Sent,
+};
 use lockstep_lookahead::Slot;
 use lockstep_protocol::UnionConfig;
 use measure::Metrics;
 use member::Member;
-use plan::Plan;
-use std::{
-    collections::{BTreeMap, VecDeque},
-    fmt,
-    time::Duration,
-};
+use plan::{Chain, SeenInbox};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 /// The gateway, to whom proposers delegate their slots.
 pub struct GatewayKey {
@@ -61,8 +59,8 @@ pub struct PosterParts {
     pub owners: Box<dyn SlotOwners>,
     /// All rollups of the union.
     pub members: Vec<PosterMember>,
-    /// Signs batches.
-    pub gateway: GatewayKey,
+    /// The batches ([`Sealer::ledger`](crate::Sealer::ledger)).
+    pub ledger: Arc<Ledger>,
     /// Pays for transactions; anyone may. Nothing else should use it.
     pub payer: Account,
     /// Computes the proofs of blobs.
@@ -72,15 +70,15 @@ pub struct PosterParts {
 /// Why the poster began anew from what L1 says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetReason {
-    /// The inbox has a batch that is none of this poster's, or a reorganisation of L1 took back more than is
+    /// The inbox has a batch that is not among the sealed ones, or a reorganisation of L1 took back more than is
     /// remembered.
     OtherBatch,
     /// The inbox refused a batch.
     Reverted,
     /// A batch was derived from, but its blocks did not become safe.
     BatchDropped,
-    /// Blocks that are in batches are not canonical any more.
-    L2Reorg,
+    /// Batches were given up, of which L1 may get some all the same.
+    GivenUp,
     /// A rollup's safe head went back.
     SafeHeadWentBack,
     /// Another transaction of the account used a nonce, or a reorganisation of L1 took back more than is
@@ -97,7 +95,7 @@ impl ResetReason {
             Self::OtherBatch => "other_batch",
             Self::Reverted => "reverted",
             Self::BatchDropped => "batch_dropped",
-            Self::L2Reorg => "l2_reorg",
+            Self::GivenUp => "given_up",
             Self::SafeHeadWentBack => "safe_head_went_back",
             Self::Nonce => "nonce",
             Self::Reserved => "reserved",
@@ -112,7 +110,7 @@ pub struct PosterProgress {
     pub is_posting: bool,
     /// Whether this step began anew, and why.
     pub reset: Option<ResetReason>,
-    /// The slot whose batch was made.
+    /// The slot whose batch was taken up.
     pub slot: Option<Slot>,
     /// The slot whose batch cannot be posted now, and before which nothing after it can be.
     pub blocked: Option<(Slot, Blocked)>,
@@ -129,23 +127,28 @@ pub struct PosterProgress {
     pub has_more: bool,
 }
 
-/// Posts the batches of the slots that a gateway owns.
+/// What time it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PosterTime {
+    /// By the clock, which somebody may set: since the beginning of 1970 (UTC). Whose slots are is asked by it.
+    pub unix: Duration,
+    /// Since some moment, and never back: what waits, waits by it.
+    pub elapsed: Duration,
+}
+
+/// Posts the batches that a gateway has sealed.
 #[derive(Debug)]
 pub struct Poster {
     settings: PosterSettings,
     union: UnionConfig,
-    block_time: u64,
-    l1_chain_id: u64,
     l1: Box<dyn L1Inbox>,
     owners: Box<dyn SlotOwners>,
     members: Vec<Member>,
-    gateway: GatewayKey,
+    ledger: Arc<Ledger>,
     outbox: Outbox<B256>,
     phase: Phase,
-    /// The inbox before the batches in `posted`.
-    base: InboxState,
     /// Batches on their way or included not long ago, each on the one before.
-    posted: VecDeque<PostedBatch>,
+    posted: VecDeque<Posted>,
     /// Failures that other tries would meet again.
     drops: Drops,
     /// How many times in a row a pool held transactions of the other kind that are not known.
@@ -153,21 +156,25 @@ pub struct Poster {
     /// Those wait for nonces that must be used up.
     is_gap_due: bool,
     metrics: Metrics,
-    /// The newest L1 block that was seen, and its timestamp.
-    l1_seen: (BlockNumHash, u64),
+    /// The newest L1 block that was seen.
+    l1_seen: BlockNumHash,
+    /// What the inbox had after L1 blocks that are not deep enough yet.
+    history: VecDeque<SeenInbox>,
+    /// A batch that is deep enough, and that not all rollups have derived.
+    confirmed: Option<B256>,
+    /// The slot for which owners were told last.
+    published: Option<Slot>,
     blocked: Option<(Slot, Blocked)>,
-    now: Duration,
+    unix: Duration,
 }
 
-/// A batch that was made.
+/// A batch that was taken up.
 #[derive(Debug)]
-struct PostedBatch {
+struct Posted {
     slot: Slot,
     hash: B256,
-    /// When the slot ends, in Unix seconds.
-    end: u64,
-    /// The last block of each rollup in it.
-    lasts: BTreeMap<ChainId, BlockNumHash>,
+    /// Of its transaction.
+    nonce: u64,
     /// Since which L1 block it should be safe and is not.
     doubted_since: Option<u64>,
 }
@@ -175,23 +182,24 @@ struct PostedBatch {
 /// What the poster is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Since when it waits, and since when nothing is on its way.
+    /// It waits until it is known what L1 has; since when.
     Settling {
         since: Option<Duration>,
-        idle_since: Option<Duration>,
     },
+    /// The gateway is to go on from what L1 has.
+    Proposed,
     Posting,
 }
 
 impl Poster {
-    /// A poster for the rollups of one union. It keeps nothing on disk: what is left to post follows from the
-    /// inbox and from the rollups' safe heads.
+    /// A poster for the rollups of one union. What is left to post follows from the inbox, the rollups' safe heads, and
+    /// the batches in the ledger.
     ///
     /// # Errors
     /// If the rollups are not all those of one union, or the settings cannot work.
     pub fn new(settings: PosterSettings, parts: PosterParts) -> Result<Self, PosterError> {
         settings.validate()?;
-        let PosterParts { l1, owners, mut members, gateway, payer, prover } = parts;
+        let PosterParts { l1, owners, mut members, ledger, payer, prover } = parts;
         members.sort_by_key(|member| member.config.l2_chain_id);
         let first = members.first().map(|member| member.config.clone()).unwrap_or_default();
         let no_union = || PosterError::NoUnion(first.l2_chain_id);
@@ -208,37 +216,44 @@ impl Poster {
         Ok(Self {
             settings,
             union,
-            block_time: first.block_time,
-            l1_chain_id: first.l1_chain_id,
             l1,
             owners,
             members: members.into_iter().map(Member::new).collect(),
-            gateway,
+            ledger,
             outbox,
-            phase: Phase::Settling { since: None, idle_since: None },
-            base: InboxState::default(),
+            phase: Phase::Settling { since: None },
             posted: VecDeque::new(),
             drops: Drops::default(),
             reserved: 0,
             is_gap_due: false,
             metrics: Metrics,
-            l1_seen: Default::default(),
+            l1_seen: BlockNumHash::default(),
+            history: VecDeque::new(),
+            confirmed: None,
+            published: None,
             blocked: None,
-            now: Duration::ZERO,
+            unix: Duration::ZERO,
         })
     }
 
-    /// Looks at L1 and the rollups and does what is due. `now` is the Unix time.
+    /// Looks at L1 and the rollups and does what is due.
     ///
-    /// After an error the poster is in a consistent state, and the next step goes on.
+    /// After an error the poster is in a consistent state, and the next step goes on. While an operator must act
+    /// ([`PosterError::class`]), the gateway takes no users' transactions.
     ///
     /// # Errors
     /// [`PosterError`]; [`PosterError::class`] says who must act.
-    pub fn step(&mut self, now: Duration) -> Result<PosterProgress, PosterError> {
-        self.now = now;
-        let outcome = self.advance(now);
-        if let Err(error) = &outcome {
-            self.metrics.failed(error.class());
+    pub fn step(&mut self, now: PosterTime) -> Result<PosterProgress, PosterError> {
+        self.unix = now.unix;
+        let outcome = self.advance(now.elapsed);
+        match &outcome {
+            Ok(_) => self.ledger.set_failure(None),
+            Err(error) => {
+                self.metrics.failed(error.class());
+                if error.class() == ErrorClass::Critical {
+                    self.ledger.set_failure(Some(error.to_string()));
+                }
+            }
         }
         outcome
     }
@@ -249,8 +264,11 @@ impl Poster {
     }
 
     fn advance(&mut self, now: Duration) -> Result<PosterProgress, PosterError> {
-        // Asked first: the size of what waits must be known while L1 does not answer, too.
-        let asked = self.ask_members();
+        let mut asked = Ok(());
+        for member in &mut self.members {
+            asked = asked.and(member.ask());
+        }
+        let published = self.publish_owners();
         let head = self.l1.head().map_err(PosterError::L1)?;
         self.see(&head);
         let polled = self.outbox.poll(&mut self.l1, &head, &self.metrics)?;
@@ -268,20 +286,9 @@ impl Poster {
         progress.is_posting = self.is_posting();
         posted?;
         sent?;
+        published?;
         asked?;
         Ok(progress)
-    }
-
-    /// Asks all rollups where they stand, and loads their blocks. The first error, if one fails.
-    fn ask_members(&mut self) -> Result<(), PosterError> {
-        let PosterSettings { max_blocks_per_step, max_member_bytes, .. } = self.settings;
-        let mut outcome = Ok(());
-        for member in &mut self.members {
-            let asked =
-                member.ask().and_then(|()| member.load(max_blocks_per_step, max_member_bytes));
-            outcome = outcome.and(asked);
-        }
-        outcome
     }
 
     fn post(
@@ -296,8 +303,11 @@ impl Poster {
             return Ok(());
         };
         self.metrics.inbox(inbox.next_slot);
+        let slot = self.union.slot_at(head.timestamp).unwrap_or_default();
+        self.ledger.see(inbox, slot);
+        self.void_dropped(head)?;
         if self.is_posting()
-            && let Some(reason) = self.doubt(head, polled, &inbox)?
+            && let Some(reason) = self.doubt(head, polled, &inbox)
         {
             self.reset(reason, &inbox, now);
             progress.reset = Some(reason);
@@ -305,90 +315,79 @@ impl Poster {
         if !self.is_posting() && !self.settle(head, polled, &inbox, now)? {
             return Ok(());
         }
-        self.place(head, &inbox)?;
-        let Plan { post, mut blocked } = self.plan(head, now)?;
-        if let Some((slot, owner)) = post
-            && self.outbox.has_room(lockstep_batcher::DataKind::Blobs)
-        {
-            match self.prepare(slot, owner, head)? {
-                Ok(prepared) => {
-                    self.queue(prepared, head)?;
-                    progress.slot = Some(slot);
-                    progress.has_more = true;
-                }
-                Err(reason) => blocked = Some((slot, reason)),
-            }
-        }
+        let Some(chain) = self.ledger.chain() else { return Ok(()) };
+        let chain = Chain::new(chain, &inbox);
+        self.tell(&chain, head, &inbox, slot);
+        let (posted, blocked) = self.post_next(&chain, head, slot)?;
+        progress.slot = posted;
+        progress.has_more = posted.is_some();
         progress.blocked = blocked;
         self.note_blocked(blocked);
         Ok(())
     }
 
-    /// Takes a batch into the outbox.
-    fn queue(&mut self, prepared: batch::Prepared, head: &L1Head) -> Result<(), PosterError> {
-        let batch::Prepared { call, sidecar, posted, blobs } = prepared;
-        let gas_limit = call.gas_limit;
-        self.outbox.queue_call(posted.hash, call, sidecar, head)?;
-        for member in self.members.iter_mut().filter(|member| member.is_placed()) {
-            member.take_before(posted.end);
+    /// Sees to it that batches that the gateway has given up do not come into L1.
+    fn void_dropped(&mut self, head: &L1Head) -> Result<(), PosterError> {
+        let sealed = self.ledger.hashes();
+        let is_void = |hash: &B256| !sealed.contains(hash);
+        let voided = self.outbox.void(head, is_void)?;
+        self.posted.retain(|posted| !is_void(&posted.hash));
+        if voided > 0 {
+            tracing::warn!(
+                target: "lockstep_gateway",
+                voided,
+                "transactions with batches that were given up are replaced by ones that do nothing"
+            );
         }
-        self.metrics.batch(blobs);
-        tracing::info!(
-            target: "lockstep_gateway",
-            slot = posted.slot, batch = %posted.hash, blobs, gas_limit,
-            rollups = posted.lasts.len(),
-            "made a union batch"
-        );
-        self.posted.push_back(posted);
         Ok(())
     }
 
     /// Whether L1 or the rollups are not as the poster has left them.
-    fn doubt(
-        &mut self,
-        head: &L1Head,
-        polled: &Polled,
-        inbox: &InboxState,
-    ) -> Result<Option<ResetReason>, PosterError> {
+    fn doubt(&mut self, head: &L1Head, polled: &Polled, inbox: &InboxState) -> Option<ResetReason> {
         let is_foreign = polled.latest > self.outbox.next_nonce() || polled.is_superseded;
         if is_foreign || polled.latest < self.outbox.first_nonce() {
-            return Ok(Some(ResetReason::Nonce));
+            return Some(ResetReason::Nonce);
         }
-        let is_ours = |hash: &B256| self.posted.iter().any(|posted| posted.hash == *hash);
+        let is_ours = |nonce: u64| self.posted.iter().any(|posted| posted.nonce == nonce);
         let has_failed = self.outbox.entries().any(|entry| {
-            entry.carried().is_some_and(is_ours)
-                && entry.inclusion().is_some_and(|inclusion| !inclusion.succeeded)
+            is_ours(entry.nonce()) && entry.inclusion().is_some_and(|it| !it.succeeded)
         });
         if has_failed {
-            return Ok(Some(ResetReason::Reverted));
+            return Some(ResetReason::Reverted);
         }
-        let is_known =
-            *inbox == self.base || self.posted.iter().any(|posted| posted.hash == inbox.head);
-        if !is_known {
-            return Ok(Some(ResetReason::OtherBatch));
+        let chain = self.ledger.chain().filter(|_| !self.ledger.is_doubtful());
+        let Some(chain) = chain else { return Some(ResetReason::GivenUp) };
+        let chain = Chain::new(chain, inbox);
+        if chain.taken.is_none() {
+            return Some(ResetReason::OtherBatch);
         }
-        for member in self.members.iter_mut().filter(|member| member.is_placed()) {
-            if let Some(reason) = member.doubt()? {
-                return Ok(Some(reason));
-            }
+        let has_lost = |member: &Member| {
+            let cursor = chain.base.cursors.get(&member.chain);
+            cursor.is_some_and(|cursor| member.safe().is_some_and(|safe| safe < cursor.number))
+        };
+        if self.members.iter().any(has_lost) {
+            return Some(ResetReason::SafeHeadWentBack);
         }
-        Ok(self.is_dropped(head).then_some(ResetReason::BatchDropped))
+        self.is_dropped(&chain, head).then_some(ResetReason::BatchDropped)
     }
 
     /// Whether a batch was derived from, and its blocks are not safe.
-    fn is_dropped(&mut self, head: &L1Head) -> bool {
+    fn is_dropped(&mut self, chain: &Chain, head: &L1Head) -> bool {
         let doubt_blocks = self.settings.outbox.submission.doubt_blocks;
         for posted in &mut self.posted {
-            let entry = self.outbox.entries().find(|it| it.carried() == Some(&posted.hash));
+            let entry = self.outbox.entries().find(|entry| entry.nonce() == posted.nonce);
             let Some(included) = entry.and_then(|entry| entry.inclusion()) else { break };
+            let Some(batch) = chain.batches.iter().find(|batch| batch.hash == posted.hash) else {
+                continue;
+            };
             let is_missing = self.members.iter().any(|member| {
-                let (Some(status), Some(last)) = (member.status(), posted.lasts.get(&member.chain))
+                let (Some(status), Some(span)) = (member.status, batch.spans.get(&member.chain))
                 else {
                     return false;
                 };
                 let is_derived =
                     status.derived_up_to.is_some_and(|at| at.number >= included.block.number);
-                is_derived && status.safe_head.number < last.number
+                is_derived && status.safe_head.number < span.last.number
             });
             if !is_missing {
                 posted.doubted_since = None;
@@ -429,10 +428,13 @@ impl Poster {
             ),
         }
         self.metrics.reset(reason);
+        // What these leave of the batches is not known; after the others all may still be posted.
+        let is_doubtful =
+            !matches!(reason, ResetReason::Nonce | ResetReason::Reserved | ResetReason::Reverted);
+        self.ledger.begin_anew(is_doubtful);
         self.posted.clear();
         self.outbox.drop_unsent();
-        self.members.iter_mut().for_each(Member::unplace);
-        self.phase = Phase::Settling { since: Some(now), idle_since: None };
+        self.phase = Phase::Settling { since: Some(now) };
     }
 
     fn send(
@@ -450,8 +452,7 @@ impl Poster {
         if !is_settling && is_reserved {
             self.reserved += 1;
             self.is_gap_due = true;
-            let base = self.base;
-            self.reset(ResetReason::Reserved, &base, now);
+            self.reset(ResetReason::Reserved, &InboxState::default(), now);
             progress.reset = Some(ResetReason::Reserved);
         } else if !is_settling && accepted > 0 {
             self.reserved = 0;
@@ -461,24 +462,18 @@ impl Poster {
 
     /// Forgets batches whose transactions are forgotten.
     fn forget(&mut self) {
-        while let Some(oldest) = self.posted.front() {
-            if self.outbox.entries().any(|entry| entry.carried() == Some(&oldest.hash)) {
-                break;
-            }
-            self.base.head = oldest.hash;
-            self.base.next_slot = oldest.slot + 1;
-            self.posted.pop_front();
-        }
+        let first = self.outbox.first_nonce();
+        while self.posted.pop_front_if(|posted| posted.nonce < first).is_some() {}
     }
 
     /// Remembers the newest L1 block, and tells with each new one what the account has.
     fn see(&mut self, head: &L1Head) {
-        if self.l1_seen.0 != head.block
+        if self.l1_seen != head.block
             && let Ok(balance) = self.l1.balance(self.outbox.account())
         {
             self.metrics.balance(balance);
         }
-        self.l1_seen = (head.block, head.timestamp);
+        self.l1_seen = head.block;
     }
 
     fn note_blocked(&mut self, blocked: Option<(Slot, Blocked)>) {
@@ -495,7 +490,7 @@ impl Poster {
             Some((slot, reason)) => tracing::warn!(
                 target: "lockstep_gateway",
                 slot, %reason,
-                "the blocks of a slot cannot be posted, nor any after it"
+                "the batch of a slot cannot be posted, nor any after it"
             ),
             None => {}
         }
@@ -504,24 +499,8 @@ impl Poster {
     fn report(&self) {
         self.metrics.phase(self.is_posting());
         self.metrics.pending(self.outbox.pending());
-        self.metrics.room(&self.room());
         for member in &self.members {
-            let safe_head = member.status().map_or(0, |status| status.safe_head.number);
-            self.metrics.member(member.chain, safe_head, member.queue().len());
+            self.metrics.member(member.chain, member.safe().unwrap_or_default());
         }
-    }
-
-    fn placed(&self) -> impl Iterator<Item = &Member> {
-        self.members.iter().filter(|member| member.is_placed())
-    }
-
-    /// The hash of the batch that the next one follows.
-    fn newest(&self) -> B256 {
-        self.posted.back().map_or(self.base.head, |posted| posted.hash)
-    }
-
-    /// The first slot that can have a batch after those that were made.
-    fn next_slot(&self) -> Slot {
-        self.posted.back().map_or(self.base.next_slot, |posted| posted.slot.saturating_add(1))
     }
 }

@@ -1,110 +1,139 @@
-//! Which slot's batch comes next.
+//! Which batch comes next, and what L1 says of those that were sent.
 
-use super::{Blocked, Poster, member};
-use crate::PosterError;
-use lockstep_batcher::L1Head;
-use lockstep_lookahead::{Owner, Ownership, Slot};
-use std::time::Duration;
+use super::{Blocked, InboxState, Poster};
+use crate::{Lost, PosterError, SealedBatch, seal::Base};
+use alloy_primitives::B256;
+use lockstep_batcher::{DataKind, L1Head};
+use lockstep_lookahead::{Ownership, Slot};
+use std::{collections::BTreeMap, sync::Arc};
 
-/// Slots that are looked at for one that is owned, when all are empty.
-const MAX_SLOTS_BACK: usize = 256;
+/// Slots before and after the current one whose owners the gateway is told: those that another gateway's batch is waited
+/// for, and those that it makes blocks for while L1 does not answer.
+const SLOTS_BEFORE: u64 = 16;
+const SLOTS_AHEAD: u64 = 32;
 
-/// What is to be posted next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Plan {
-    /// The batch of this slot.
-    pub(super) post: Option<(Slot, Owner)>,
-    /// Nothing after the slot can be posted before its batch, which cannot be posted now.
-    pub(super) blocked: Option<(Slot, Blocked)>,
+/// Where the inbox was after an L1 block.
+pub(super) struct SeenInbox {
+    number: u64,
+    head: B256,
 }
 
-/// Slots whose blocks are all there.
-struct Due {
-    /// The slot of the oldest block.
-    first: Slot,
-    last: Slot,
-    /// The first whose blocks hold anything.
-    filled: Option<Slot>,
+impl std::fmt::Debug for SeenInbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} after block {}", self.head, self.number)
+    }
+}
+
+/// The sealed batches, and how many of them the inbox has.
+pub(super) struct Chain {
+    pub(super) base: Base,
+    pub(super) batches: Vec<Arc<SealedBatch>>,
+    /// `None` if the inbox has another batch.
+    pub(super) taken: Option<usize>,
+}
+
+impl Chain {
+    pub(super) fn new((base, batches): (Base, Vec<Arc<SealedBatch>>), inbox: &InboxState) -> Self {
+        let newest = batches.iter().position(|batch| batch.hash == inbox.head);
+        let taken = newest.map(|at| at + 1).or((base.head == inbox.head).then_some(0));
+        Self { base, batches, taken }
+    }
 }
 
 impl Poster {
-    /// The slot whose batch is due: the first whose blocks hold transactions; if there is none, the newest
-    /// that is over, with the empty blocks of the slots before it.
-    pub(super) fn plan(&mut self, head: &L1Head, now: Duration) -> Result<Plan, PosterError> {
-        let Some(due) = self.due(head, now) else { return Ok(Plan::default()) };
-        let current = self.union.slot_at(head.timestamp).unwrap_or_default() + 1;
-        let oldest_open = current.saturating_sub(self.base.window_slots);
-        let mut plan = Plan::default();
-        let mut end = due.last;
-        if let Some(slot) = due.filled {
-            match self.judge(slot, oldest_open, now)? {
-                Ok(owner) => return Ok(Plan { post: Some((slot, owner)), blocked: None }),
-                Err(reason) => plan.blocked = Some((slot, reason)),
+    /// Tells the gateway whose slots are.
+    pub(super) fn publish_owners(&mut self) -> Result<(), PosterError> {
+        let now_s = self.unix.as_secs();
+        let Some(current) = self.union.slot_at(now_s) else { return Ok(()) };
+        let asked = self.ledger.asked().filter(|slot| !self.ledger.knows_owner(*slot));
+        if self.published == Some(current) && asked.is_none() {
+            return Ok(());
+        }
+        let first = current.saturating_sub(SLOTS_BEFORE);
+        let mut owners = BTreeMap::new();
+        let mut outcome = Ok(());
+        for slot in asked.into_iter().chain((first..=current + SLOTS_AHEAD).rev()) {
+            if self.ledger.knows_owner(slot) {
+                continue;
             }
-            // What comes before it can be posted, and brings it no nearer to its end.
-            let Some(before) = slot.checked_sub(1) else { return Ok(plan) };
-            end = before;
-        }
-        for slot in (due.first.max(oldest_open)..=end).rev().take(MAX_SLOTS_BACK) {
-            if let Ok(owner) = self.judge(slot, oldest_open, now)? {
-                plan.post = Some((slot, owner));
-                break;
-            }
-        }
-        Ok(plan)
-    }
-
-    /// Whether this gateway can post the batch of a slot now.
-    fn judge(
-        &mut self,
-        slot: Slot,
-        oldest_open: Slot,
-        now: Duration,
-    ) -> Result<Result<Owner, Blocked>, PosterError> {
-        let next_slot = self.next_slot();
-        if slot < next_slot {
-            return Ok(Err(Blocked::Passed { next_slot }));
-        }
-        if slot < oldest_open {
-            return Ok(Err(Blocked::Closed { window_slots: self.base.window_slots }));
-        }
-        Ok(match self.owners.ownership(slot, now.as_secs())? {
-            Ownership::Owned(owner) if owner.gateway == self.gateway.address => Ok(owner),
-            Ownership::Owned(owner) => Err(Blocked::OfAnother(owner.gateway)),
-            Ownership::Nobody => Err(Blocked::OfNobody),
-            Ownership::Undecided | Ownership::Unknown => Err(Blocked::Unknown),
-        })
-    }
-
-    /// The slots that are over and whose blocks are there.
-    fn due(&self, head: &L1Head, now: Duration) -> Option<Due> {
-        let over = self.union.slot_at(now.as_secs())?.checked_sub(1)?;
-        // The inbox takes no batch of a slot that has not begun by the time of its L1 block.
-        let next_l1 = self.union.slot_at(head.timestamp)?.saturating_add(1);
-        let (grace, max_bytes) = (self.settings.grace, self.settings.max_member_bytes);
-        let mut last = over.min(next_l1);
-        for member in self.placed() {
-            last = last.min(member.complete_slot(&self.union, now, grace, max_bytes)?);
-        }
-        let (mut first, mut filled): (Option<Slot>, Option<Slot>) = (None, None);
-        let earlier = |slot: Slot, known: Option<Slot>| known.is_none_or(|known| slot < known);
-        for member in self.placed() {
-            let slots = member.queue().iter().map_while(|block| {
-                let slot = self.union.slot_at(block.block.timestamp)?;
-                (slot <= last).then_some((slot, member::is_empty(block)))
-            });
-            for (slot, is_empty) in slots {
-                if earlier(slot, first) {
-                    first = Some(slot);
+            match self.owners.ownership(slot, now_s) {
+                Ok(owner @ (Ownership::Owned(_) | Ownership::Nobody)) => {
+                    owners.insert(slot, owner);
                 }
-                if !is_empty {
-                    if earlier(slot, filled) {
-                        filled = Some(slot);
-                    }
+                Ok(Ownership::Undecided | Ownership::Unknown) => {}
+                Err(error) => {
+                    outcome = Err(error);
                     break;
                 }
             }
         }
-        Some(Due { first: first?, last, filled })
+        if outcome.is_ok() {
+            self.published = Some(current);
+        }
+        self.ledger.learn_owners(owners, first);
+        outcome
+    }
+
+    /// Sends the next batch, if it is due. Why it cannot be sent, if so.
+    pub(super) fn post_next(
+        &mut self,
+        chain: &Chain,
+        head: &L1Head,
+        slot: Slot,
+    ) -> Result<(Option<Slot>, Option<(Slot, Blocked)>), PosterError> {
+        let newest = self.posted.back().map(|posted| posted.hash);
+        let at = match newest {
+            Some(newest) => chain.batches.iter().position(|it| it.hash == newest).map(|at| at + 1),
+            None => chain.taken,
+        };
+        let Some(batch) = at.max(chain.taken).and_then(|at| chain.batches.get(at)) else {
+            return Ok((None, None));
+        };
+        // The inbox takes the batch of a slot that is over at the time of the L1 block.
+        if batch.slot > slot || !self.outbox.has_room(DataKind::Blobs) {
+            return Ok((None, None));
+        }
+        let queued = self.queue(&batch.clone(), head)?;
+        Ok(match queued {
+            Ok(()) => (Some(batch.slot), None),
+            Err(reason) => (None, Some((batch.slot, reason))),
+        })
+    }
+
+    /// Tells the gateway which batches L1 has for good, and which it takes no more.
+    pub(super) fn tell(&mut self, chain: &Chain, head: &L1Head, inbox: &InboxState, slot: Slot) {
+        let Some(taken) = chain.taken else { return };
+        if let Some(first) = chain.batches.get(taken)
+            && first.slot.saturating_add(inbox.window_slots) <= slot
+        {
+            let window_slots = inbox.window_slots;
+            self.ledger.lose(first.hash, Lost::Closed { window_slots });
+        }
+        let number = head.block.number;
+        while self.history.pop_back_if(|seen| seen.number >= number).is_some() {}
+        self.history.push_back(SeenInbox { number, head: inbox.head });
+        let confirmations = self.settings.outbox.submission.confirmations;
+        let mut confirmed = None;
+        while let Some(seen) =
+            self.history.pop_front_if(|seen| seen.number.saturating_add(confirmations) <= number)
+        {
+            confirmed = Some(seen.head);
+        }
+        let at = confirmed
+            .or(self.confirmed.take())
+            .and_then(|hash| chain.batches.iter().take(taken).position(|batch| batch.hash == hash));
+        let Some(at) = at else { return };
+        let confirmed = chain.batches.iter().take(at + 1);
+        let base = confirmed.fold(chain.base.clone(), |base, batch| base.after(batch));
+        let is_derived = self.members.iter().all(|member| {
+            let cursor = base.cursors.get(&member.chain).map_or(0, |cursor| cursor.number);
+            member.safe().is_some_and(|safe| safe >= cursor)
+        });
+        if is_derived {
+            self.ledger.confirm(base.head);
+        } else {
+            // Later.
+            self.confirmed = Some(base.head);
+        }
     }
 }

@@ -1,7 +1,5 @@
-//! How much more may go into a slot.
+//! How much fits into a slot's batch.
 
-use super::{Poster, member};
-use lockstep_lookahead::Slot;
 use lockstep_protocol::{MAX_BLOB_DATA_BYTES, UnionConfig};
 
 /// What a block takes in a batch beside its transactions and parts, with room to spare: bits, counts, and the
@@ -12,54 +10,9 @@ const BLOCK_BYTES: usize = 128;
 /// compression adds to what cannot be compressed.
 const ROLLUP_BYTES: usize = 2_048;
 
-/// How much more the blocks of a slot may hold. A gateway that takes more promises what it cannot post.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SlotRoom {
-    /// The slot.
-    pub slot: Slot,
-    /// Bytes of transactions and parts in its blocks, as of the last step.
-    pub bytes: usize,
-    /// How many they may be: what fits into the blobs of one transaction even if it cannot be compressed. Zero while
-    /// the oldest transactions that wait come near the end of the inbox's window.
-    pub limit: usize,
-}
-
-impl SlotRoom {
-    /// Bytes that may still be taken.
-    pub const fn left(&self) -> usize {
-        self.limit.saturating_sub(self.bytes)
-    }
-}
-
-impl Poster {
-    /// How much more the blocks of the current slot may hold, as of the last step: those of all rollups together.
-    pub fn room(&self) -> SlotRoom {
-        let slot = self.union.slot_at(self.now.as_secs()).unwrap_or_default();
-        let start = self.union.slot_start(slot);
-        let bytes = self.members.iter().map(|member| member.bytes_since(start)).sum();
-        let is_closing = self.oldest_filled().is_some_and(|oldest| {
-            let window = self.base.window_slots;
-            window > 0 && slot.saturating_sub(oldest) > window / 2
-        });
-        let (members, blobs) = (self.members.len(), self.settings.max_blobs);
-        let capacity = slot_capacity(&self.union, self.block_time, members, blobs);
-        let limit = if is_closing { 0 } else { capacity };
-        SlotRoom { slot, bytes, limit }
-    }
-
-    /// The slot of the oldest block with content that is in no batch yet.
-    fn oldest_filled(&self) -> Option<Slot> {
-        let oldest = self.members.iter().filter_map(|member| {
-            let block = member.queue().iter().find(|block| !member::is_empty(block))?;
-            self.union.slot_at(block.block.timestamp)
-        });
-        oldest.min()
-    }
-}
-
-/// Bytes of transactions and parts that fit into any batch of so many rollups and blobs, even if they cannot be
-/// compressed. `block_time` is in seconds.
-pub(crate) fn slot_capacity(
+/// Bytes of transactions and parts, of all rollups together, that fit into the batch of any slot even if they cannot be
+/// compressed. `block_time` is that of the rollups, in seconds; a batch has `max_blobs` blobs at most.
+pub fn slot_capacity(
     union: &UnionConfig,
     block_time: u64,
     rollups: usize,
@@ -69,4 +22,17 @@ pub(crate) fn slot_capacity(
     let blocks = usize::try_from(blocks).unwrap_or(usize::MAX).saturating_mul(BLOCK_BYTES);
     let framing = blocks.saturating_add(ROLLUP_BYTES).saturating_mul(rollups);
     max_blobs.saturating_mul(MAX_BLOB_DATA_BYTES).saturating_sub(framing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_holds_less_than_its_blobs() {
+        let union = UnionConfig { slot_seconds: 12, ..UnionConfig::default() };
+        let capacity = slot_capacity(&union, 2, 2, 6);
+        assert_eq!(capacity, 6 * MAX_BLOB_DATA_BYTES - 2 * (6 * 128 + 2_048));
+        assert_eq!(slot_capacity(&union, 0, usize::MAX, 1), 0);
+    }
 }

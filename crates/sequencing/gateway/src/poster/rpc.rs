@@ -1,14 +1,12 @@
 //! L1 and rollups behind JSON-RPC.
 
-use super::{InboxState, L1Inbox, MemberBlocks, MemberStatus};
+use super::{InboxState, L1Inbox, MemberStatus, RollupStatus};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_sol_types::SolCall;
-use lockstep_batcher::{
-    Inclusion, L1Head, L1Submit, NonceAt, RpcL1, SendOutcome, SourceError, UnionBlock,
-};
+use lockstep_batcher::{Inclusion, L1Head, L1Submit, NonceAt, RpcL1, SendOutcome, SourceError};
 use lockstep_contracts::Inbox;
-use lockstep_providers::{ClientError, L2Client, RpcClient};
+use lockstep_providers::{ClientError, RpcClient};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -85,23 +83,21 @@ impl L1Inbox for RpcInbox {
     }
 }
 
-/// A rollup's Lockstep node behind JSON-RPC (`optimism_syncStatus`, and its blocks).
+/// A rollup's Lockstep node behind JSON-RPC (`optimism_syncStatus`).
 #[derive(Clone, Debug)]
 pub struct RpcMember {
     rollup: RpcClient,
-    blocks: L2Client,
 }
 
 impl RpcMember {
-    /// `rollup` knows where derivation stands, `blocks` has the blocks.
-    pub const fn new(rollup: RpcClient, blocks: L2Client) -> Self {
-        Self { rollup, blocks }
+    /// `rollup` knows where derivation stands.
+    pub const fn new(rollup: RpcClient) -> Self {
+        Self { rollup }
     }
 }
 
 #[derive(Debug, Deserialize)]
 struct RpcStatus {
-    unsafe_l2: RpcRef,
     safe_l2: RpcRef,
     /// The block up to which everything was derived; zeros before the first.
     current_l1: RpcRef,
@@ -120,28 +116,16 @@ impl From<RpcRef> for BlockNumHash {
     }
 }
 
-impl MemberBlocks for RpcMember {
+impl RollupStatus for RpcMember {
     fn status(&mut self) -> Result<MemberStatus, SourceError> {
         let status: RpcStatus = self
             .rollup
             .call("optimism_syncStatus", &[(); 0])
             .map_err(|error| SourceError::new("status", error))?;
-        let RpcStatus { unsafe_l2, safe_l2, current_l1 } = status;
+        let RpcStatus { safe_l2, current_l1 } = status;
         Ok(MemberStatus {
-            unsafe_head: unsafe_l2.into(),
             safe_head: safe_l2.into(),
             derived_up_to: (!current_l1.hash.is_zero()).then(|| current_l1.into()),
         })
-    }
-
-    fn block(&mut self, number: u64) -> Result<Option<UnionBlock>, SourceError> {
-        let block = match self.blocks.block_by_number(number) {
-            Ok(block) => block,
-            Err(ClientError::NoBlock { .. }) => return Ok(None),
-            Err(error) => return Err(SourceError::new("block", error)),
-        };
-        UnionBlock::from_block(&block, &self.blocks.config().genesis)
-            .map(Some)
-            .map_err(|error| SourceError::new("block", error))
     }
 }

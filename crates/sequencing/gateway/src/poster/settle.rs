@@ -1,7 +1,7 @@
 //! Waiting until L1 and the rollups tell what is left to post.
 
 use super::{InboxState, Phase, Poster};
-use crate::PosterError;
+use crate::{PosterError, seal::Base};
 use alloy_primitives::B256;
 use lockstep_batcher::{DataKind, L1Head, L1Submit, NonceAt, Polled};
 use std::{collections::BTreeMap, time::Duration};
@@ -11,11 +11,11 @@ use std::{collections::BTreeMap, time::Duration};
 const MAX_MISSING_LOG2: u32 = 4;
 
 impl Poster {
-    /// Whether nothing is on its way any more, and the rollups have derived all batches that the inbox took. Then
-    /// the poster goes on from their safe heads.
+    /// Whether nothing is on its way any more, all rollups have derived all batches that the inbox took, and the gateway
+    /// goes on from their safe heads.
     ///
-    /// Transactions that wait for too long, and are not known here, are replaced by ones that do nothing; and
-    /// rollups that do not derive for too long are left out until they do. So neither stops the poster for good.
+    /// Transactions that wait for too long, and are not known here, are replaced by ones that do nothing. A rollup that
+    /// is behind is waited for: what its peers have called on it must be posted with it.
     pub(super) fn settle(
         &mut self,
         head: &L1Head,
@@ -24,13 +24,16 @@ impl Poster {
         now: Duration,
     ) -> Result<bool, PosterError> {
         let patience = self.settings.outbox.submission.patience;
-        let Phase::Settling { since, idle_since } = self.phase else { return Ok(true) };
-        let since = since.unwrap_or(now);
+        let since = match self.phase {
+            Phase::Posting => return Ok(true),
+            Phase::Proposed => return Ok(self.begin(polled.latest, inbox)),
+            Phase::Settling { since } => since.unwrap_or(now),
+        };
+        self.phase = Phase::Settling { since: Some(since) };
         let account = self.outbox.account();
         let pending = self.l1.nonce(account, NonceAt::Pending).map_err(PosterError::L1)?;
         let latest = polled.latest;
         if self.outbox.pending() > 0 || pending > latest {
-            self.phase = Phase::Settling { since: Some(since), idle_since: None };
             let is_known =
                 latest >= self.outbox.first_nonce() && pending <= self.outbox.next_nonce();
             if !is_known && now.saturating_sub(since) >= patience {
@@ -54,39 +57,40 @@ impl Poster {
             self.is_gap_due = false;
             return Ok(false);
         }
-        let idle_since = idle_since.unwrap_or(now);
-        self.phase = Phase::Settling { since: Some(since), idle_since: Some(idle_since) };
-        if self.drops.is_pausing(now) {
+        if self.drops.is_pausing(now) || !self.have_derived(head, inbox)? {
             return Ok(false);
         }
-        self.members.iter_mut().for_each(super::member::Member::unplace);
-        self.place(head, inbox)?;
-        let placed = self.placed().count();
-        let is_patient = now.saturating_sub(idle_since) < patience;
-        if placed == 0 || (placed < self.members.len() && is_patient) {
-            return Ok(false);
+        let safe = self.members.iter().filter_map(|it| Some((it.chain, it.status?.safe_head)));
+        let (head, next_slot, cursors) = (inbox.head, inbox.next_slot, safe.collect());
+        self.ledger.propose(Base { head, next_slot, cursors });
+        self.phase = Phase::Proposed;
+        Ok(self.begin(latest, inbox))
+    }
+
+    /// Begins to post once the gateway has taken over what L1 has.
+    fn begin(&mut self, latest: u64, inbox: &InboxState) -> bool {
+        if !self.ledger.is_settled() {
+            return false;
         }
         self.outbox.restart_at(latest);
-        self.base = *inbox;
         self.phase = Phase::Posting;
         tracing::info!(
             target: "lockstep_gateway",
             nonce = latest,
             next_slot = inbox.next_slot,
             newest_batch = %inbox.head,
-            rollups = placed,
             "posting of batches begins"
         );
-        Ok(true)
+        true
     }
 
-    /// Places the rollups that have derived all batches that the inbox has after `head`.
-    pub(super) fn place(&mut self, head: &L1Head, inbox: &InboxState) -> Result<(), PosterError> {
+    /// Whether all rollups have derived all batches that the inbox has after `head`.
+    fn have_derived(&mut self, head: &L1Head, inbox: &InboxState) -> Result<bool, PosterError> {
         let mut known = BTreeMap::<B256, Option<InboxState>>::new();
         known.insert(head.block.hash, Some(*inbox));
-        for member in self.members.iter_mut().filter(|member| !member.is_placed()) {
-            let Some(derived) = member.status().and_then(|status| status.derived_up_to) else {
-                continue;
+        for member in &self.members {
+            let Some(derived) = member.status.and_then(|status| status.derived_up_to) else {
+                return Ok(false);
             };
             let state = match known.get(&derived.hash) {
                 Some(state) => *state,
@@ -96,10 +100,10 @@ impl Poster {
                     state
                 }
             };
-            if state.as_ref() == Some(inbox) {
-                member.place();
+            if state.as_ref() != Some(inbox) {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 }

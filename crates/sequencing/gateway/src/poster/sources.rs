@@ -3,7 +3,7 @@
 use crate::PosterError;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
-use lockstep_batcher::{L1Submit, SourceError, UnionBlock};
+use lockstep_batcher::{L1Submit, SourceError};
 use lockstep_contracts::ProposersProof;
 use lockstep_lookahead::{Owner, Ownership, Slot};
 use std::fmt;
@@ -48,8 +48,6 @@ pub trait SlotOwners: fmt::Debug + Send {
 /// Where a rollup of the union stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemberStatus {
-    /// The newest block.
-    pub unsafe_head: BlockNumHash,
     /// The newest block that was derived from L1.
     pub safe_head: BlockNumHash,
     /// The L1 block up to which the rollup has been derived; `None` while derivation begins. What was derived up
@@ -58,18 +56,10 @@ pub struct MemberStatus {
 }
 
 /// A node of one rollup of the union. All calls block.
-///
-/// Blocks are those of its canonical chain; it may change its mind between two answers.
-pub trait MemberBlocks: fmt::Debug + Send {
+pub trait RollupStatus: fmt::Debug + Send {
     /// Where it stands.
     ///
     /// # Errors
     /// If the node does not answer.
     fn status(&mut self) -> Result<MemberStatus, SourceError>;
-
-    /// Block `number`, if there is one.
-    ///
-    /// # Errors
-    /// If the node does not answer, or with a block that is not one.
-    fn block(&mut self, number: u64) -> Result<Option<UnionBlock>, SourceError>;
 }

@@ -155,7 +155,7 @@ fn a_round_whose_block_was_made_by_another_is_given_up() {
         }
     });
     let error = world.round(&mut running).unwrap_err();
-    assert!(matches!(error, GatewayError::Replaced { chain, .. } if chain == a), "{error}");
+    assert!(matches!(error, GatewayError::ParentGone { chain, .. } if chain == a), "{error}");
     world.clock.set(|| {});
     assert!(running.now_shown().is_empty());
     assert_eq!(running.snapshot(b).head().number, 0, "its peer has not gone on alone");

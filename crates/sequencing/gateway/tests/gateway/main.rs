@@ -7,11 +7,18 @@
     reason = "a test"
 )]
 
+mod blocks;
 mod faults;
 mod filling;
+#[allow(dead_code, reason = "shared with the tests of the poster, which use all of it")]
+#[path = "../poster/l1.rs"]
+mod inbox_l1;
 mod l1;
 mod limits;
 mod recovery;
+#[path = "../poster/rng.rs"]
+mod rng;
+mod sealing;
 mod storage;
 mod union;
 mod world;

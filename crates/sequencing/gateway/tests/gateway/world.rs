@@ -13,7 +13,7 @@ use lockstep_engine::{
 };
 use lockstep_execution::StateReader;
 use lockstep_gateway::{
-    Bell, Clock, Gateway, GatewayError, GatewaySettings, Member, Preconfirmed, RoundReport,
+    Bell, Clock, Gateway, GatewayError, GatewaySettings, Member, Preconfirmed, RoundReport, Sealer,
     Sequencer,
 };
 use lockstep_pool::{Origin, Pool, PoolConfig};
@@ -80,6 +80,11 @@ impl TestClock {
         self.now_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
+    /// The time, without asking for it.
+    pub(crate) fn now(&self) -> Duration {
+        Duration::from_millis(self.now_ms.load(Ordering::SeqCst))
+    }
+
     pub(crate) fn seconds(&self) -> u64 {
         self.now_ms.load(Ordering::SeqCst) / 1_000
     }
@@ -91,7 +96,11 @@ impl Clock for TestClock {
             hook();
         }
         self.pass(Duration::from_millis(self.tick_ms.load(Ordering::SeqCst)));
-        Duration::from_millis(self.now_ms.load(Ordering::SeqCst))
+        self.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.now()
     }
 }
 
@@ -172,6 +181,17 @@ impl World {
     /// Starts a gateway; pools get everything that was ever sent, as from their journals.
     pub(crate) fn start(&self) -> Running {
         self.start_some(self.plans.len())
+    }
+
+    /// The file of sealed batches.
+    pub(crate) fn sealed(&self) -> PathBuf {
+        self.folder.path().join("sealed")
+    }
+
+    /// As [`Self::start`], with what makes the batches of slots.
+    pub(crate) fn start_sealed(&self, sealer: Sealer) -> Running {
+        let Running { gateway, engines, pools, shown, bell } = self.start();
+        Running { gateway: gateway.with_sealer(sealer), engines, pools, shown, bell }
     }
 
     /// As [`Self::start`], for the first `rollups` only.

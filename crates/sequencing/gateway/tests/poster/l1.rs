@@ -401,7 +401,7 @@ impl SimL1 {
         let current = (block.timestamp - GENESIS_TIME) / SLOT_SECONDS;
         let InboxState { head, next_slot, window_slots } = block.inbox;
         let is_in_time =
-            (next_slot..=current).contains(&call.slot) && current - call.slot <= window_slots;
+            (next_slot..current).contains(&call.slot) && current - call.slot <= window_slots;
         let has_blobs = call.first_blob.is_zero()
             && call.blob_count == U256::from(tx.blob_hashes.len())
             && !tx.blob_hashes.is_empty();

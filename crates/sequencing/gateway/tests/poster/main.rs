@@ -1,5 +1,5 @@
-//! The poster against a simulated L1 and simulated rollups: whatever happens, what the rollups' blocks hold is posted
-//! in the end, once and in order, and can be derived from what was posted. A failing seed replays exactly.
+//! Sealer and poster against a simulated L1 and simulated rollups: whatever happens, what users were shown is posted
+//! in the end, once and in order, or taken back with a word. A failing seed replays exactly.
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "a test")]
 

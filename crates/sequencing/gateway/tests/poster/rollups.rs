@@ -46,6 +46,14 @@ pub(crate) struct Rollups {
     supers: (u64, u64),
     /// Bytes of a transaction that is in no other block, to fill slots.
     pub(crate) ballast: usize,
+    /// A rollup loses what is not on L1 after so many seconds, and goes on with empty blocks.
+    pub(crate) window_seconds: u64,
+    /// Users' transactions that derivation took away, without a word.
+    pub(crate) taken_away: usize,
+    /// Those that the gateway took back, loudly.
+    pub(crate) given_up: usize,
+    /// Those that were shown.
+    pub(crate) shown: usize,
 }
 
 impl Rollups {
@@ -59,6 +67,10 @@ impl Rollups {
             unique: 0,
             supers: (0, 0),
             ballast: 0,
+            window_seconds: WINDOW_SECONDS,
+            taken_away: 0,
+            given_up: 0,
+            shown: 0,
         }
     }
 
@@ -94,9 +106,8 @@ impl Rollups {
             }
         }
         for chain in &mut safe.chains {
-            while chain.last().unwrap().block.timestamp + BLOCK_TIME + WINDOW_SECONDS
-                <= block.timestamp
-            {
+            let window = self.window_seconds;
+            while chain.last().unwrap().block.timestamp + BLOCK_TIME + window <= block.timestamp {
                 chain.push(Arc::new(next_block(chain.last().unwrap(), &[])));
             }
         }
@@ -129,6 +140,7 @@ impl Rollups {
     /// Takes over what is derived where it is not what was made. What one rollup loses its peers lose too, since
     /// they may have called each other.
     pub(crate) fn follow(&mut self, safe: &Safe) {
+        let before = self.contents();
         let mut lost_from = u64::MAX;
         for (chain, safe) in self.chains.iter_mut().zip(&safe.chains) {
             let tip = safe.last().unwrap();
@@ -143,31 +155,44 @@ impl Rollups {
             let kept = chain.partition_point(|block| block.block.timestamp < lost_from);
             chain.truncate(kept.max(safe.len()));
         }
+        self.taken_away += before.saturating_sub(self.contents());
     }
 
-    /// Makes the blocks that are due at `now`, as a gateway does: with transactions in the current slot, if it is
-    /// ours.
-    pub(crate) fn sequence(&mut self, l1: &SimL1, now: u64, rng: &mut Rng) {
+    /// How many transactions of users there are.
+    fn contents(&self) -> usize {
+        let blocks = self.chains.iter().flatten();
+        blocks.map(|block| block.block.transactions.len()).sum()
+    }
+
+    /// Takes blocks of a rollup back, because the gateway says so.
+    pub(crate) fn rewind(&mut self, rollup: usize, to: BlockNumHash) {
+        let chain = &mut self.chains[rollup];
+        let at = chain.iter().position(|block| block.block.id() == to).unwrap();
+        let lost = chain.split_off(at + 1);
+        self.given_up += lost.iter().map(|block| block.block.transactions.len()).sum::<usize>();
+    }
+
+    /// When the next blocks are to be made for, if they are due at `now`.
+    pub(crate) fn due(&self, now: u64) -> Option<u64> {
+        let next = |chain: &Chain| chain.last().unwrap().block.timestamp + BLOCK_TIME;
+        let due = (0..2).filter(|rollup| now >= self.stalled_until[*rollup]);
+        due.map(|it| next(&self.chains[it])).min().filter(|timestamp| *timestamp <= now)
+    }
+
+    /// Makes the blocks of a time, as a gateway does: with transactions if `is_open`, and no rollup is ahead.
+    pub(crate) fn sequence(&mut self, timestamp: u64, now: u64, is_open: bool, rng: &mut Rng) {
         let is_stalled = self.stalled_until.iter().any(|until| now < *until);
-        loop {
-            let next = |chain: &Chain| chain.last().unwrap().block.timestamp + BLOCK_TIME;
-            let due: Vec<usize> =
-                (0..2).filter(|rollup| now >= self.stalled_until[*rollup]).collect();
-            let Some(timestamp) = due.iter().map(|it| next(&self.chains[*it])).min() else { break };
-            if timestamp > now {
-                break;
-            }
-            let slot = (timestamp - GENESIS_TIME) / SLOT_SECONDS;
-            let is_open = slot >= (now - GENESIS_TIME) / SLOT_SECONDS && l1.is_ours(slot);
-            let together = !is_stalled && self.chains.iter().all(|chain| next(chain) == timestamp);
-            let contents =
-                if is_open { self.content(slot, together, rng) } else { Default::default() };
-            for rollup in due {
-                let chain = &mut self.chains[rollup];
-                if next(chain) == timestamp {
-                    let block = next_block(chain.last().unwrap(), &contents[rollup]);
-                    chain.push(Arc::new(block));
-                }
+        let next = |chain: &Chain| chain.last().unwrap().block.timestamp + BLOCK_TIME;
+        let slot = (timestamp - GENESIS_TIME) / SLOT_SECONDS;
+        let together = !is_stalled && self.chains.iter().all(|chain| next(chain) == timestamp);
+        let is_open = is_open && self.chains.iter().all(|chain| next(chain) <= timestamp);
+        let contents = if is_open { self.content(slot, together, rng) } else { Default::default() };
+        for rollup in 0..2 {
+            let chain = &mut self.chains[rollup];
+            if now >= self.stalled_until[rollup] && next(chain) == timestamp {
+                let block = next_block(chain.last().unwrap(), &contents[rollup]);
+                self.shown += block.block.transactions.len();
+                chain.push(Arc::new(block));
             }
         }
     }

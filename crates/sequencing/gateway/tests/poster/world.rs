@@ -1,7 +1,7 @@
 //! L1, rollups and a poster between them, driven by a seed.
 
 use crate::{
-    blocks::{CHAINS, GENESIS_TIME, L1_CHAIN_ID, SLOT_SECONDS},
+    blocks::{BLOCK_TIME, CHAINS, GENESIS_TIME, L1_CHAIN_ID, SLOT_SECONDS, union},
     l1::{Faults, SimL1},
     rng::Rng,
     rollups::{Rollups, Safe},
@@ -11,7 +11,7 @@ use alloy_eips::{
     eip4844::{Blob, Bytes48},
     eip7594::{BlobTransactionSidecarEip7594, BlobTransactionSidecarVariant, CELLS_PER_EXT_BLOB},
 };
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{Address, B256, ChainId, keccak256};
 use alloy_signer_local::PrivateKeySigner;
 use lockstep_batcher::{
     Account, BatcherError, BlobProofs, BlobProver, ErrorClass, Inclusion, L1Head, L1Submit,
@@ -19,12 +19,13 @@ use lockstep_batcher::{
 };
 use lockstep_contracts::{BeaconHeader, ProposersProof};
 use lockstep_gateway::{
-    Blocked, GatewayKey, InboxState, L1Inbox, MemberBlocks, MemberStatus, Poster, PosterError,
-    PosterMember, PosterParts, PosterProgress, PosterSettings, ResetReason, SlotOwners,
+    Closed, GatewayError, GatewayKey, InboxState, L1Inbox, MemberStatus, Poster, PosterError,
+    PosterMember, PosterParts, PosterProgress, PosterSettings, PosterTime, ResetReason,
+    RollupStatus, SealSettings, Sealer, SealerParts, SlotOwners, UnionChains,
 };
 use lockstep_lookahead::{Owner, Ownership};
 use parking_lot::Mutex;
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -154,7 +155,7 @@ impl SlotOwners for Shared {
     }
 }
 
-impl MemberBlocks for Node {
+impl RollupStatus for Node {
     fn status(&mut self) -> Result<MemberStatus, SourceError> {
         let mut world = self.world.0.lock();
         if world.silent == Some(self.rollup) {
@@ -164,16 +165,40 @@ impl MemberBlocks for Node {
         let (safe, derived_up_to) = world.safe(self.rollup);
         world.follow();
         Ok(MemberStatus {
-            unsafe_head: world.rollups.unsafe_head(self.rollup),
             safe_head: safe.chains[self.rollup].last().unwrap().block.id(),
             derived_up_to: Some(derived_up_to),
         })
     }
+}
 
-    fn block(&mut self, number: u64) -> Result<Option<UnionBlock>, SourceError> {
-        let mut world = self.world.0.lock();
-        world.unreachable("block")?;
-        Ok(world.rollups.block(self.rollup, number))
+fn rollup(chain: ChainId) -> usize {
+    CHAINS.iter().position(|it| *it == chain).unwrap()
+}
+
+/// The rollups as the gateway sees them: its own engines, which always answer.
+impl UnionChains for Shared {
+    fn head(&self, chain: ChainId) -> Result<BlockNumHash, GatewayError> {
+        Ok(self.0.lock().rollups.unsafe_head(rollup(chain)))
+    }
+
+    fn safe(&self, chain: ChainId) -> Result<u64, GatewayError> {
+        let rollup = rollup(chain);
+        let (safe, _) = self.0.lock().safe(rollup);
+        Ok(safe.chains[rollup].last().unwrap().block.number)
+    }
+
+    fn hash(&self, chain: ChainId, number: u64) -> Result<Option<B256>, GatewayError> {
+        let block = self.0.lock().rollups.block(rollup(chain), number);
+        Ok(block.map(|block| block.block.hash))
+    }
+
+    fn block(&self, chain: ChainId, number: u64) -> Result<Option<UnionBlock>, GatewayError> {
+        Ok(self.0.lock().rollups.block(rollup(chain), number))
+    }
+
+    fn rewind(&mut self, chain: ChainId, to: BlockNumHash) -> Result<(), GatewayError> {
+        self.0.lock().rollups.rewind(rollup(chain), to);
+        Ok(())
     }
 }
 
@@ -185,9 +210,8 @@ impl BlobProver for FakeProver {
     fn sidecar(
         &self,
         blobs: Vec<Blob>,
-        proofs: BlobProofs,
+        _: BlobProofs,
     ) -> Result<BlobTransactionSidecarVariant, BatcherError> {
-        assert_eq!(proofs, BlobProofs::Cell, "Osaka is active");
         let commitments: Vec<Bytes48> =
             blobs.iter().map(|blob| Bytes48::left_padding_from(&keccak256(blob)[..])).collect();
         let cell_proofs = vec![Bytes48::ZERO; CELLS_PER_EXT_BLOB * blobs.len()];
@@ -198,26 +222,33 @@ impl BlobProver for FakeProver {
 /// A simulation.
 pub(crate) struct Simulation {
     pub(crate) world: Shared,
+    pub(crate) sealer: Sealer,
     pub(crate) poster: Poster,
-    settings: PosterSettings,
+    settings: Settings,
+    /// With the file of sealed batches.
+    folder: tempfile::TempDir,
     pub(crate) now: u64,
-    /// So many steps later the poster is killed.
+    /// So many steps later the gateway is killed.
     pub(crate) restart_after: Option<u64>,
     /// What happened.
     pub(crate) resets: Vec<ResetReason>,
-    pub(crate) blocked: Vec<(u64, Blocked)>,
-    pub(crate) made: Vec<u64>,
+    pub(crate) closed: Vec<Closed>,
     pub(crate) resent: usize,
     pub(crate) vanished: usize,
     pub(crate) errors: usize,
     /// What an operator was called for.
     pub(crate) criticals: Vec<String>,
-    /// The most bytes that a slot had.
-    pub(crate) fullest: usize,
+}
+
+/// How both halves of the gateway work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) seal: SealSettings,
+    pub(crate) post: PosterSettings,
 }
 
 impl Simulation {
-    pub(crate) fn new(seed: u64, settings: PosterSettings, faults: Faults) -> Self {
+    pub(crate) fn new(seed: u64, settings: Settings, faults: Faults) -> Self {
         let [payer, gateway] = ["payer", "gateway"].map(|name| key(name).address());
         let mut l1 = SimL1::new(payer, gateway);
         l1.others = faults.others;
@@ -225,21 +256,22 @@ impl Simulation {
         let world =
             World { l1, rollups: Rollups::new(), rng: Rng::new(seed), lags: [0; 2], silent: None };
         let world = Shared(Arc::new(Mutex::new(world)));
-        let poster = start(&world, settings);
+        let folder = tempfile::tempdir().unwrap();
+        let (sealer, poster) = start(&world, settings, folder.path());
         Self {
             world,
+            sealer,
             poster,
             settings,
+            folder,
             now: GENESIS_TIME,
             restart_after: None,
             resets: Vec::new(),
-            blocked: Vec::new(),
-            made: Vec::new(),
+            closed: Vec::new(),
             resent: 0,
             vanished: 0,
             errors: 0,
             criticals: Vec::new(),
-            fullest: 0,
         }
     }
 
@@ -247,15 +279,58 @@ impl Simulation {
     pub(crate) fn run(&mut self, slots: u64, sequences: bool) {
         for _ in 0..slots {
             self.advance_l1();
-            for _ in 0..SLOT_SECONDS / 2 {
-                self.now += 2;
+            for _ in 0..SLOT_SECONDS / BLOCK_TIME {
+                self.now += BLOCK_TIME;
+                self.keep_up(!sequences);
                 if sequences {
-                    let World { l1, rollups, rng, .. } = &mut *self.world.0.lock();
-                    rollups.sequence(l1, self.now, rng);
+                    self.sequence();
                 }
                 self.step();
             }
         }
+    }
+
+    /// Nothing of the gateway runs for so many slots, in which L1 goes on, or does not.
+    pub(crate) fn pause(&mut self, slots: u64, has_l1: bool) {
+        for _ in 0..slots {
+            if has_l1 {
+                self.advance_l1();
+            }
+            self.now += SLOT_SECONDS;
+        }
+        self.restart();
+    }
+
+    /// The gateway makes the blocks that are due, and seals their slots.
+    fn sequence(&mut self) {
+        for _ in 0..100_000 {
+            let due = self.world.0.lock().rollups.due(self.now);
+            let Some(timestamp) = due else { break };
+            let slot = union().slot_at(timestamp).unwrap();
+            let is_awaited = {
+                let world = self.world.0.lock();
+                let owner = world.l1.ownership(slot);
+                let is_other = matches!(owner, Ownership::Owned(_)) && !world.l1.is_ours(slot);
+                is_other && self.now < union().slot_start(slot + 1) + BLOCK_TIME
+            };
+            if is_awaited {
+                break;
+            }
+            let is_over = slot < union().slot_at(self.now).unwrap();
+            let may_fill = self.sealer.may_fill(slot);
+            self.closed.extend(may_fill.err());
+            {
+                let World { rollups, rng, .. } = &mut *self.world.0.lock();
+                rollups.sequence(timestamp, self.now, !is_over && may_fill.is_ok(), rng);
+            }
+            if union().slot_at(timestamp + BLOCK_TIME) != Some(slot) {
+                self.keep_up(false);
+            }
+        }
+    }
+
+    fn keep_up(&mut self, ends: bool) {
+        self.sealer.keep_up(&mut self.world, Duration::from_secs(self.now), ends).unwrap();
     }
 
     /// Runs without faults until everything is safe.
@@ -274,8 +349,7 @@ impl Simulation {
         }
         assert_eq!(self.criticals, Vec::<String>::new());
         let resets = &self.resets[self.resets.len().saturating_sub(9)..];
-        let blocked = self.blocked.last();
-        assert!(self.is_done(), "not all is safe: {:?}, {resets:?}, {blocked:?}", self.poster);
+        assert!(self.is_done(), "not all is safe: {:?}, {resets:?}", self.poster);
         let mut world = self.world.0.lock();
         let safe = world.safe_at_tip();
         for (chain, safe) in world.rollups.chains.iter().zip(&safe.chains) {
@@ -285,6 +359,18 @@ impl Simulation {
         // The inbox itself takes one batch for each slot at most, and in order.
         let slots: Vec<u64> = world.l1.accepted().map(|batch| batch.slot).collect();
         assert!(slots.is_sorted_by(|before, slot| before < slot), "{slots:?}");
+    }
+
+    /// What users were shown became safe, or was taken back with a word.
+    pub(crate) fn assert_nothing_went_silently(&self) {
+        let world = self.world.0.lock();
+        assert_eq!(world.rollups.taken_away, 0, "of {}", world.rollups.shown);
+    }
+
+    /// Transactions that were taken back with a word, and those that were shown.
+    pub(crate) fn given_up(&self) -> (usize, usize) {
+        let world = self.world.0.lock();
+        (world.rollups.given_up, world.rollups.shown)
     }
 
     fn is_done(&self) -> bool {
@@ -331,29 +417,27 @@ impl Simulation {
         let is_due = self.restart_after == Some(0);
         self.restart_after = self.restart_after.and_then(|steps| steps.checked_sub(1));
         if restarts || is_due {
-            self.poster = start(&self.world, self.settings);
+            self.restart();
         }
-        match self.poster.step(Duration::from_secs(self.now)) {
+        let now = Duration::from_secs(self.now);
+        match self.poster.step(PosterTime { unix: now, elapsed: now }) {
             Ok(progress) => self.note(&progress),
             Err(error) if error.class() == ErrorClass::Critical => {
                 self.criticals.push(error.to_string());
             }
             Err(_) => self.errors += 1,
         }
-        self.fullest = self.fullest.max(self.poster.room().bytes);
     }
 
     fn note(&mut self, progress: &PosterProgress) {
         self.resets.extend(progress.reset);
-        self.blocked.extend(progress.blocked);
-        self.made.extend(progress.slot);
         self.resent += progress.resent;
         self.vanished += progress.vanished;
     }
 
-    /// Kills the poster and starts another one.
+    /// Kills the gateway and starts another one.
     pub(crate) fn restart(&mut self) {
-        self.poster = start(&self.world, self.settings);
+        (self.sealer, self.poster) = start(&self.world, self.settings, self.folder.path());
     }
 
     /// The slots of our batches that the inbox took, in order.
@@ -367,19 +451,27 @@ fn key(name: &str) -> PrivateKeySigner {
     PrivateKeySigner::from_bytes(&keccak256(name)).unwrap()
 }
 
-fn start(world: &Shared, settings: PosterSettings) -> Poster {
+fn start(world: &Shared, settings: Settings, folder: &Path) -> (Sealer, Poster) {
     let (payer, gateway) = (key("payer"), key("gateway"));
+    let config = |rollup| world.0.lock().rollups.config(rollup);
+    let parts = SealerParts {
+        rollups: (0..CHAINS.len()).map(config).collect(),
+        key: GatewayKey { address: gateway.address(), signer: Box::new(gateway) },
+        prover: Box::new(FakeProver),
+    };
+    let sealer = Sealer::new(settings.seal, parts, Some(&folder.join("sealed"))).unwrap();
     let members = (0..CHAINS.len()).map(|rollup| PosterMember {
-        config: world.0.lock().rollups.config(rollup),
-        blocks: Box::new(Node { world: world.clone(), rollup }),
+        config: config(rollup),
+        node: Box::new(Node { world: world.clone(), rollup }),
     });
     let parts = PosterParts {
         l1: Box::new(world.clone()),
         owners: Box::new(world.clone()),
         members: members.collect(),
-        gateway: GatewayKey { address: gateway.address(), signer: Box::new(gateway) },
+        ledger: sealer.ledger(),
         payer: Account { address: payer.address(), signer: Box::new(payer), chain_id: L1_CHAIN_ID },
         prover: Box::new(FakeProver),
     };
-    Poster::new(settings, parts).unwrap()
+    let poster = Poster::new(settings.post, parts).unwrap();
+    (sealer, poster)
 }

@@ -1,0 +1,139 @@
+//! Which slots may have users' transactions.
+
+use super::{MAX_BLOCKS, Sealer, ledger::State};
+use alloy_primitives::Address;
+use lockstep_lookahead::{Ownership, Slot};
+use metrics::gauge;
+
+/// Batches that wait for L1, and bytes of them, before no more users' transactions are taken.
+const MAX_UNPOSTED: usize = 8_192;
+const MAX_UNPOSTED_BYTES: usize = 512 << 20;
+
+/// Slots without a batch between the inbox's newest one and a slot, about which it is asked who owns them.
+const MAX_GAP: u64 = 128;
+
+/// Why a slot gets no users' transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    /// It is not known yet what L1 has.
+    #[error("it is not known yet what L1 has")]
+    Unsettled,
+    /// The slot is another gateway's.
+    #[error("the slot is another gateway's")]
+    OfAnother,
+    /// The slot is nobody's.
+    #[error("the slot is nobody's")]
+    OfNobody,
+    /// Who owns the slot is not known.
+    #[error("it is not known whose slot it is")]
+    Unknown,
+    /// The slot has a batch, or a later one has.
+    #[error("the slot has its batch")]
+    Sealed,
+    /// The blocks of a slot before could not be sealed yet.
+    #[error("a slot before has no batch yet")]
+    Unsealed,
+    /// Another gateway may still post the batch of a slot before.
+    #[error("another gateway's batch of a slot before may still come")]
+    Awaiting,
+    /// L1 has taken no batch for half of the time for which the inbox would, or too many wait.
+    #[error("L1 does not take the batches of slots before")]
+    Unposted,
+    /// The poster cannot post, and an operator must mend that.
+    #[error("posting fails for good")]
+    Failing,
+}
+
+impl Sealer {
+    /// Whether the blocks of a slot may have users' transactions: the slot is this gateway's, its batch can be made and
+    /// posted, and no other batch can come between.
+    ///
+    /// # Errors
+    /// Why they may not.
+    pub fn may_fill(&mut self, slot: Slot) -> Result<(), Closed> {
+        let ledger = self.ledger.clone();
+        let outcome = ledger.with(|state| self.judge(state, slot));
+        let closed = outcome.err();
+        if closed != self.closed {
+            gauge!("lockstep_gateway_open").set(f64::from(u8::from(closed.is_none())));
+            match closed {
+                Some(
+                    reason @ (Closed::OfAnother
+                    | Closed::OfNobody
+                    | Closed::Sealed
+                    | Closed::Awaiting),
+                ) => {
+                    tracing::debug!(target: "lockstep_gateway", slot, %reason, "takes no users' transactions");
+                }
+                Some(reason) => {
+                    tracing::warn!(target: "lockstep_gateway", slot, %reason, "takes no users' transactions");
+                }
+                None => {
+                    tracing::info!(target: "lockstep_gateway", slot, "takes users' transactions")
+                }
+            }
+            self.closed = closed;
+        }
+        outcome
+    }
+
+    /// Whose a slot is; `None` if that is not known.
+    pub(crate) fn owner(&self, slot: Slot) -> Option<Option<Address>> {
+        self.ledger.with(|state| state.owner(slot))
+    }
+
+    fn judge(&self, state: &State, slot: Slot) -> Result<(), Closed> {
+        let (Some(tip), Some(seen)) = (&state.tip, &state.seen) else {
+            return Err(Closed::Unsettled);
+        };
+        if state.proposed.is_some() || state.is_doubtful || !self.is_scanned {
+            return Err(Closed::Unsettled);
+        }
+        if state.failure.is_some() {
+            return Err(Closed::Failing);
+        }
+        match state.owners.get(&slot) {
+            Some(Ownership::Owned(owner)) if owner.gateway == self.key.address => {}
+            Some(Ownership::Owned(_)) => return Err(Closed::OfAnother),
+            Some(Ownership::Nobody) => return Err(Closed::OfNobody),
+            Some(Ownership::Undecided | Ownership::Unknown) | None => return Err(Closed::Unknown),
+        }
+        if slot < tip.next_slot || self.signed_up_to.is_some_and(|signed| slot <= signed) {
+            return Err(Closed::Sealed);
+        }
+        if self.first_filled().is_some_and(|filled| filled < slot)
+            || self.backlog() > MAX_BLOCKS / 2
+        {
+            return Err(Closed::Unsealed);
+        }
+        let unposted: Vec<_> = state.batches.iter().skip(state.posted()).collect();
+        let bytes: usize = unposted.iter().map(|batch| batch.bytes()).sum();
+        let oldest = unposted.iter().find(|batch| batch.is_filled).map_or(slot, |it| it.slot);
+        let is_late = slot.saturating_sub(oldest) > seen.inbox.window_slots / 2;
+        if is_late || unposted.len() > MAX_UNPOSTED || bytes > MAX_UNPOSTED_BYTES {
+            return Err(Closed::Unposted);
+        }
+        if self.awaits_another(state, seen.inbox.next_slot, slot) {
+            return Err(Closed::Awaiting);
+        }
+        Ok(())
+    }
+
+    /// Whether a slot from `first` on, and before `slot`, may still get a batch that is not in the ledger.
+    pub(super) fn awaits_another(&self, state: &State, first: Slot, slot: Slot) -> bool {
+        let mut batches = state.batches.iter().map(|batch| batch.slot).peekable();
+        let mut asked = 0;
+        for other in first..slot {
+            while batches.next_if(|batch| *batch < other).is_some() {}
+            if batches.next_if_eq(&other).is_some() {
+                continue;
+            }
+            asked += 1;
+            let is_mine = |owner: Option<Address>| owner.is_none_or(|it| it == self.key.address);
+            if asked > MAX_GAP || !state.owner(other).is_some_and(is_mine) {
+                return true;
+            }
+        }
+        false
+    }
+}

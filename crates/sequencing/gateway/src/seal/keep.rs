@@ -1,0 +1,217 @@
+//! What is kept of what was sealed, and what is taken back since it can be posted no more.
+
+use super::{Base, Lost, Sealer, UnionChains, batch::contents};
+use crate::GatewayError;
+use alloy_eips::BlockNumHash;
+use alloy_primitives::ChainId;
+use lockstep_lookahead::Slot;
+use metrics::counter;
+use std::collections::BTreeMap;
+
+impl Sealer {
+    /// Goes on from what L1 has, if that was found out anew: with the batches that follow it.
+    pub(super) fn take_over_base(&mut self) -> Result<(), GatewayError> {
+        let Some(base) = self.ledger.with(|state| state.proposed.clone()) else { return Ok(()) };
+        let is_complete = self.rollups.keys().all(|chain| base.cursors.contains_key(chain));
+        if !is_complete {
+            self.ledger.with(|state| state.proposed = None);
+            return Ok(());
+        }
+        let (head, next_slot) = (base.head, base.next_slot);
+        let reason = self.ledger.with(|state| {
+            let taken = state.batches.iter().position(|batch| batch.hash == base.head);
+            if let Some(taken) = taken {
+                state.batches.drain(..=taken);
+            }
+            let follows = state.batches.front().map(|first| base.continues_with(first));
+            state.base = Some(base);
+            match follows {
+                Some(false) if taken.is_some() => Some(Lost::Dropped),
+                Some(false) => Some(Lost::Passed),
+                Some(true) | None => None,
+            }
+        });
+        if let Some(reason) = reason {
+            self.truncate(0, &reason)?;
+        } else {
+            self.rewrite_file()?;
+        }
+        self.ledger.with(|state| {
+            state.proposed = None;
+            state.is_doubtful = false;
+            state.follow();
+        });
+        tracing::info!(
+            target: "lockstep_gateway",
+            newest_batch = %head, next_slot, unposted = self.ledger.unposted(),
+            "sealing goes on from what L1 has"
+        );
+        Ok(())
+    }
+
+    /// Drops what L1 takes no more, and forgets what it has for good.
+    pub(super) fn take_over_losses(&mut self) -> Result<(), GatewayError> {
+        let (lost, confirmed) =
+            self.ledger.with(|state| (state.lost.take(), state.confirmed.take()));
+        if let Some((hash, reason)) = lost {
+            let at = self.ledger.with(|state| state.batches.iter().position(|it| it.hash == hash));
+            if let Some(at) = at {
+                self.truncate(at, &reason)?;
+            }
+        }
+        let Some(hash) = confirmed else { return Ok(()) };
+        let is_known = self.ledger.with(|state| {
+            let Some(at) = state.batches.iter().position(|it| it.hash == hash) else {
+                return false;
+            };
+            let Some(base) = state.base.take() else { return false };
+            state.base = Some(state.batches.drain(..=at).fold(base, |base, it| base.after(&it)));
+            true
+        });
+        let kept = self.ledger.with(|state| state.batches.iter().map(|it| it.bytes()).sum());
+        if is_known && self.file.as_ref().is_some_and(|file| file.is_idle(kept)) {
+            self.rewrite_file()?;
+        }
+        Ok(())
+    }
+
+    /// Drops batches whose blocks are canonical no more. If those before them are not either, it must be found out what
+    /// L1 has.
+    pub(super) fn drop_replaced(&mut self, chains: &impl UnionChains) -> Result<(), GatewayError> {
+        let Some(tip) = self.ledger.with(|state| state.tip.clone()) else { return Ok(()) };
+        if self.are_canonical(&tip, chains)? {
+            return Ok(());
+        }
+        let (base, batches) = self.ledger.with(|state| (state.base.clone(), state.batches.clone()));
+        let mut base = base.unwrap_or_default();
+        if !self.are_canonical(&base, chains)? {
+            tracing::warn!(
+                target: "lockstep_gateway",
+                "blocks that L1 has are canonical no more; waiting until it is known what it has"
+            );
+            self.ledger.with(|state| {
+                state.base = None;
+                state.follow();
+            });
+            return Ok(());
+        }
+        for (at, batch) in batches.iter().enumerate() {
+            base = base.after(batch);
+            if !self.are_canonical(&base, chains)? {
+                return self.truncate(at, &Lost::Replaced);
+            }
+        }
+        Ok(())
+    }
+
+    fn are_canonical(&self, base: &Base, chains: &impl UnionChains) -> Result<bool, GatewayError> {
+        for (chain, cursor) in &base.cursors {
+            if self.rollups.contains_key(chain)
+                && chains.hash(*chain, cursor.number)? != Some(cursor.hash)
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes back the blocks from the first slot on whose transactions can be posted no more. Whether there were any.
+    pub(super) fn give_up(&mut self, chains: &mut impl UnionChains) -> Result<bool, GatewayError> {
+        let Some(slot) = self.first_filled() else { return Ok(false) };
+        let Some(reason) = self.why_lost(slot) else { return Ok(false) };
+        let start = self.union.slot_start(slot);
+        let mut targets = BTreeMap::<ChainId, BlockNumHash>::new();
+        let (mut transactions, mut blocks) = (0, 0);
+        for (chain, config) in &self.rollups {
+            let Some(cursor) = self.cursor(*chain) else { return Ok(false) };
+            let head = chains.head(*chain)?;
+            let number = Self::last_before(config, start).max(cursor.number);
+            if number >= head.number {
+                continue;
+            }
+            if chains.safe(*chain)? > number {
+                // L1 has some of it, so what it has is not what was thought.
+                self.ledger.with(|state| {
+                    state.base = None;
+                    state.follow();
+                });
+                return Ok(false);
+            }
+            let Some(hash) = chains.hash(*chain, number)? else { continue };
+            for lost in number + 1..=head.number {
+                transactions += chains.block(*chain, lost)?.map_or(0, |block| contents(&block));
+            }
+            blocks += head.number - number;
+            targets.insert(*chain, BlockNumHash::new(number, hash));
+        }
+        for (chain, to) in targets {
+            chains.rewind(chain, to)?;
+        }
+        self.scans.clear();
+        self.refused = None;
+        counter!("lockstep_gateway_lost_slots_total", "reason" => reason.name()).increment(1);
+        counter!("lockstep_gateway_lost_transactions_total").increment(transactions as u64);
+        tracing::error!(
+            target: "lockstep_gateway",
+            first_slot = slot, %reason, blocks, transactions,
+            "took back blocks that users had been shown, since they can be posted no more"
+        );
+        Ok(true)
+    }
+
+    /// Why the blocks of a slot that no batch has can be posted no more.
+    fn why_lost(&self, slot: Slot) -> Option<Lost> {
+        if let Some((refused, reason, tries)) = &self.refused
+            && *refused == slot
+            && *tries >= super::make::MAX_TRIES
+        {
+            return Some(reason.clone());
+        }
+        if self.signed_up_to.is_some_and(|signed| slot <= signed) {
+            return Some(Lost::Signed);
+        }
+        self.ledger.with(|state| {
+            let (tip, seen) = (state.tip.as_ref()?, state.seen?);
+            let window_slots = seen.inbox.window_slots;
+            if slot < tip.next_slot {
+                return Some(Lost::Passed);
+            }
+            if slot.saturating_add(window_slots) <= seen.slot {
+                return Some(Lost::Closed { window_slots });
+            }
+            let owner = state.owner(slot);
+            if owner.is_none() {
+                state.asked = Some(slot);
+            }
+            (owner? != Some(self.key.address)).then_some(Lost::NotOwned)
+        })
+    }
+
+    /// Drops the batches from number `at` on. Their slots stay signed. They may be on their way into L1, so nothing is
+    /// promised before it is known what L1 has.
+    fn truncate(&mut self, at: usize, reason: &Lost) -> Result<(), GatewayError> {
+        let dropped: Vec<Slot> = self.ledger.with(|state| {
+            let dropped = state.batches.drain(at..).map(|batch| batch.slot).collect();
+            state.is_doubtful = true;
+            state.follow();
+            dropped
+        });
+        counter!("lockstep_gateway_dropped_batches_total", "reason" => reason.name())
+            .increment(dropped.len() as u64);
+        tracing::error!(
+            target: "lockstep_gateway",
+            slots = ?dropped, %reason,
+            "gave up sealed batches"
+        );
+        self.rewrite_file()
+    }
+
+    pub(super) fn rewrite_file(&mut self) -> Result<(), GatewayError> {
+        let batches = self.ledger.with(|state| state.batches.clone());
+        let Some(file) = &mut self.file else { return Ok(()) };
+        self.is_file_stale = true;
+        file.rewrite(self.signed_up_to, batches.iter())?;
+        self.is_file_stale = false;
+        Ok(())
+    }
+}

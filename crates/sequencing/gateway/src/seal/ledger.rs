@@ -1,0 +1,237 @@
+//! What the gateway and the poster tell each other.
+
+use super::SealedBatch;
+use crate::poster::InboxState;
+use alloy_eips::BlockNumHash;
+use alloy_primitives::{Address, B256, ChainId, map::B256Set};
+use lockstep_lookahead::{Ownership, Slot};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+/// Why a batch, or the blocks of a slot, can be posted no more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// L1 did not take it for as long as the inbox would have.
+    #[error("L1 has not taken it for the {window_slots} slots that the inbox would have")]
+    Closed {
+        /// For how many slots after its own a batch can be posted.
+        window_slots: u64,
+    },
+    /// The inbox has another batch where its parent was, or of a later slot.
+    #[error("the inbox has another batch in its place, or before it")]
+    Passed,
+    /// The inbox took it, and derivation dropped it or one before it.
+    #[error("derivation did not take it, or one before it, for this chain")]
+    Dropped,
+    /// Its blocks are canonical no more: L1 was reorganised below them, or a follower derived others.
+    #[error("its blocks are canonical no more")]
+    Replaced,
+    /// The slot was signed before, with other blocks.
+    #[error("something else was signed for it before")]
+    Signed,
+    /// The slot belongs to somebody else by now, or to nobody.
+    #[error("the slot is not this gateway's any more")]
+    NotOwned,
+    /// No batch can hold it.
+    #[error("no batch can hold it: {0}")]
+    Unsealable(String),
+}
+
+impl Lost {
+    /// The name, for metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Closed { .. } => "closed",
+            Self::Passed => "passed",
+            Self::Dropped => "dropped",
+            Self::Replaced => "replaced",
+            Self::Signed => "signed",
+            Self::NotOwned => "not_owned",
+            Self::Unsealable(_) => "unsealable",
+        }
+    }
+}
+
+/// Where the next batch begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Base {
+    /// The hash of the batch before; zero if there is none.
+    pub(crate) head: B256,
+    /// The first slot that can have a batch.
+    pub(crate) next_slot: Slot,
+    /// The last block of each rollup that batches have.
+    pub(crate) cursors: BTreeMap<ChainId, BlockNumHash>,
+}
+
+impl Base {
+    pub(crate) fn after(mut self, batch: &SealedBatch) -> Self {
+        self.head = batch.hash;
+        self.next_slot = batch.slot.saturating_add(1);
+        let lasts = batch.spans.iter().map(|(chain, span)| (*chain, span.last));
+        self.cursors.extend(lasts);
+        self
+    }
+
+    /// Whether this batch can be the next.
+    pub(crate) fn continues_with(&self, batch: &SealedBatch) -> bool {
+        let mut spans = batch.spans.iter();
+        batch.parent == self.head
+            && batch.slot >= self.next_slot
+            && spans.all(|(chain, span)| self.cursors.get(chain) == Some(&span.parent))
+    }
+}
+
+/// The sealed batches, and what L1 says of them. The gateway alone changes which batches there are; the poster tells
+/// what L1 says, and posts them.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// What L1 had when that was asked last; nothing until it is known.
+    pub(super) base: Option<Base>,
+    /// Batches on it, each on the one before.
+    pub(super) batches: VecDeque<Arc<SealedBatch>>,
+    /// What follows from both.
+    pub(super) tip: Option<Base>,
+    /// The poster's word of where L1 stands.
+    pub(super) seen: Option<Seen>,
+    pub(super) owners: BTreeMap<Slot, Ownership>,
+    /// The slot whose owner must be known, too.
+    pub(super) asked: Option<Slot>,
+    /// A base that the gateway has not taken over yet.
+    pub(super) proposed: Option<Base>,
+    /// The first batch that can be posted no more.
+    pub(super) lost: Option<(B256, Lost)>,
+    /// A batch that L1 has for good.
+    pub(super) confirmed: Option<B256>,
+    /// What keeps the poster from posting, for an operator to mend.
+    pub(super) failure: Option<String>,
+    /// L1 does not have what was thought, and it is not known yet what follows for the batches.
+    pub(super) is_doubtful: bool,
+}
+
+/// Where L1 stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) inbox: InboxState,
+    /// The slot of the newest L1 block.
+    pub(super) slot: Slot,
+}
+
+impl State {
+    /// Works out the tip again.
+    pub(super) fn follow(&mut self) {
+        let begin = self.base.clone();
+        self.tip = begin.map(|base| self.batches.iter().fold(base, |base, it| base.after(it)));
+    }
+
+    /// How many of the batches, from the first, the inbox has.
+    pub(super) fn posted(&self) -> usize {
+        let Some(seen) = &self.seen else { return 0 };
+        let newest = self.batches.iter().position(|it| it.hash == seen.inbox.head);
+        newest.map_or(0, |at| at + 1)
+    }
+
+    /// Whether it is known that a slot is this gateway's, or another's; `None` while it is not.
+    pub(super) fn owner(&self, slot: Slot) -> Option<Option<Address>> {
+        match self.owners.get(&slot)? {
+            Ownership::Owned(owner) => Some(Some(owner.gateway)),
+            Ownership::Nobody => Some(None),
+            Ownership::Undecided | Ownership::Unknown => None,
+        }
+    }
+}
+
+impl Ledger {
+    pub(super) fn with<T>(&self, read: impl FnOnce(&mut State) -> T) -> T {
+        read(&mut self.state.lock())
+    }
+
+    /// How many sealed batches with users' transactions the inbox has not taken yet, as far as is known.
+    pub fn unposted(&self) -> usize {
+        self.with(|state| {
+            let posted = state.posted();
+            state.batches.iter().skip(posted).filter(|batch| batch.is_filled).count()
+        })
+    }
+
+    /// Where L1 stands.
+    pub(crate) fn see(&self, inbox: InboxState, slot: Slot) {
+        self.with(|state| state.seen = Some(Seen { inbox, slot }));
+    }
+
+    /// A slot whose owner must be known, which may be long ago.
+    pub(crate) fn asked(&self) -> Option<Slot> {
+        self.with(|state| state.asked)
+    }
+
+    /// Whether it is known who owns a slot.
+    pub(crate) fn knows_owner(&self, slot: Slot) -> bool {
+        self.with(|state| state.owner(slot).is_some())
+    }
+
+    /// Who owns slots; those before `first` are forgotten, but for the one that was asked for.
+    pub(crate) fn learn_owners(&self, owners: BTreeMap<Slot, Ownership>, first: Slot) {
+        self.with(|state| {
+            state.owners.extend(owners);
+            let asked = state.asked;
+            state.owners.retain(|slot, _| *slot >= first || Some(*slot) == asked);
+        });
+    }
+
+    /// What L1 has, after all rollups have derived it and with nothing on its way. The gateway goes on from there.
+    pub(crate) fn propose(&self, base: Base) {
+        self.with(|state| state.proposed = Some(base));
+    }
+
+    /// Whether the gateway has taken over what was proposed.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.with(|state| state.proposed.is_none() && state.base.is_some())
+    }
+
+    /// What was proposed is not so any more; with `is_doubtful`, nothing is sealed or promised until something else is.
+    pub(crate) fn begin_anew(&self, is_doubtful: bool) {
+        self.with(|state| {
+            state.proposed = None;
+            state.is_doubtful |= is_doubtful;
+        });
+    }
+
+    /// Whether it must be found out what L1 has.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.with(|state| state.is_doubtful || state.base.is_none())
+    }
+
+    /// The hashes of all batches.
+    pub(crate) fn hashes(&self) -> B256Set {
+        self.with(|state| state.batches.iter().map(|batch| batch.hash).collect())
+    }
+
+    /// From this batch on nothing can be posted any more.
+    pub(crate) fn lose(&self, hash: B256, reason: Lost) {
+        self.with(|state| {
+            state.lost.get_or_insert((hash, reason));
+        });
+    }
+
+    /// L1 has this batch, and those before it, for good.
+    pub(crate) fn confirm(&self, hash: B256) {
+        self.with(|state| state.confirmed = Some(hash));
+    }
+
+    /// Whether posting fails in a way that an operator must mend.
+    pub(crate) fn set_failure(&self, failure: Option<String>) {
+        self.with(|state| state.failure = failure);
+    }
+
+    /// What L1 had, and the batches on it.
+    pub(crate) fn chain(&self) -> Option<(Base, Vec<Arc<SealedBatch>>)> {
+        self.with(|state| Some((state.base.clone()?, state.batches.iter().cloned().collect())))
+    }
+}

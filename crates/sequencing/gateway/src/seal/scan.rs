@@ -1,0 +1,82 @@
+//! The blocks that no batch has.
+
+use super::{Sealer, UnionChains, batch::contents};
+use crate::GatewayError;
+use alloy_eips::BlockNumHash;
+use lockstep_lookahead::Slot;
+
+/// Blocks of one rollup that are looked at in one go.
+const MAX_LOOKED_AT: u64 = 8_192;
+
+/// What is known of a rollup's blocks that no batch has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// The last block that a batch has.
+    cursor: BlockNumHash,
+    /// The last block that was looked at.
+    tip: BlockNumHash,
+    /// The first that holds users' transactions: its number and slot.
+    filled: Option<(u64, Slot)>,
+}
+
+impl Sealer {
+    /// Looks at the blocks after the cursors up to the first with users' transactions. `false` if there are more to be
+    /// looked at, or it is not known where they begin.
+    pub(super) fn scan(&mut self, chains: &impl UnionChains) -> Result<bool, GatewayError> {
+        self.is_scanned = false;
+        let mut is_complete = true;
+        for (chain, config) in &self.rollups {
+            let Some(cursor) = self.cursor(*chain) else { return Ok(false) };
+            let head = chains.head(*chain)?;
+            let begin = Scan { cursor, tip: cursor, filled: None };
+            let mut scan = match self.scans.get(chain) {
+                Some(scan) if scan.cursor == cursor => *scan,
+                // The cursor only moved on.
+                Some(scan) if cursor.number <= scan.tip.number => {
+                    let filled = scan.filled.filter(|(number, _)| *number > cursor.number);
+                    // What follows the first filled block was not looked at.
+                    let tip = if scan.filled == filled { scan.tip } else { cursor };
+                    Scan { cursor, tip, filled }
+                }
+                _ => begin,
+            };
+            if chains.hash(*chain, scan.tip.number)? != Some(scan.tip.hash) {
+                scan = begin;
+            }
+            let mut looked_at = 0;
+            while scan.filled.is_none() && scan.tip.number < head.number {
+                if looked_at == MAX_LOOKED_AT {
+                    is_complete = false;
+                    break;
+                }
+                let number = scan.tip.number + 1;
+                let Some(block) = chains.block(*chain, number)? else { break };
+                if block.block.parent_hash != scan.tip.hash {
+                    // The chain has changed meanwhile.
+                    is_complete = false;
+                    break;
+                }
+                scan.tip = block.block.id();
+                if contents(&block) > 0 {
+                    let slot = self.union.slot_at(Self::timestamp(config, number));
+                    scan.filled = Some((number, slot.unwrap_or_default()));
+                }
+                looked_at += 1;
+            }
+            self.scans.insert(*chain, scan);
+        }
+        self.is_scanned = is_complete;
+        Ok(is_complete)
+    }
+
+    /// The slot of the first block with users' transactions that no batch has.
+    pub(super) fn first_filled(&self) -> Option<Slot> {
+        self.scans.values().filter_map(|scan| scan.filled).map(|(_, slot)| slot).min()
+    }
+
+    /// How many blocks no batch has, at most, of any rollup.
+    pub(super) fn backlog(&self) -> u64 {
+        let waiting = |scan: &Scan| scan.tip.number.saturating_sub(scan.cursor.number);
+        self.scans.values().map(waiting).max().unwrap_or_default()
+    }
+}
