@@ -123,7 +123,8 @@
 //!   batches of 1 GiB together, none older than a sequencing window. Batches for the future beyond
 //!   that are dropped ([`Dropped::QueueFull`]); the specification knows no such limit, but an honest
 //!   batcher is never near it.
-//! - The blobs of one L1 block's union batches, of which one at a time is decompressed: 32 MiB at most, and
+//! - The blobs of one L1 block's union batches, of which one at a time is decompressed: to 16 times its bytes
+//!   and 64 KiB, 32 MiB at most, and
 //!   [`MAX_UNION_STEPS`] steps of super transactions over all rollups.
 //! - The L1 blocks of one sequencing window, 80 bytes each, in a union twice; before Holocene a batcher can hold up its
 //!   rollup, and they go on being counted, until an L1 block is there that its span batch names.

@@ -48,8 +48,9 @@
 //! - Of a channel 10 MB are decompressed, from Fjord on 100 MB
 //!   ([`RollupConfig::max_rlp_bytes_per_channel`]), and no more than the next batch needs.
 //! - A span batch has at most [`MAX_SPAN_BATCH_ELEMENTS`] blocks and as many transactions.
-//! - A union batch decompresses to [`MAX_UNION_BATCH_BYTES`], and has at most [`MAX_UNION_ROLLUPS`],
-//!   [`MAX_UNION_PARTS`] and [`MAX_UNION_BLOCKS`].
+//! - A union batch decompresses to [`MAX_UNION_EXPANSION`] times its bytes and 64 KiB, and to
+//!   [`MAX_UNION_BATCH_BYTES`] at most; it has at most [`MAX_UNION_ROLLUPS`], [`MAX_UNION_PARTS`] and
+//!   [`MAX_UNION_BLOCKS`].
 //! - A decoded batch takes a few times the memory of its encoding: at worst, for ten million empty
 //!   blocks in one span, about forty times.
 //! - Chains whose data is not on L1 (`alt_da`) are not supported; [`RollupConfig::validate`] refuses
@@ -110,8 +111,8 @@ pub use system_config::{
     SystemConfigError, SystemConfigUpdate,
 };
 pub use union_batch::{
-    MAX_UNION_BATCH_BYTES, MAX_UNION_BLOBS, MAX_UNION_BLOCKS, MAX_UNION_PARTS, MAX_UNION_ROLLUPS,
-    PartEntry, RollupBatch, UNION_BATCH_VERSION_0, UnionBatch, UnionBatchError,
+    MAX_UNION_BATCH_BYTES, MAX_UNION_BLOBS, MAX_UNION_BLOCKS, MAX_UNION_EXPANSION, MAX_UNION_PARTS,
+    MAX_UNION_ROLLUPS, PartEntry, RollupBatch, UNION_BATCH_VERSION_0, UnionBatch, UnionBatchError,
 };
 pub use union_event::{BATCH_POSTED_TOPIC, BatchPosted, BatchPostedError};
 pub use upgrades::upgrade_transactions;

@@ -15,7 +15,7 @@
 use crate::{
     BatchError, BlobError, Compression, CompressionError, MAX_BLOB_DATA_BYTES, RawSpanBatch,
     SpanBatch, UnionConfig, compress_channel,
-    compression::Decompressor,
+    compression::{Decompressor, compress_padded},
     decode_blob, encode_blob,
     rlp::{Items, put_header, put_string, put_u64},
 };
@@ -28,6 +28,11 @@ use core::ops::Deref;
 pub const UNION_BATCH_VERSION_0: u8 = 0;
 /// The most bytes of a union batch before compression.
 pub const MAX_UNION_BATCH_BYTES: usize = 32 << 20;
+/// The most bytes for which each compressed byte of a union batch stands, beyond [`FREE_BYTES`]. Who makes
+/// everybody decompress and read 32 MiB pays for the blobs that hold a sixteenth of them.
+pub const MAX_UNION_EXPANSION: usize = 16;
+/// Bytes before compression that a union batch may have however few it has behind it.
+const FREE_BYTES: usize = 64 << 10;
 /// The most rollups of a union.
 pub const MAX_UNION_ROLLUPS: usize = 64;
 /// The most parts of one rollup in a union batch.
@@ -96,6 +101,11 @@ pub enum UnionBatchError {
     /// It is too large before compression.
     #[error("the union batch has more than {MAX_UNION_BATCH_BYTES} bytes before compression")]
     TooLong,
+    /// It is too large before compression for what it is after.
+    #[error(
+        "the union batch holds more than the {0} bytes that its compressed bytes may stand for"
+    )]
+    Expansion(usize),
     /// The RLP is malformed, or not canonical.
     #[error("field `{field}`: {error}")]
     Rlp {
@@ -166,11 +176,15 @@ impl UnionBatch {
             Some(version) => return Err(UnionBatchError::Version(*version)),
         }
         let mut decompressor = Decompressor::new(data.slice(1..), true)?;
-        let mut list = Vec::new();
+        let (mut list, limit) = (Vec::new(), content_limit(data.len()));
         // One byte more than allowed tells what is too long, and that the stream has ended otherwise.
-        decompressor.fill(&mut list, MAX_UNION_BATCH_BYTES + 1)?;
-        if list.len() > MAX_UNION_BATCH_BYTES {
-            return Err(UnionBatchError::TooLong);
+        decompressor.fill(&mut list, limit + 1)?;
+        if list.len() > limit {
+            return Err(if limit < MAX_UNION_BATCH_BYTES {
+                UnionBatchError::Expansion(limit)
+            } else {
+                UnionBatchError::TooLong
+            });
         }
         if !decompressor.is_complete(&list) {
             return Err(UnionBatchError::End);
@@ -178,14 +192,20 @@ impl UnionBatch {
         Self::decode_rlp(&list.into())
     }
 
-    /// The version byte and the compressed list.
+    /// The version byte and the compressed list. What compresses better than [`MAX_UNION_EXPANSION`] allows
+    /// is padded, with zlib in any case.
     ///
     /// # Errors
     /// [`UnionBatchError`] if the batch is too large or not in order.
     pub fn encode(&self, compression: Compression) -> Result<Vec<u8>, UnionBatchError> {
-        let mut out = Vec::from([UNION_BATCH_VERSION_0]);
-        out.extend_from_slice(&compress_channel(compression, &self.encode_rlp()?));
-        Ok(out)
+        let list = self.encode_rlp()?;
+        let mut stream = compress_channel(compression, &list);
+        if list.len() > content_limit(1 + stream.len()) {
+            let least = list.len().saturating_sub(FREE_BYTES).div_ceil(MAX_UNION_EXPANSION);
+            stream = compress_padded(&list, least);
+        }
+        stream.insert(0, UNION_BATCH_VERSION_0);
+        Ok(stream)
     }
 
     /// Reads the list that is compressed. What was read shares the memory of `list`.
@@ -354,6 +374,12 @@ impl RollupBatch {
         }
         Ok(())
     }
+}
+
+/// The most bytes before compression of a batch that has so many behind it.
+fn content_limit(compressed: usize) -> usize {
+    let allowed = compressed.saturating_mul(MAX_UNION_EXPANSION).saturating_add(FREE_BYTES);
+    allowed.min(MAX_UNION_BATCH_BYTES)
 }
 
 fn check_part(part: &[u8], chain_id: u64, index: usize) -> Result<(), UnionBatchError> {

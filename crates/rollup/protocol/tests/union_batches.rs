@@ -185,9 +185,18 @@ fn bombs_end_at_the_limit() {
     for compression in [Compression::Zlib { level: 9 }, Compression::Brotli { quality: 1 }] {
         let bomb = compressed(compression, &vec![0; MAX_UNION_BATCH_BYTES + 1]);
         assert!(bomb.len() < 64 << 10);
-        assert_eq!(decode(&bomb), Err(UnionBatchError::TooLong));
-        let largest = compressed(compression, &vec![0; MAX_UNION_BATCH_BYTES]);
-        assert!(matches!(decode(&largest), Err(UnionBatchError::Rlp { field: "batch", .. })));
+        let limit = (64 << 10) + 16 * bomb.len();
+        assert_eq!(decode(&bomb), Err(UnionBatchError::Expansion(limit)));
+        // What is small may compress as it likes.
+        let small = compressed(compression, &vec![0; 64 << 10]);
+        assert!(matches!(decode(&small), Err(UnionBatchError::Rlp { field: "batch", .. })));
+    }
+    for (bytes, is_read) in [(MAX_UNION_BATCH_BYTES, true), (MAX_UNION_BATCH_BYTES + 1, false)] {
+        let stored = compressed(Compression::Zlib { level: 0 }, &vec![0; bytes]);
+        match decode(&stored) {
+            Err(UnionBatchError::Rlp { field: "batch", .. }) => assert!(is_read),
+            other => assert_eq!((other, is_read), (Err(UnionBatchError::TooLong), false)),
+        }
     }
     let mut large = sample();
     large.rollups[0].span_batch = vec![0; MAX_UNION_BATCH_BYTES].into();
@@ -201,6 +210,25 @@ fn bombs_end_at_the_limit() {
     large.rollups[0].span_batch = (0..17 * MAX_BLOB_DATA_BYTES).map(|_| random()).collect();
     let blobs = large.to_blobs(Compression::Zlib { level: 1 });
     assert_eq!(blobs, Err(UnionBatchError::TooMany { what: "blobs", got: 18, limit: 16 }));
+}
+
+/// What is nothing but zeros can be posted, for the price of a sixteenth of it.
+#[test]
+fn what_compresses_too_well_is_padded() {
+    for bytes in [60_000, 80_000, 3 << 20, MAX_UNION_BATCH_BYTES - 3_000] {
+        let mut batch = sample();
+        batch.rollups[0].span_batch = vec![0; bytes].into();
+        let list = batch.encode_rlp().expect("it is in order");
+        for compression in [ZLIB, BROTLI] {
+            let encoded = batch.encode(compression).expect("it is in order");
+            assert_eq!(decode(&encoded), Ok(batch.clone()), "{bytes}");
+            let allowed = (64 << 10) + 16 * encoded.len();
+            assert!(list.len() <= allowed && encoded.len() < 1_000 + bytes / 16, "{bytes}");
+            let unpadded = decode(&compressed(compression, &list));
+            let is_refused = matches!(unpadded, Err(UnionBatchError::Expansion(_)));
+            assert_eq!(is_refused, bytes > 70_000, "{bytes}: {unpadded:?}");
+        }
+    }
 }
 
 #[test]

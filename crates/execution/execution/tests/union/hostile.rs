@@ -6,7 +6,7 @@ use crate::{
 };
 use alloy_op_evm::OpTx;
 use alloy_primitives::{Address, ChainId, U256};
-use lockstep_union::{Call, Message, Part, Return, Step};
+use lockstep_union::{Call, Message, Part, PlacedPart, Return, Step, SuperId, check_agreement};
 use std::collections::BTreeMap;
 
 /// All ways in which one step of a part can be changed, and some in which its parts can.
@@ -226,13 +226,59 @@ fn a_causal_loop_over_three_rollups_is_rejected() {
     let mut forged = called.clone();
     forged.steps = called.steps.iter().take(2).cloned().collect();
     let [received, sent] = &mut forged.steps[..] else { panic!("two steps") };
-    for (got, made) in [(3, 2), (3, 3), (9, 1)] {
+    for (got, made) in (1..7).flat_map(|got| (1..8).map(move |made| (got, made))) {
         (received.index, sent.index) = (got, made);
         let forged = Part { steps: vec![received.clone(), sent.clone()], ..called.clone() };
-        assert!(matches!(world.alone(chain(1), &forged, &tx), Err(Failure::Script { .. })));
+        let Err(Failure::Script { reason, .. }) = world.alone(chain(1), &forged, &tx) else {
+            panic!("{got}, {made}")
+        };
+        // With any other number than the next it is the number that is wrong, and not that the call has no
+        // answer.
+        let is_next = made == got + 1;
+        assert_eq!(reason == "the script ends too early", is_next, "{got}, {made}: {reason}");
     }
     // A peer that begins of itself is refused too.
     let starts = Step { is_sent: true, ..called.steps[0].clone() };
     let forged = Part { steps: vec![starts], ..called };
     assert!(matches!(world.alone(chain(1), &forged, &tx), Err(Failure::Script { .. })));
+}
+
+/// The same as data: three parts in which each rollup was called by the one before it, for all numbers that
+/// the calls may have. No follower takes them, as nobody has begun.
+#[test]
+fn a_circle_of_calls_is_not_one_execution() {
+    let call = |n: u64| {
+        let (from, to) = (contract(n as u8), contract(((n + 1) % 3) as u8));
+        Message::Call(Call {
+            from,
+            to,
+            value: U256::ZERO,
+            gas: 50_000,
+            base_fee: 7,
+            is_static: false,
+            depth: 2,
+            input: Default::default(),
+        })
+    };
+    let three =
+        || (1..5_u32).flat_map(|a| (1..5).flat_map(move |b| (1..5).map(move |c| [a, b, c])));
+    for numbers in three() {
+        let circle: BTreeMap<_, _> = (0..3)
+            .map(|n| {
+                let before = (n + 2) % 3;
+                let step = |of: u64, peer, is_sent| Step {
+                    index: numbers[of as usize],
+                    peer: chain(peer),
+                    is_sent,
+                    message: call(of),
+                };
+                let mut steps = vec![step(before, before, false), step(n, (n + 1) % 3, true)];
+                steps.sort_by_key(|step| step.index);
+                let (id, origin) = (SuperId { slot: 9, index: 4 }, Address::repeat_byte(3));
+                let part = Part { id, home: chain(3), origin, gas_limit: 50_000, steps };
+                (chain(n), vec![PlacedPart { timestamp: 60, part }])
+            })
+            .collect();
+        assert!(check_agreement(&circle).is_err(), "{numbers:?}");
+    }
 }

@@ -64,6 +64,17 @@ pub fn compress_channel(compression: Compression, data: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Compresses with zlib to at least `least` bytes: blocks without content stand before those with it.
+pub(crate) fn compress_padded(data: &[u8], least: usize) -> Vec<u8> {
+    /// A stored block of no bytes (RFC 1951, 3.2.4) that begins and ends with a byte.
+    const EMPTY_BLOCK: [u8; 5] = [0x00, 0x00, 0x00, 0xff, 0xff];
+    const HEADER_BYTES: usize = 2;
+    let plain = miniz_oxide::deflate::compress_to_vec_zlib(data, 6);
+    let (header, blocks) = plain.split_at(HEADER_BYTES.min(plain.len()));
+    let padding = least.saturating_sub(plain.len()).div_ceil(EMPTY_BLOCK.len());
+    [header, &EMPTY_BLOCK.repeat(padding), blocks].concat()
+}
+
 /// Decompresses a channel, no further than is asked for.
 ///
 /// What was decompressed before the data turned out to be malformed counts, as the specification
