@@ -55,7 +55,7 @@
 //! - A batch that leaves was judged by the rules that followers judge it by, and its owner was proven from an L1 block
 //!   that was canonical then.
 //! - After an error of the poster its state is consistent, and the next step goes on.
-//! - No clock and no thread of its own: both come in as arguments.
+//! - No clock of its own, and no thread that outlives a call: the blocks of a round are completed each on its own.
 //!
 //! # Metrics
 //! All begin with `lockstep_gateway_`: counters `rounds_total`, `super_transactions_total`, `gas_total`, `wasted_gas_total`,
