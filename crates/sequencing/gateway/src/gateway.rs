@@ -13,12 +13,13 @@ use crate::{
 use alloy_primitives::{B256, ChainId, map::B256Map};
 use lockstep_chain::Rollup;
 use lockstep_derive::L1Provider;
-use lockstep_engine::{FilledBlock, OpenBlock};
+use lockstep_engine::{Engine, FilledBlock, OpenBlock};
 use lockstep_pool::Pool;
 use lockstep_protocol::UnionConfig;
 use metrics::counter;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::resume_unwind,
     path::Path,
     sync::Arc,
     time::Duration,
@@ -326,13 +327,15 @@ impl<L1: L1Provider> Gateway<L1> {
         mut filled: BTreeMap<ChainId, FilledBlock<Rollup>>,
         report: &mut RoundReport,
     ) -> Result<(), GatewayError> {
-        let mut places = Vec::new();
+        let mut closing = Vec::new();
         for (chain, open) in opened {
             let Some(filled) = filled.remove(&chain) else { continue };
-            let engine = self.member(chain)?.sequencer.engine();
-            let (parent, number) = (open.header().parent_hash, open.header().number);
-            let closed = engine.close_block(open, filled).map_err(GatewayError::engine(chain))?;
-            let hash = closed.block.hash();
+            let engine = self.member(chain)?.sequencer.engine().clone();
+            closing.push(Closing { chain, engine, open, filled });
+        }
+        let mut places = Vec::new();
+        for closed in close_all(closing) {
+            let Closed { chain, parent, number, hash } = closed?;
             report.blocks.insert(chain, hash);
             places.push((chain, parent, number, hash));
         }
@@ -401,6 +404,44 @@ fn lost_parent<L1: L1Provider>(
     };
     let Planned { chain, parent, .. } = plan.blocks.iter().find(is_lost)?;
     Some(GatewayError::ParentGone { chain: *chain, parent: *parent })
+}
+
+/// A block that is to be completed.
+struct Closing {
+    chain: ChainId,
+    engine: Engine<Rollup>,
+    open: OpenBlock<Rollup>,
+    filled: FilledBlock<Rollup>,
+}
+
+/// A block that is complete.
+struct Closed {
+    chain: ChainId,
+    parent: B256,
+    number: u64,
+    hash: B256,
+}
+
+impl Closing {
+    fn close(self) -> Result<Closed, GatewayError> {
+        let Self { chain, engine, open, filled } = self;
+        let (parent, number) = (open.header().parent_hash, open.header().number);
+        let closed = engine.close_block(open, filled).map_err(GatewayError::engine(chain))?;
+        Ok(Closed { chain, parent, number, hash: closed.block.hash() })
+    }
+}
+
+/// Completes blocks, each on a thread of its own: a state root takes as long as the block's execution.
+fn close_all(closing: Vec<Closing>) -> Vec<Result<Closed, GatewayError>> {
+    if closing.len() < 2 {
+        return closing.into_iter().map(Closing::close).collect();
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            closing.into_iter().map(|each| scope.spawn(move || each.close())).collect();
+        let closed = threads.into_iter().map(|thread| thread.join());
+        closed.map(|closed| closed.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 /// What the round needs of the rollups whose blocks it makes.

@@ -75,7 +75,8 @@
 //! - A batch that leaves was judged by the rules that followers judge it by, and its owner was proven from an L1 block
 //!   that was canonical then.
 //! - After an error of the poster its state is consistent, and the next step goes on.
-//! - No clock and no thread of its own: both come in as arguments. What waits, waits by a clock that nobody sets.
+//! - No clock of its own, and no thread that outlives a call: the rollups of a round are worked on side by side. What
+//!   waits, waits by a clock that nobody sets.
 //! - A log that is damaged in the middle is not used: what was acknowledged behind the damage would be lost without a
 //!   word. A torn end was not acknowledged.
 //!

@@ -54,7 +54,7 @@ impl Preconfirmed {
     }
 
     /// Shows the blocks of all rollups at once, each with the others as they are then.
-    pub(crate) fn show_all(updates: Vec<Update<'_>>) {
+    pub(crate) fn show_all(updates: &[Update<'_>]) {
         let peers = updates.iter().map(|update| {
             let Update { chain, block, .. } = update;
             let header = block.block.block.header.clone();
@@ -64,7 +64,7 @@ impl Preconfirmed {
         let peers: Arc<PendingPeers> = Arc::new(peers.collect());
         let together = updates.first().and_then(|update| update.at.together.get());
         let guard = together.map(|lock| lock.write());
-        for update in &updates {
+        for update in updates {
             let mut block = update.block.clone();
             block.peers = peers.clone();
             *update.at.block.write() = Some(block);

@@ -48,7 +48,7 @@ struct Refused {
 }
 
 impl Refused {
-    fn for_now(reason: impl ToString) -> Self {
+    fn for_now(reason: &(impl ToString + ?Sized)) -> Self {
         Self { reason: reason.to_string(), is_final: false }
     }
 }
@@ -233,8 +233,8 @@ impl<'a> Round<'a> {
         if !self.blocks.values().any(|filling| filling.has_changed) {
             return;
         }
-        let updates = self.blocks.values_mut().filter_map(Filling::update).collect();
-        Preconfirmed::show_all(updates);
+        let updates: Vec<_> = self.blocks.values_mut().filter_map(Filling::update).collect();
+        Preconfirmed::show_all(&updates);
     }
 
     /// What became known of transactions that call others and are still waiting.
@@ -281,7 +281,7 @@ impl<'a> Round<'a> {
                 Ok(None)
             }
             Err(Refusal::Failed(error)) => Err(GatewayError::build(home)(error)),
-            Err(refusal) => Ok(Some(Refused::for_now(refusal))),
+            Err(refusal) => Ok(Some(Refused::for_now(&refusal))),
         }
     }
 

@@ -157,6 +157,22 @@ fn gas_and_bytes_limit_a_payload() {
     assert_eq!(built.block.block.transactions().len(), 16);
 }
 
+/// The gas limit of blocks falls, so that what the pool takes may fit into none.
+#[test]
+fn what_fits_into_no_block_leaves_the_pool() {
+    let world = World::new(EthereumHardfork::Cancun);
+    let config = EngineConfig { gas_limit: 5_000, ..Default::default() };
+    let (engine, pool) = with_pool(&world, config);
+    let limit = world.genesis.block().header.gas_limit;
+    let (large, fits) =
+        (world.transfer_with_gas(0, 0, limit), world.transfer_with_gas(1, 0, limit / 2));
+    add(&pool, &large.0);
+    add(&pool, &fits.0);
+    let built = engine.build_now(world.genesis_hash(), &attributes(12, 1)).unwrap();
+    assert_eq!(built.block.block.transactions(), [fits.0]);
+    assert!(!pool.contains(large.0.hash()));
+}
+
 /// A rollup at `fork`, with a message passer that has storage.
 fn rollup(fork: OpHardfork) -> (Rollup, GenesisBlock<Rollup>) {
     let chain = Rollup::new(901, ForkSchedule::<OpHardfork>::at(fork), FeeParams::OP_MAINNET);

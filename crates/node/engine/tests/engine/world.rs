@@ -252,6 +252,12 @@ impl World {
         )
     }
 
+    /// A transfer of nothing that may use so much gas.
+    pub(crate) fn transfer_with_gas(&self, user: usize, nonce: u64, gas_limit: u64) -> Signed {
+        let to = TxKind::Call(Address::repeat_byte(9));
+        self.sign(user, TxEip1559 { nonce, gas_limit, to, ..Default::default() })
+    }
+
     pub(crate) fn transfer(&self, user: usize, nonce: u64, to: Address, wei: u64) -> Signed {
         self.sign(
             user,

@@ -113,7 +113,7 @@ fn genesis(n: usize, rollups: usize, users: &[PrivateKeySigner], jovian: u64) ->
     genesis.extra_data = fields.concat().into();
     let mut fork = OpHardfork::Jovian;
     if jovian > 0 {
-        genesis.extra_data = [&[0][..], &fields[1], &fields[2]].concat().into();
+        genesis.extra_data = [&[0][..], fields[1], fields[2]].concat().into();
         fork = OpHardfork::Isthmus;
     }
     let fees_to = FeeRecipient::OnRollup(Address::repeat_byte(0xfe));

@@ -72,6 +72,7 @@ impl TestClock {
     }
 
     /// Lets it stand still but for [`Self::pass`].
+    #[allow(dead_code, reason = "the benchmark uses it")]
     pub(crate) fn stop(&self) {
         self.tick_ms.store(0, Ordering::SeqCst);
     }
