@@ -115,6 +115,20 @@ pub struct BlockExecutor<'a, C: Execute, S: StateReader> {
     progress: Progress,
 }
 
+/// A block between two transactions. Unlike a [`BlockExecutor`], whose EVM is bound to its thread, it
+/// can go on on another one.
+pub struct PausedBlock<C: Execute, S: StateReader> {
+    state: BlockState<S>,
+    receipts: Vec<C::Receipt>,
+    progress: Progress,
+}
+
+impl<C: Execute, S: StateReader> fmt::Debug for PausedBlock<C, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PausedBlock").field("progress", &self.progress).finish_non_exhaustive()
+    }
+}
+
 impl<C: Execute, S: StateReader> fmt::Debug for BlockExecutor<'_, C, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlockExecutor").field("progress", &self.progress).finish_non_exhaustive()
@@ -125,14 +139,26 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
     /// An executor for the block with this header over its parent's state.
     pub fn new(chain: &'a C, header: &'a C::Header, state: S) -> Self {
         let state = BlockState::new(state, chain.deletes_empty_accounts(header));
-        let evm = chain.evm_factory(header).create_evm(state, chain.evm_env(header));
+        let paused = PausedBlock { state, receipts: Vec::new(), progress: Progress::default() };
+        Self::resume(chain, header, paused)
+    }
+
+    /// Leaves the block between two transactions.
+    pub fn pause(self) -> PausedBlock<C, S> {
+        let Self { evm, receipts, progress, .. } = self;
+        PausedBlock { state: evm.into_db(), receipts, progress }
+    }
+
+    /// Goes on with a block that was left, with the same chain and header as before.
+    pub fn resume(chain: &'a C, header: &'a C::Header, paused: PausedBlock<C, S>) -> Self {
+        let PausedBlock { state, receipts, progress } = paused;
         Self {
             chain,
             header,
-            evm,
+            evm: chain.evm_factory(header).create_evm(state, chain.evm_env(header)),
             has_intermediate_roots: chain.has_intermediate_roots(header),
-            receipts: Vec::new(),
-            progress: Progress::default(),
+            receipts,
+            progress,
         }
     }
 

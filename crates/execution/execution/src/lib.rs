@@ -67,8 +67,8 @@ pub use commitment::{DiffHash, StateCommitment, genesis_root};
 pub use error::ExecutionError;
 pub use evm::{EthereumEvmFactory, EvmEnvOf, Execute};
 pub use executor::{
-    BlockExecutor, BlockOutput, BlockParts, ExecuteOptions, IntermediateRoots, Progress,
-    TransactionOutcome, execute_block,
+    BlockExecutor, BlockOutput, BlockParts, ExecuteOptions, IntermediateRoots, PausedBlock,
+    Progress, TransactionOutcome, execute_block,
 };
 pub use joint::{Joined, JointError, OpenBlocks, transact_jointly, transact_jointly_if};
 pub use memory::{MemoryAccount, MemoryState};

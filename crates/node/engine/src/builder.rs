@@ -9,7 +9,7 @@ use alloy_eips::{eip4895::Withdrawal, eip7594::BlobTransactionSidecarVariant};
 use alloy_primitives::{Address, B256, Sealable, Sealed, U256};
 use alloy_rlp::Encodable;
 use lockstep_execution::{
-    BlockExecutor, BlockOutput, BlockParts, ExecutionError, TransactionOutcome,
+    BlockExecutor, BlockOutput, BlockParts, ExecutionError, PausedBlock, TransactionOutcome,
 };
 use lockstep_storage::{ExecutedBlock, RecoveredBlock, State, StorageError};
 use std::{
@@ -124,9 +124,21 @@ impl<C: Payloads> BuiltPayload<C> {
     }
 }
 
-/// A block in the making.
+/// A block in the making. It stays on its thread; [`Self::pause`] frees it.
 pub struct BlockBuilder<'a, C: Payloads> {
     pub(crate) executor: BlockExecutor<'a, C, &'a dyn State>,
+    pub(crate) contents: Contents<'a, C>,
+}
+
+/// A block in the making that rests between two transactions, and may go to another thread.
+pub struct PausedBuilder<'a, C: Payloads> {
+    chain: &'a C,
+    executor: PausedBlock<C, &'a dyn State>,
+    contents: Contents<'a, C>,
+}
+
+/// What a block in the making holds beside the state.
+pub(crate) struct Contents<'a, C: Payloads> {
     pub(crate) header: &'a C::Header,
     pub(crate) transactions: Vec<C::Transaction>,
     pub(crate) senders: Vec<Address>,
@@ -160,32 +172,56 @@ struct Limits {
 impl<C: Payloads> Debug for BlockBuilder<'_, C> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("BlockBuilder")
-            .field("transactions", &self.transactions.len())
-            .field("fees", &self.fees)
-            .field("bytes", &self.bytes)
+            .field("transactions", &self.contents.transactions.len())
+            .field("fees", &self.contents.fees)
+            .field("bytes", &self.contents.bytes)
             .finish_non_exhaustive()
+    }
+}
+
+impl<C: Payloads> Debug for PausedBuilder<'_, C> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("PausedBuilder")
+            .field("transactions", &self.contents.transactions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, C: Payloads> PausedBuilder<'a, C> {
+    /// Goes on with the block, on this thread.
+    pub fn resume(self) -> BlockBuilder<'a, C> {
+        let Self { chain, executor, contents } = self;
+        BlockBuilder { executor: BlockExecutor::resume(chain, contents.header, executor), contents }
+    }
+}
+
+impl<'a, C: Payloads> BlockBuilder<'a, C> {
+    /// Lets the block rest.
+    pub fn pause(self) -> PausedBuilder<'a, C> {
+        let Self { executor, contents } = self;
+        PausedBuilder { chain: executor.chain(), executor: executor.pause(), contents }
     }
 }
 
 impl<C: Payloads> BlockBuilder<'_, C> {
     /// The header, as far as it is known before the block is complete.
     pub const fn header(&self) -> &C::Header {
-        self.header
+        self.contents.header
     }
 
     /// The base fee, in wei per gas.
     pub fn base_fee(&self) -> u64 {
-        self.header.base_fee_per_gas().unwrap_or_default()
+        self.contents.header.base_fee_per_gas().unwrap_or_default()
     }
 
     /// The price of blob gas, in wei, where the fork knows blobs.
     pub const fn blob_base_fee(&self) -> Option<u128> {
-        self.limits.blob_base_fee
+        self.contents.limits.blob_base_fee
     }
 
     /// Gas that transactions may still use.
     pub fn gas_left(&self) -> u64 {
-        self.header.gas_limit().saturating_sub(self.executor.progress().gas_used)
+        self.contents.header.gas_limit().saturating_sub(self.executor.progress().gas_used)
     }
 
     /// Gas that the transactions so far used.
@@ -196,29 +232,31 @@ impl<C: Payloads> BlockBuilder<'_, C> {
     /// Whether transactions that its attributes do not demand fill more than half of what they may. As
     /// long as they do not, one that finds no room says little about the next.
     pub fn is_filling(&self) -> bool {
-        self.gas_left() < self.room.begun / 2
+        self.gas_left() < self.contents.room.begun / 2
     }
 
     /// The transactions so far.
     pub fn transactions(&self) -> &[C::Transaction] {
-        &self.transactions
+        &self.contents.transactions
     }
 
     /// What the transactions so far pay to the fee recipient, in wei.
     pub const fn fees(&self) -> U256 {
-        self.fees
+        self.contents.fees
     }
 
     /// Takes no more than `more` bytes of transactions from here on, and none that is larger than
     /// `transaction` bytes, as the block's RLP has them. Limits only ever fall.
     pub fn limit_bytes(&mut self, more: usize, transaction: usize) {
-        self.limits.bytes = self.limits.bytes.min(self.bytes.saturating_add(more));
-        self.limits.transaction_bytes = self.limits.transaction_bytes.min(transaction);
+        self.contents.limits.bytes =
+            self.contents.limits.bytes.min(self.contents.bytes.saturating_add(more));
+        self.contents.limits.transaction_bytes =
+            self.contents.limits.transaction_bytes.min(transaction);
     }
 
     /// Whether nobody waits for the block any more.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        self.contents.cancelled.load(Ordering::Relaxed)
     }
 
     /// Executes a transaction as the next of the block. One with blobs comes with its sidecar.
@@ -241,11 +279,13 @@ impl<C: Payloads> BlockBuilder<'_, C> {
     /// Why a transaction was not taken that could not be executed.
     pub(crate) fn refusal(&self, error: ExecutionError<StorageError>) -> Refusal {
         match error {
-            ExecutionError::GasLimit { gas_limit, .. } if gas_limit > self.room.at_best => {
+            ExecutionError::GasLimit { gas_limit, .. }
+                if gas_limit > self.contents.room.at_best =>
+            {
                 Refusal::TooLarge(error.to_string())
             }
             ExecutionError::DataFootprint { footprint, .. }
-                if footprint > self.header.gas_limit() =>
+                if footprint > self.contents.header.gas_limit() =>
             {
                 Refusal::TooLarge(error.to_string())
             }
@@ -262,23 +302,24 @@ impl<C: Payloads> BlockBuilder<'_, C> {
     /// Whether the limits on bytes and blobs leave room for the transaction.
     pub(crate) fn check_room(&self, transaction: &C::Transaction) -> Result<(), Refusal> {
         let length = transaction.length();
-        if length > self.limits.transaction_bytes {
+        if length > self.contents.limits.transaction_bytes {
             // Not for want of room: others must not be kept out by many that are too large.
-            let limit = self.limits.transaction_bytes;
+            let limit = self.contents.limits.transaction_bytes;
             return Err(Refusal::Invalid(format!("{length} bytes, the limit is {limit}")));
         }
-        let bytes = self.bytes.saturating_add(length);
-        if bytes > self.limits.bytes {
+        let bytes = self.contents.bytes.saturating_add(length);
+        if bytes > self.contents.limits.bytes {
             return Err(Refusal::NoRoom(format!(
                 "{bytes} bytes, the limit is {}",
-                self.limits.bytes
+                self.contents.limits.bytes
             )));
         }
-        let blobs = self.blob_count.saturating_add(transaction.blob_count().unwrap_or_default());
-        if blobs > self.limits.blobs {
+        let blobs =
+            self.contents.blob_count.saturating_add(transaction.blob_count().unwrap_or_default());
+        if blobs > self.contents.limits.blobs {
             return Err(Refusal::NoRoom(format!(
                 "{blobs} blobs, the limit is {}",
-                self.limits.blobs
+                self.contents.limits.blobs
             )));
         }
         Ok(())
@@ -295,14 +336,14 @@ impl<C: Payloads> BlockBuilder<'_, C> {
         if !self.executor_pays_nobody(&transaction) {
             let tip = transaction.effective_tip_per_gas(self.base_fee()).unwrap_or_default();
             let paid = U256::from(tip).saturating_mul(U256::from(outcome.gas_used));
-            self.fees = self.fees.saturating_add(paid);
+            self.contents.fees = self.contents.fees.saturating_add(paid);
         }
-        self.bytes = self.bytes.saturating_add(transaction.length());
+        self.contents.bytes = self.contents.bytes.saturating_add(transaction.length());
         let blobs = transaction.blob_count().unwrap_or_default();
-        self.blob_count = self.blob_count.saturating_add(blobs);
-        self.blobs.extend(sidecar);
-        self.transactions.push(transaction);
-        self.senders.push(sender);
+        self.contents.blob_count = self.contents.blob_count.saturating_add(blobs);
+        self.contents.blobs.extend(sidecar);
+        self.contents.transactions.push(transaction);
+        self.contents.senders.push(sender);
     }
 
     /// Deposits have no price.
@@ -372,8 +413,7 @@ fn begin<'a, C: Payloads>(
 ) -> Result<BlockBuilder<'a, C>, BuildError> {
     let header = &plan.header;
     let withdrawals = plan.withdrawals.as_ref();
-    let mut block = BlockBuilder {
-        executor: BlockExecutor::new(chain, header, &*parent.state),
+    let contents = Contents {
         header,
         transactions: Vec::new(),
         senders: Vec::new(),
@@ -391,14 +431,16 @@ fn begin<'a, C: Payloads>(
         room: Room { at_best: header.gas_limit(), begun: header.gas_limit() },
         cancelled,
     };
+    let executor = BlockExecutor::new(chain, header, &*parent.state);
+    let mut block = BlockBuilder { executor, contents };
     block.executor.begin().map_err(failure)?;
     for (index, transaction) in plan.forced.iter().enumerate() {
         push_forced(&mut block, index, transaction)?;
         if index == 0 {
-            block.room.at_best = block.gas_left();
+            block.contents.room.at_best = block.gas_left();
         }
     }
-    block.room.begun = block.gas_left();
+    block.contents.room.begun = block.gas_left();
     Ok(block)
 }
 
@@ -451,7 +493,8 @@ impl<C: Payloads> BlockBuilder<'_, C> {
     /// # Errors
     /// When a system call fails that must not, or the state cannot be read.
     pub fn fill(self) -> Result<FilledBlock<C>, BuildError> {
-        let Self { executor, transactions, senders, blobs, fees, withdrawals, .. } = self;
+        let Self { executor, contents } = self;
+        let Contents { transactions, senders, blobs, fees, withdrawals, .. } = contents;
         let output = executor.finish(BlockParts { ommers: &[], withdrawals }, false);
         Ok(FilledBlock { transactions, senders, blobs, fees, output: output.map_err(failure)? })
     }

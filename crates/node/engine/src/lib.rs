@@ -80,8 +80,8 @@ mod update;
 mod view;
 
 pub use builder::{
-    BlockBuilder, BuildError, BuiltPayload, FilledBlock, NoTransactions, OpenBlock, PayloadBuilder,
-    Refusal,
+    BlockBuilder, BuildError, BuiltPayload, FilledBlock, NoTransactions, OpenBlock, PausedBuilder,
+    PayloadBuilder, Refusal,
 };
 pub use chains::{EthereumEnvelope, RollupEnvelope};
 pub use config::EngineConfig;

@@ -98,13 +98,13 @@ impl<C: Payloads> BlockBuilder<'_, C> {
     /// The block as it is now; more can be added afterwards.
     pub fn pending(&self, parent_state: Arc<dyn State>) -> PendingBlock<C> {
         let body = BlockBody {
-            transactions: self.transactions.clone(),
+            transactions: self.contents.transactions.clone(),
             ommers: Vec::new(),
             withdrawals: None,
         };
-        let block = Block::<C> { header: self.header.clone(), body };
+        let block = Block::<C> { header: self.contents.header.clone(), body };
         let block = Sealed::new_unchecked(block, B256::ZERO);
-        let block = Arc::new(RecoveredBlock { block, senders: self.senders.clone() });
+        let block = Arc::new(RecoveredBlock { block, senders: self.contents.senders.clone() });
         let executed = ExecutedBlock::new(
             block.clone(),
             self.executor.receipts().to_vec(),

@@ -4,7 +4,7 @@
 //! transaction: those of all rollups together, from the slot's first block to its last. The budget follows from the
 //! blocks that are there ([`Gateway::slot_budget`]), so a gateway that is started again has the same.
 
-use crate::{Gateway, GatewayError, plan::Plan, poster::slot_capacity};
+use crate::{Gateway, GatewayError, plan::Plan, poster::slot_capacity, room::Room};
 use alloy_consensus::BlockHeader;
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::ChainId;
@@ -22,14 +22,15 @@ use std::collections::BTreeMap;
 const ENTRY_BYTES: usize = 16;
 
 /// A slot that has less room left takes no more: the shortest transaction is hardly shorter.
-const MIN_LEFT_BYTES: usize = 128;
+const MIN_LEFT_BYTES: u64 = 128;
 
 /// What the blocks of a slot hold, and may hold.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct SlotBudget {
     /// Bytes that a batch has for transactions and parts, if they cannot be compressed.
     capacity: usize,
-    bytes: usize,
+    /// What is left of them.
+    left: Room,
     steps: usize,
     parts: BTreeMap<ChainId, usize>,
 }
@@ -47,12 +48,29 @@ pub(crate) enum Fit {
 impl SlotBudget {
     /// That of a slot whose blocks are empty so far.
     pub(crate) const fn new(capacity: usize) -> Self {
-        Self { capacity, bytes: 0, steps: 0, parts: BTreeMap::new() }
+        Self { capacity, left: Room::new(capacity as u64), steps: 0, parts: BTreeMap::new() }
     }
 
     /// Whether it is not worth looking for more.
-    pub(crate) const fn is_exhausted(&self) -> bool {
-        self.capacity.saturating_sub(self.bytes) < MIN_LEFT_BYTES
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.left.left() < MIN_LEFT_BYTES
+    }
+
+    /// Takes the room of a transaction that calls no peer, if there is.
+    pub(crate) fn reserve(&self, transaction: &OpTxEnvelope) -> Fit {
+        let bytes = transaction_bytes(transaction);
+        if bytes > self.capacity {
+            Fit::Never
+        } else if self.left.take(bytes as u64) {
+            Fit::Fits
+        } else {
+            Fit::Later
+        }
+    }
+
+    /// Gives back what was reserved for a transaction that was not taken.
+    pub(crate) fn release(&self, transaction: &OpTxEnvelope) {
+        self.left.give_back(transaction_bytes(transaction) as u64);
     }
 
     /// Whether a transaction that calls no peer has room.
@@ -68,7 +86,7 @@ impl SlotBudget {
             return Fit::Never;
         }
         let count = |chain| self.parts.get(chain).copied().unwrap_or_default();
-        let has_room = self.bytes.saturating_add(bytes) <= self.capacity
+        let has_room = bytes as u64 <= self.left.left()
             && self.steps.saturating_add(steps) <= MAX_UNION_STEPS
             && parts.keys().all(|chain| count(chain) < MAX_UNION_PARTS);
         if has_room { Fit::Fits } else { Fit::Later }
@@ -76,7 +94,7 @@ impl SlotBudget {
 
     /// Counts a transaction, and what it does on all rollups.
     pub(crate) fn take(&mut self, transaction: &OpTxEnvelope, parts: &PartSizes) {
-        self.bytes = self.bytes.saturating_add(transaction_bytes(transaction));
+        self.left.spend(transaction_bytes(transaction) as u64);
         for (chain, part) in parts {
             self.take_part(*chain, *part);
         }
@@ -101,7 +119,7 @@ impl SlotBudget {
 
     fn take_part(&mut self, chain: ChainId, part: PartSize) {
         let PartSize { bytes, steps } = part;
-        self.bytes = self.bytes.saturating_add(bytes).saturating_add(ENTRY_BYTES);
+        self.left.spend(bytes.saturating_add(ENTRY_BYTES) as u64);
         self.steps = self.steps.saturating_add(steps);
         let count = self.parts.entry(chain).or_default();
         *count = count.saturating_add(1);
@@ -185,8 +203,12 @@ mod tests {
         assert_eq!(budget.fit(&transaction(9_000)), Fit::Later);
         assert_eq!(budget.fit_with(&transaction(100), &parts(9_000)), Fit::Later);
         assert!(!budget.is_exhausted());
-        budget.take(&transaction(5_500), &PartSizes::new());
+        assert_eq!(budget.reserve(&transaction(10_000)), Fit::Never);
+        assert_eq!(budget.reserve(&transaction(5_500)), Fit::Fits);
         assert!(budget.is_exhausted());
+        assert_eq!(budget.reserve(&transaction(5_500)), Fit::Later);
+        budget.release(&transaction(5_500));
+        assert_eq!(budget.fit(&transaction(5_500)), Fit::Fits);
     }
 
     #[test]

@@ -11,9 +11,11 @@ use crate::{
     GatewayError,
     records::{self, Records},
 };
+use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{B256, Bytes, ChainId};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use lockstep_union::SuperId;
+use op_alloy_consensus::OpTxEnvelope;
 use std::{
     fs::{File, OpenOptions},
     io::{Read, Write},
@@ -24,7 +26,7 @@ use std::{
 const MAX_LOG_BYTES: u64 = 256 << 20;
 
 /// The most bytes that an entry takes beside its transaction.
-pub(crate) const ENTRY_BYTES: u64 = 64;
+const ENTRY_BYTES: u64 = 64;
 
 /// A block that was begun.
 #[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
@@ -53,6 +55,17 @@ pub(crate) enum Decision {
     /// A round of blocks begins; always the first entry.
     Begin(Vec<Begun>),
     Take(Taken),
+}
+
+/// That a transaction was taken, jointly if it has a place in the order.
+pub(crate) fn decision(home: ChainId, id: Option<SuperId>, transaction: &OpTxEnvelope) -> Decision {
+    let (is_joint, id) = (id.is_some(), id.unwrap_or_default());
+    Decision::Take(Taken { home, id, is_joint, transaction: transaction.encoded_2718().into() })
+}
+
+/// How much of the log a transaction takes at most, in bytes.
+pub(crate) fn entry_bytes(transaction: &OpTxEnvelope) -> u64 {
+    (transaction.encode_2718_len() as u64).saturating_add(ENTRY_BYTES)
 }
 
 /// The open file.

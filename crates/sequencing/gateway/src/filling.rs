@@ -3,9 +3,10 @@
 use crate::{
     GatewayError, Preconfirmed,
     budget::{Fit, SlotBudget},
+    decisions::{Decision, decision, entry_bytes},
     pass::Pass,
     preconfirmed::Update,
-    round::Notes,
+    room::Room,
 };
 use alloy_consensus::{BlockHeader, Transaction};
 use alloy_primitives::{
@@ -13,7 +14,7 @@ use alloy_primitives::{
     map::{AddressMap, B256Map, B256Set},
 };
 use lockstep_chain::{GATE, Rollup};
-use lockstep_engine::{BlockBuilder, OpenBlock, PendingBlock, Refusal};
+use lockstep_engine::{BlockBuilder, OpenBlock, PausedBuilder, PendingBlock, Refusal};
 use lockstep_pool::{Pool, PoolStatus, PoolTransaction};
 use op_alloy_consensus::OpTxEnvelope;
 use std::sync::{Arc, atomic::AtomicBool};
@@ -53,17 +54,38 @@ pub(crate) struct Source<'a> {
 /// Transactions that call others, with their rollups.
 pub(crate) type Callers = Vec<(ChainId, Arc<PoolTransaction<Rollup>>)>;
 
-/// What is filled from the pool besides the block, and until when.
-pub(crate) struct Limits<'l, 'c> {
-    pub(crate) notes: &'l mut Notes,
-    pub(crate) budget: &'l mut SlotBudget,
-    pub(crate) pass: &'l mut Pass<'c>,
+/// What bounds that a block is filled from the pool, besides the block.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits<'l> {
+    /// Of the log of decisions.
+    pub(crate) log: &'l Room,
+    pub(crate) budget: &'l SlotBudget,
+}
+
+/// What was taken from a pool.
+#[derive(Default)]
+pub(crate) struct Harvest {
+    /// What was decided.
+    pub(crate) decisions: Vec<Decision>,
+    /// Transactions that are to be executed jointly.
+    pub(crate) callers: Callers,
 }
 
 /// One rollup's block.
 pub(crate) struct Filling<'a> {
-    pub(crate) open: &'a OpenBlock<Rollup>,
     pub(crate) builder: BlockBuilder<'a, Rollup>,
+    pub(crate) desk: Desk<'a>,
+}
+
+/// A block that rests, and may go to another thread.
+pub(crate) struct PausedFilling<'a> {
+    builder: PausedBuilder<'a, Rollup>,
+    desk: Desk<'a>,
+}
+
+/// What is known of the transactions that a block is filled with.
+pub(crate) struct Desk<'a> {
+    open: &'a OpenBlock<Rollup>,
     pub(crate) source: Source<'a>,
     /// The nonces that follow those of transactions in the block.
     nonces: AddressMap<u64>,
@@ -77,6 +99,8 @@ pub(crate) struct Filling<'a> {
     discoveries: B256Map<u64>,
     /// What of that was not for nothing: the transactions were taken.
     forgiven_gas: u64,
+    /// What the builder has used for nothing, up to when it was paused last, in gas.
+    wasted_gas: u64,
     /// What came into the pool since it was looked through.
     arrivals: broadcast::Receiver<Arc<PoolTransaction<Rollup>>>,
     /// How much was in the pool then: private transactions are not announced.
@@ -87,6 +111,14 @@ pub(crate) struct Filling<'a> {
     pub(crate) has_changed: bool,
     /// What users were shown last.
     last: Option<PendingBlock<Rollup>>,
+}
+
+impl<'a> PausedFilling<'a> {
+    /// Goes on with the block, on this thread.
+    pub(crate) fn resume(self) -> Filling<'a> {
+        let Self { builder, desk } = self;
+        Filling { builder: builder.resume(), desk }
+    }
 }
 
 impl<'a> Filling<'a> {
@@ -102,9 +134,8 @@ impl<'a> Filling<'a> {
             .storage(&GATE, &ORDER_SLOT)
             .map_err(|source| GatewayError::Storage { chain, source })?;
         let arrivals = source.pool.subscribe();
-        let filling = Self {
+        let desk = Desk {
             open,
-            builder,
             source,
             nonces: AddressMap::default(),
             refused: B256Set::default(),
@@ -112,52 +143,61 @@ impl<'a> Filling<'a> {
             refused_callers: 0,
             discoveries: B256Map::default(),
             forgiven_gas: 0,
+            wasted_gas: 0,
             arrivals,
             known: None,
             has_passed_over: false,
             has_changed: true,
             last: None,
         };
-        Ok((filling, newest))
+        Ok((Self { builder, desk }, newest))
+    }
+
+    /// Lets the block rest.
+    pub(crate) fn pause(self) -> PausedFilling<'a> {
+        let Self { builder, mut desk } = self;
+        desk.wasted_gas = desk.wasted_gas.saturating_add(builder.wasted_gas());
+        PausedFilling { builder: builder.pause(), desk }
     }
 
     /// The block as users are to see it now, if they see it at all.
     pub(crate) fn update(&mut self) -> Option<Update<'a>> {
-        let at = self.source.shown?;
-        let has_changed = std::mem::take(&mut self.has_changed);
-        let known = self.last.take().filter(|_| !has_changed);
-        let block = known.unwrap_or_else(|| self.builder.pending(self.open.parent_state()));
-        self.last = Some(block.clone());
-        let chain = self.open.chain().clone();
+        let at = self.desk.source.shown?;
+        let has_changed = std::mem::take(&mut self.desk.has_changed);
+        let known = self.desk.last.take().filter(|_| !has_changed);
+        let block = known.unwrap_or_else(|| self.builder.pending(self.desk.open.parent_state()));
+        self.desk.last = Some(block.clone());
+        let chain = self.desk.open.chain().clone();
         Some(Update { at, chain, block, has_changed })
     }
 
     /// Whether transactions may come in that L1 does not prescribe (`no_tx_pool`): what a follower would derive
     /// without the rest.
     pub(crate) const fn takes_transactions(&self) -> bool {
-        self.open.takes_transactions()
+        self.desk.open.takes_transactions()
     }
 
     /// Whether there may be transactions in the pool that were not looked at.
     fn has_news(&mut self) -> bool {
-        let mut has_news = std::mem::take(&mut self.has_passed_over);
+        let mut has_news = std::mem::take(&mut self.desk.has_passed_over);
         // A receiver that has missed some says so once.
-        while let Ok(_) | Err(TryRecvError::Lagged(_)) = self.arrivals.try_recv() {
+        while let Ok(_) | Err(TryRecvError::Lagged(_)) = self.desk.arrivals.try_recv() {
             has_news = true;
         }
-        let known = Some(self.source.pool.status());
-        has_news |= known != self.known;
-        self.known = known;
+        let known = Some(self.desk.source.pool.status());
+        has_news |= known != self.desk.known;
+        self.desk.known = known;
         has_news
     }
 
     fn is_full(&self) -> bool {
-        self.builder.gas_left() < MIN_TRANSACTION_GAS || self.misfits >= MAX_MISFITS
+        self.builder.gas_left() < MIN_TRANSACTION_GAS || self.desk.misfits >= MAX_MISFITS
     }
 
     /// Gas that was used for nothing, because transactions call others.
     pub(crate) fn lost_gas(&self) -> u64 {
-        self.builder.wasted_gas().saturating_sub(self.forgiven_gas)
+        let wasted = self.desk.wasted_gas.saturating_add(self.builder.wasted_gas());
+        wasted.saturating_sub(self.desk.forgiven_gas)
     }
 
     /// The most gas that a transaction may have of which it is not known whether it calls others. Whoever is refused
@@ -175,60 +215,66 @@ impl<'a> Filling<'a> {
 
     /// Whether super transactions are executed although they may be refused.
     pub(crate) fn tries_callers(&self) -> bool {
-        self.refused_callers < MAX_REFUSED_CALLERS
+        self.desk.refused_callers < MAX_REFUSED_CALLERS
             && self.lost_gas() < self.builder.header().gas_limit()
     }
 
     /// Whether a transaction is in the block, comes too late to replace the one that is, or waits for another.
     pub(crate) fn is_settled(&self, tx: &PoolTransaction<Rollup>) -> bool {
-        self.is_passed(tx) || self.refused.contains(&tx.hash)
+        self.is_passed(tx) || self.desk.refused.contains(&tx.hash)
     }
 
     fn is_passed(&self, tx: &PoolTransaction<Rollup>) -> bool {
-        self.nonces.get(&tx.sender).is_some_and(|next| tx.nonce() < *next)
+        self.desk.nonces.get(&tx.sender).is_some_and(|next| tx.nonce() < *next)
     }
 
-    /// Executes what waits in the rollup's pool and concerns it alone. What calls others is added to `callers`.
+    /// Whether there may be something in the pool that concerns the rollup alone, and room for it.
+    pub(crate) fn has_work(&mut self) -> bool {
+        self.takes_transactions() && !self.is_full() && self.has_news()
+    }
+
+    /// Executes what waits in the rollup's pool and concerns it alone.
     pub(crate) fn take_ordinary(
         &mut self,
         chain: ChainId,
-        limits: &mut Limits<'_, '_>,
-        callers: &mut Callers,
-    ) -> Result<(), GatewayError> {
-        if !self.takes_transactions() || self.is_full() || !self.has_news() {
-            return Ok(());
-        }
-        let others = callers.len();
-        let mut best = self.source.pool.best(self.builder.base_fee(), None);
-        while !self.is_full() && !limits.budget.is_exhausted() && !limits.pass.is_over() {
+        limits: Limits<'_>,
+        pass: &mut Pass<'_>,
+    ) -> Result<Harvest, GatewayError> {
+        let mut harvest = Harvest::default();
+        let mut best = self.desk.source.pool.best(self.builder.base_fee(), None);
+        while !self.is_full() && !limits.budget.is_exhausted() && !pass.is_over() {
             let Some(tx) = best.next() else { break };
             if self.is_passed(&tx) {
                 continue;
             }
-            if self.refused.contains(&tx.hash) {
+            if self.desk.refused.contains(&tx.hash) {
                 best.mark_invalid(&tx);
                 continue;
             }
-            if self.source.callers.contains_key(&tx.hash) {
+            if self.desk.source.callers.contains_key(&tx.hash) {
                 best.mark_invalid(&tx);
-                callers.push((chain, tx));
+                harvest.callers.push((chain, tx));
                 continue;
             }
-            if !limits.notes.has_room_for(&tx.consensus()) {
+            let transaction = tx.consensus();
+            let log_bytes = entry_bytes(&transaction);
+            if !limits.log.take(log_bytes) {
                 break;
             }
-            match self.take_one(chain, &tx, limits)? {
-                Taken::Yes => {}
-                // Those after it of the same sender wait for the next update.
-                Taken::CallsPeer => {
-                    best.mark_invalid(&tx);
-                    callers.push((chain, tx));
-                }
-                Taken::No => best.mark_invalid(&tx),
+            let taken = self.take_one(chain, &tx, &transaction, limits.budget, pass)?;
+            if matches!(taken, Taken::Yes) {
+                harvest.decisions.push(decision(chain, None, &transaction));
+                continue;
+            }
+            limits.log.give_back(log_bytes);
+            // Those after it of the same sender wait for the next update.
+            best.mark_invalid(&tx);
+            if matches!(taken, Taken::CallsPeer) {
+                harvest.callers.push((chain, tx));
             }
         }
-        self.has_passed_over = callers.len() > others || limits.pass.is_over();
-        Ok(())
+        self.desk.has_passed_over = !harvest.callers.is_empty() || pass.is_over();
+        Ok(harvest)
     }
 
     /// Executes a transaction of the pool.
@@ -236,14 +282,15 @@ impl<'a> Filling<'a> {
         &mut self,
         chain: ChainId,
         tx: &PoolTransaction<Rollup>,
-        limits: &mut Limits<'_, '_>,
+        transaction: &OpTxEnvelope,
+        budget: &SlotBudget,
+        pass: &mut Pass<'_>,
     ) -> Result<Taken, GatewayError> {
-        let transaction = tx.consensus();
         if transaction.gas_limit() > self.trusted_gas() {
             self.refuse(tx, "too much gas was used for transactions that were then refused");
             return Ok(Taken::No);
         }
-        match limits.budget.fit(&transaction) {
+        match budget.reserve(transaction) {
             Fit::Fits => {}
             Fit::Later => {
                 self.refuse(tx, "the slot's batch has no room");
@@ -255,39 +302,41 @@ impl<'a> Filling<'a> {
             }
         }
         let lost = self.builder.wasted_gas();
-        match self.builder.push(transaction.clone(), tx.sender, None) {
+        let refusal = match self.builder.push(transaction.clone(), tx.sender, None) {
             Ok(outcome) => {
-                limits.pass.count(outcome.gas_used);
-                limits.budget.take(&transaction, &Default::default());
-                limits.notes.add(chain, None, &transaction);
-                self.took(&transaction, tx.sender);
+                pass.count(outcome.gas_used);
+                self.took(transaction, tx.sender);
                 return Ok(Taken::Yes);
             }
-            Err(Refusal::CallsPeer) => {
+            Err(refusal) => refusal,
+        };
+        budget.release(transaction);
+        match refusal {
+            Refusal::CallsPeer => {
                 let gas = self.builder.wasted_gas().saturating_sub(lost);
-                limits.pass.count(gas);
-                self.discoveries.insert(tx.hash, gas);
-                self.source.callers.entry(tx.hash).or_default();
+                pass.count(gas);
+                self.desk.discoveries.insert(tx.hash, gas);
+                self.desk.source.callers.entry(tx.hash).or_default();
                 return Ok(Taken::CallsPeer);
             }
-            Err(Refusal::Failed(error)) => {
+            Refusal::Failed(error) => {
                 let error = GatewayError::build(chain)(error);
                 self.give_up_failing(tx, &error);
                 return Err(error);
             }
-            Err(refusal @ Refusal::TooLarge(_)) => self.give_up(tx, &refusal.to_string()),
-            Err(refusal) => {
+            Refusal::TooLarge(_) => self.give_up(tx, &refusal.to_string()),
+            Refusal::NoRoom(_) | Refusal::Invalid(_) => {
                 let is_misfit = matches!(refusal, Refusal::NoRoom(_));
-                self.misfits += usize::from(is_misfit && self.builder.is_filling());
+                self.desk.misfits += usize::from(is_misfit && self.builder.is_filling());
                 self.refuse(tx, &refusal.to_string());
             }
         }
-        limits.pass.count(0);
+        pass.count(0);
         Ok(Taken::No)
     }
 
     fn refuse(&mut self, tx: &PoolTransaction<Rollup>, reason: &str) {
-        self.refused.insert(tx.hash);
+        self.desk.refused.insert(tx.hash);
         tracing::debug!(
             target: "lockstep_gateway",
             hash = %tx.hash, reason,
@@ -303,8 +352,8 @@ impl<'a> Filling<'a> {
         is_executed: bool,
     ) {
         self.refuse(tx, reason);
-        self.refused_callers += usize::from(is_executed);
-        let waited = self.source.callers.entry(tx.hash).or_default();
+        self.desk.refused_callers += usize::from(is_executed);
+        let waited = self.desk.source.callers.entry(tx.hash).or_default();
         *waited = waited.saturating_add(is_executed.into());
         if *waited >= MAX_WAITS {
             self.give_up(tx, reason);
@@ -313,9 +362,9 @@ impl<'a> Filling<'a> {
 
     /// Takes a transaction out of the pool that can be in no block, or would be executed again and again.
     pub(crate) fn give_up(&mut self, tx: &PoolTransaction<Rollup>, reason: &str) {
-        self.refused.insert(tx.hash);
-        self.source.callers.remove(&tx.hash);
-        self.source.pool.remove(&tx.hash);
+        self.desk.refused.insert(tx.hash);
+        self.desk.source.callers.remove(&tx.hash);
+        self.desk.source.pool.remove(&tx.hash);
         tracing::info!(
             target: "lockstep_gateway",
             hash = %tx.hash, reason,
@@ -326,7 +375,7 @@ impl<'a> Filling<'a> {
     /// Takes a transaction out of the pool that the EVM cannot execute at all: it would end every round.
     pub(crate) fn give_up_failing(&self, tx: &PoolTransaction<Rollup>, error: &GatewayError) {
         if error.is_execution() {
-            self.source.pool.remove(&tx.hash);
+            self.desk.source.pool.remove(&tx.hash);
             tracing::error!(
                 target: "lockstep_gateway",
                 hash = %tx.hash, %error,
@@ -337,11 +386,11 @@ impl<'a> Filling<'a> {
 
     /// A transaction is in the block.
     pub(crate) fn took(&mut self, transaction: &OpTxEnvelope, sender: Address) {
-        self.misfits = 0;
-        self.nonces.insert(sender, transaction.nonce().saturating_add(1));
-        let discovery = self.discoveries.remove(&transaction.tx_hash()).unwrap_or_default();
-        self.forgiven_gas = self.forgiven_gas.saturating_add(discovery);
-        self.has_changed = true;
+        self.desk.misfits = 0;
+        self.desk.nonces.insert(sender, transaction.nonce().saturating_add(1));
+        let discovery = self.desk.discoveries.remove(&transaction.tx_hash()).unwrap_or_default();
+        self.desk.forgiven_gas = self.desk.forgiven_gas.saturating_add(discovery);
+        self.desk.has_changed = true;
     }
 }
 

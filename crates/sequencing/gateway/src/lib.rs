@@ -122,6 +122,7 @@ mod plan;
 mod poster;
 mod preconfirmed;
 mod records;
+mod room;
 mod round;
 mod seal;
 mod sequencer;

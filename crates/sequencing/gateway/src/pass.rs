@@ -12,7 +12,8 @@ const MIN_TRANSACTION_GAS: u64 = 21_000;
 /// The least time of a pass, so that every round gets on.
 const MIN_TIME: Duration = Duration::from_millis(10);
 
-/// One time that transactions are executed, from one update to the next.
+/// One time that transactions are executed, from one update to the next. Each rollup counts in its own.
+#[derive(Clone)]
 pub(crate) struct Pass<'c> {
     clock: &'c dyn Clock,
     ends_at: Duration,
@@ -47,6 +48,11 @@ impl<'c> Pass<'c> {
             self.gas = 0;
             self.is_over |= self.clock.unix_time() >= self.ends_at;
         }
+    }
+
+    /// As over as that of a rollup which was worked on beside others.
+    pub(crate) const fn join(&mut self, other: &Self) {
+        self.is_over |= other.is_over;
     }
 
     /// Whether users are to be shown something now.

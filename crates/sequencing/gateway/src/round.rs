@@ -4,40 +4,35 @@ use crate::{
     GatewayError, Preconfirmed, RoundReport,
     agreement::Estranged,
     budget::{Fit, SlotBudget},
-    decisions::{Decision, ENTRY_BYTES, Taken},
-    filling::{Callers, Filling, Limits, Source},
+    decisions::{Decision, Taken, decision, entry_bytes},
+    filling::{Callers, Filling, Harvest, Limits, PausedFilling, Source},
     pass::Pass,
+    room::Room,
 };
 use alloy_consensus::transaction::SignerRecoverable;
-use alloy_eips::eip2718::{Decodable2718, Encodable2718};
+use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, ChainId, U256, map::B256Map};
 use lockstep_chain::Rollup;
 use lockstep_engine::{FilledBlock, JointRefusal, OpenBlock, OpenUnion, Refusal, push_jointly};
 use lockstep_pool::PoolTransaction;
 use lockstep_union::{PartSizes, SuperId};
 use op_alloy_consensus::OpTxEnvelope;
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, panic::resume_unwind, thread};
 
 /// Blocks of the same time that are being filled.
 pub(crate) struct Round<'a> {
     blocks: BTreeMap<ChainId, Filling<'a>>,
     failed: Vec<(ChainId, GatewayError)>,
     next: SuperId,
-    notes: Notes,
+    /// What is not in the log yet.
+    decisions: Vec<Decision>,
+    /// How much more the log takes.
+    log_room: Room,
     estranged: Estranged,
     budget: SlotBudget,
     /// Super transactions for which the last pass had no time.
     waiting: Callers,
-    /// The rollup whose pool is looked at first: not the one that used up the last pass.
-    first: ChainId,
     super_transactions: usize,
-}
-
-/// Decisions that are not in the log yet.
-pub(crate) struct Notes {
-    decisions: Vec<Decision>,
-    /// How many bytes of them the log still takes.
-    room: u64,
 }
 
 /// Why a transaction was not taken.
@@ -73,17 +68,16 @@ impl<'a> Round<'a> {
                 Err(error) => failed.push((*chain, error)),
             }
         }
-        let notes = Notes { decisions: Vec::new(), room: 0 };
-        let (waiting, estranged) = Default::default();
+        let (decisions, log_room, waiting, estranged) = Default::default();
         Self {
             blocks,
             failed,
             next,
-            notes,
+            decisions,
+            log_room,
             estranged,
             budget,
             waiting,
-            first: 0,
             super_transactions: 0,
         }
     }
@@ -125,7 +119,7 @@ impl<'a> Round<'a> {
             }
         }
         // They are written down already.
-        self.notes.decisions.clear();
+        self.decisions.clear();
         Ok(())
     }
 
@@ -144,31 +138,49 @@ impl<'a> Round<'a> {
         room: u64,
         pass: &mut Pass<'_>,
     ) -> Result<Vec<Decision>, GatewayError> {
-        self.notes.room = room;
+        self.log_room = Room::new(room);
         let waiting = std::mem::take(&mut self.waiting);
         self.take_callers_of_peers(waiting, pass)?;
-        let mut callers = Callers::new();
-        let behind = self.blocks.range(self.first..).map(|(chain, _)| *chain);
-        let before = self.blocks.range(..self.first).map(|(chain, _)| *chain);
-        let order: Vec<ChainId> = behind.chain(before).collect();
-        for (turn, chain) in order.iter().enumerate() {
-            if pass.is_over() {
-                break;
-            }
-            let Some(filling) = self.blocks.get_mut(chain) else { continue };
-            let mut limits =
-                Limits { notes: &mut self.notes, budget: &mut self.budget, pass: &mut *pass };
-            filling.take_ordinary(*chain, &mut limits, &mut callers)?;
-            if pass.is_over() {
-                self.first = order.get(turn + 1).or(order.first()).copied().unwrap_or_default();
-            }
-        }
+        let mut callers = self.take_ordinary(pass)?;
         // Whoever had to wait most often may wait for ever, and must not keep others from being tried.
         callers.sort_by_cached_key(|(home, pooled)| {
-            self.blocks.get(home).and_then(|it| it.source.callers.get(&pooled.hash)).copied()
+            self.blocks.get(home).and_then(|it| it.desk.source.callers.get(&pooled.hash)).copied()
         });
         self.take_callers_of_peers(callers, pass)?;
-        Ok(std::mem::take(&mut self.notes.decisions))
+        Ok(std::mem::take(&mut self.decisions))
+    }
+
+    /// Executes what concerns one rollup alone, the rollups side by side. Returns what calls others.
+    fn take_ordinary(&mut self, pass: &mut Pass<'_>) -> Result<Callers, GatewayError> {
+        let mut callers = Callers::new();
+        if pass.is_over() {
+            return Ok(callers);
+        }
+        let busy = self.blocks.iter_mut().filter_map(|(chain, it)| it.has_work().then_some(*chain));
+        let busy: Vec<ChainId> = busy.collect();
+        let limits = Limits { log: &self.log_room, budget: &self.budget };
+        let mut harvests = Vec::new();
+        if let [chain] = busy[..] {
+            if let Some(filling) = self.blocks.get_mut(&chain) {
+                harvests.push(filling.take_ordinary(chain, limits, pass));
+            }
+        } else {
+            let busy = busy
+                .into_iter()
+                .filter_map(|chain| Some((chain, self.blocks.remove(&chain)?.pause())));
+            let busy: Vec<_> = busy.collect();
+            for (chain, filling, harvest, own) in side_by_side(busy, limits, pass) {
+                self.blocks.insert(chain, filling.resume());
+                pass.join(&own);
+                harvests.push(harvest);
+            }
+        }
+        for harvest in harvests {
+            let Harvest { decisions, callers: found } = harvest?;
+            self.decisions.extend(decisions);
+            callers.extend(found);
+        }
+        Ok(callers)
     }
 
     /// Executes transactions that call others; those for which the pass has no time wait for the next.
@@ -230,7 +242,7 @@ impl<'a> Round<'a> {
 
     /// Shows users the blocks, if one has changed: those of all rollups at once.
     pub(crate) fn show(&mut self) {
-        if !self.blocks.values().any(|filling| filling.has_changed) {
+        if !self.blocks.values().any(|filling| filling.desk.has_changed) {
             return;
         }
         let updates: Vec<_> = self.blocks.values_mut().filter_map(Filling::update).collect();
@@ -240,8 +252,8 @@ impl<'a> Round<'a> {
     /// What became known of transactions that call others and are still waiting.
     pub(crate) fn take_callers(&mut self) -> BTreeMap<ChainId, B256Map<u32>> {
         let callers = |(chain, filling): (&ChainId, &mut Filling<'_>)| {
-            let mut callers = std::mem::take(&mut filling.source.callers);
-            callers.retain(|hash, _| filling.source.pool.contains(hash));
+            let mut callers = std::mem::take(&mut filling.desk.source.callers);
+            callers.retain(|hash, _| filling.desk.source.pool.contains(hash));
             (*chain, callers)
         };
         self.blocks.iter_mut().map(callers).collect()
@@ -292,7 +304,7 @@ impl<'a> Round<'a> {
         pooled: &PoolTransaction<Rollup>,
     ) -> Result<Option<Refused>, GatewayError> {
         let transaction = pooled.consensus();
-        if !self.notes.has_room_for(&transaction) {
+        if entry_bytes(&transaction) > self.log_room.left() {
             return Ok(Some(Refused::for_now("the log of decisions is full")));
         }
         self.push_super(home, &transaction, pooled.sender, false)
@@ -335,12 +347,13 @@ impl<'a> Round<'a> {
             }
         };
         self.budget.take(transaction, &parts);
-        self.notes.add(home, Some(self.next), transaction);
+        self.log_room.spend(entry_bytes(transaction));
+        self.decisions.push(decision(home, Some(self.next), transaction));
         self.next.index = self.next.index.saturating_add(1);
         self.super_transactions += 1;
         for chain in joined.keys() {
             if let Some(filling) = self.blocks.get_mut(chain) {
-                filling.has_changed = true;
+                filling.desk.has_changed = true;
             }
         }
         if let Some(filling) = self.blocks.get_mut(&home) {
@@ -350,25 +363,28 @@ impl<'a> Round<'a> {
     }
 }
 
-impl Notes {
-    pub(crate) fn has_room_for(&self, transaction: &OpTxEnvelope) -> bool {
-        entry_bytes(transaction) <= self.room
-    }
+/// What a thread comes back with.
+type Worked<'a, 'c> = (ChainId, PausedFilling<'a>, Result<Harvest, GatewayError>, Pass<'c>);
 
-    /// Writes down that a transaction was taken, jointly if it has a place in the order.
-    pub(crate) fn add(&mut self, home: ChainId, id: Option<SuperId>, transaction: &OpTxEnvelope) {
-        self.room = self.room.saturating_sub(entry_bytes(transaction));
-        self.decisions.push(Decision::Take(Taken {
-            home,
-            id: id.unwrap_or_default(),
-            is_joint: id.is_some(),
-            transaction: transaction.encoded_2718().into(),
-        }));
-    }
-}
-
-fn entry_bytes(transaction: &OpTxEnvelope) -> u64 {
-    (transaction.encode_2718_len() as u64).saturating_add(ENTRY_BYTES)
+/// Takes what waits in the pools of several rollups, each on a thread of its own.
+fn side_by_side<'a, 'c>(
+    busy: Vec<(ChainId, PausedFilling<'a>)>,
+    limits: Limits<'_>,
+    pass: &Pass<'c>,
+) -> Vec<Worked<'a, 'c>> {
+    thread::scope(|scope| {
+        let work = |(chain, paused): (ChainId, PausedFilling<'a>)| {
+            let mut pass = pass.clone();
+            scope.spawn(move || {
+                let mut filling = paused.resume();
+                let harvest = filling.take_ordinary(chain, limits, &mut pass);
+                (chain, filling.pause(), harvest, pass)
+            })
+        };
+        let threads: Vec<_> = busy.into_iter().map(work).collect();
+        let worked = threads.into_iter().map(|thread| thread.join());
+        worked.map(|worked| worked.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 /// The super transaction after the newest one of a rollup, as the Gate keeps it; the Gate's 0 is none, so
