@@ -14,5 +14,6 @@ pub(crate) fn union() -> UnionConfig {
         chains: Default::default(),
         slot_seconds: SLOT_SECONDS,
         genesis_time: GENESIS_TIME,
+        ..Default::default()
     }
 }
