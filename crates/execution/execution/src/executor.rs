@@ -164,7 +164,7 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
         let tx_env = self.chain.tx_env(transaction, sender);
         let ResultAndState { result, mut state } = match self.evm.transact_raw(tx_env) {
             Ok(outcome) => outcome,
-            Err(error) => return Err(self.refusal(transaction, error)),
+            Err(error) => return Err(self.refusal(transaction, &error)),
         };
         let block_state = self.evm.db_mut();
         if let Some(error) = block_state.take_error() {
@@ -266,7 +266,7 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
     fn refusal<E: alloy_evm::EvmError>(
         &mut self,
         transaction: &C::Transaction,
-        error: E,
+        error: &E,
     ) -> ExecutionError<S::Error> {
         // Whatever revm makes of a read that failed, the transaction is not at fault.
         if let Some(error) = self.evm.db_mut().take_error() {

@@ -30,14 +30,14 @@ pub(crate) enum Source {
     /// A batcher posts the rollup's blocks.
     Batcher(Box<BatcherSource>),
     /// The owners of L1's slots post those of a whole union.
-    Union(UnionSource),
+    Union(Box<UnionSource>),
 }
 
 impl Source {
     /// The source of the rollup with this configuration, at an L1 block before Holocene or not.
     pub(crate) fn new(config: &RollupConfig, holocene: bool) -> Self {
         match &config.union {
-            Some(union) => Self::Union(UnionSource::new(union.clone())),
+            Some(union) => Self::Union(Box::new(UnionSource::new(union.clone()))),
             None => Self::Batcher(Box::new(BatcherSource::new(holocene))),
         }
     }
