@@ -214,7 +214,8 @@ fn unions_that_cannot_work_are_refused() {
 /// What followers of other rollups go by must be what the rollup itself goes by.
 #[test]
 fn what_all_rollups_of_a_union_share_is_refused_where_it_differs() {
-    let changes: [(&str, fn(&mut UnionConfig)); 4] = [
+    type Change = fn(&mut UnionConfig);
+    let changes: [(&str, Change); 4] = [
         ("block_time", |union| union.block_time = 1),
         ("seq_window_size", |union| union.seq_window_size += 1),
         ("isthmus_time", |union| union.isthmus_time = Some(u64::MAX)),
