@@ -83,7 +83,9 @@ export default async function ({ check, target, directory, contracts: { IGate } 
         const status = await json('status', ...at);
         assert.deepEqual(status.problems, []);
         assert.deepEqual(status.rollups.map(({ name }) => name), ['alpha', 'beta']);
-        for (const { newest, safe, finalized } of status.rollups) assert.ok(newest >= safe && safe >= finalized);
+        for (const { newest, posted, safe, finalized } of status.rollups) {
+            assert.ok(newest >= posted && newest >= safe && safe >= finalized && posted > 0);
+        }
         // Of three validators two opted in, so every slot of the look-ahead but its last ones has an owner.
         assert.ok(status.slots.length > 1 && status.slots[0].isDecided && status.slots[0].gateway);
         const hashes = status.superTransactions.map(({ transactionHash }) => transactionHash);

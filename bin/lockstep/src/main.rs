@@ -9,6 +9,7 @@ mod import;
 mod network;
 mod node;
 mod open_files;
+mod output;
 mod progress;
 mod replay;
 mod send;

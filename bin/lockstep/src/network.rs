@@ -162,6 +162,14 @@ impl RollupNode {
         let is_of_a_block = block_time > 0 && since.is_multiple_of(block_time);
         is_of_a_block.then(|| self.config.genesis.l2.number + since / block_time)
     }
+
+    /// The number of the last block before this time, in seconds; that of the first block if there is none.
+    pub(crate) fn blocks_before(&self, time: u64) -> u64 {
+        let first = self.config.genesis.l2.number;
+        let since = time.saturating_sub(self.config.genesis.l2_time);
+        let blocks = since.saturating_sub(1).checked_div(self.config.block_time);
+        first.saturating_add(blocks.unwrap_or_default())
+    }
 }
 
 impl fmt::Display for RollupNode {

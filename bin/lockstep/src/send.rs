@@ -2,7 +2,10 @@
 
 mod calldata;
 
-use crate::network::{Confirmation, Level, RollupNode, grouped, rollup_url};
+use crate::{
+    network::{Confirmation, Level, RollupNode, grouped, rollup_url},
+    output::{print_json, print_line},
+};
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{
@@ -144,9 +147,9 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     }
     sent.seconds = begin.elapsed().as_secs_f64();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&sent)?);
+        print_json(&sent)?;
     } else {
-        sent.print(&node);
+        print_line(&sent.text(&node))?;
     }
     Ok(sent.success != Some(false))
 }
@@ -273,18 +276,19 @@ impl Sent {
         self.contract_address = receipt.contract_address;
     }
 
-    fn print(&self, node: &RollupNode) {
-        println!("{}", self.transaction_hash);
+    fn text(&self, node: &RollupNode) -> String {
         let place = self.block_number.map(|number| format!(", block {number}")).unwrap_or_default();
         let fate = match (self.success, self.gas_used) {
             (Some(true), Some(gas)) => format!(": succeeded with {} gas", grouped(gas)),
             (Some(false), Some(gas)) => format!(": REVERTED with {} gas", grouped(gas)),
             _ => String::new(),
         };
-        println!("  {} on {node}{place}{fate} ({:.3} s)", self.level, self.seconds);
-        if let Some(address) = self.contract_address {
-            println!("  created {address}");
-        }
+        let Self { transaction_hash, level, seconds, .. } = self;
+        let created = self.contract_address.map(|address| format!("\n  created {address}"));
+        format!(
+            "{transaction_hash}\n  {level} on {node}{place}{fate} ({seconds:.3} s){}",
+            created.unwrap_or_default()
+        )
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) use view::lines;
 
 use crate::{
     network::{BEACON_PORT, L1_PORT, NetworkArgs, local},
+    output::{print_json, print_line},
     service::SystemClock,
 };
 use alloy_primitives::{Address, B256};
@@ -77,6 +78,8 @@ pub(crate) struct Rollup {
     pub(crate) chain_id: u64,
     #[serde(flatten)]
     pub(crate) heads: Heads,
+    /// The newest block whose data is in a block of L1; not known of a rollup that is in no union.
+    pub(crate) posted: Option<u64>,
     /// Of the blocks of the last seconds.
     pub(crate) gas_per_second: f64,
     /// Of the blocks of the last seconds; those of users.
@@ -104,9 +107,9 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let mut observer = Observer::new(nodes, &l1, &beacon)?;
     let network = observer.observe(SystemClock.unix_time().as_secs());
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&network)?);
+        print_json(&network)?;
     } else {
-        lines(&network).iter().for_each(|line| println!("{line}"));
+        print_line(&lines(&network).join("\n"))?;
     }
     Ok(network.problems.is_empty())
 }

@@ -2,7 +2,10 @@
 
 mod tree;
 
-use crate::network::{Confirmation, Level, NetworkArgs, RollupNode, expect_chain};
+use crate::{
+    network::{Confirmation, Level, NetworkArgs, RollupNode, expect_chain},
+    output::{print_json, print_line},
+};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use clap::Args as ClapArgs;
 use eyre::{Result, WrapErr, bail, eyre};
@@ -107,9 +110,9 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let nodes = args.network.connect()?;
     let trace = Trace::find(args.hash, &nodes)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&trace.json())?);
+        print_json(&trace.json())?;
     } else {
-        tree::lines(&trace).iter().for_each(|line| println!("{line}"));
+        print_line(&tree::lines(&trace).join("\n"))?;
     }
     Ok(true)
 }

@@ -129,8 +129,15 @@ impl Observer {
                 Err(error) => network.problems.push(format!("owners of slots: {error:#}")),
             }
         }
+        let posted = network.l1.and_then(|_| match self.posted_until() {
+            Ok(posted) => posted,
+            Err(error) => {
+                network.problems.push(format!("the inbox: {error:#}"));
+                None
+            }
+        });
         for watched in &mut self.rollups {
-            match watched.observe(&mut self.super_transactions) {
+            match watched.observe(posted, &mut self.super_transactions) {
                 Ok(rollup) => network.rollups.push(rollup),
                 Err(error) => network.problems.push(format!("{}: {error}", watched.node)),
             }
@@ -148,6 +155,16 @@ impl Observer {
         Ok(Heads { newest: next(), safe: next(), finalized: next() })
     }
 
+    /// When the first slot begins that can still have a batch, in seconds: blocks before it are on L1. `None` of rollups that are
+    /// in no union.
+    fn posted_until(&self) -> Result<Option<u64>> {
+        let Some(union) = self.rollups.iter().find_map(|it| it.node.config.union.as_ref()) else {
+            return Ok(None);
+        };
+        let next = ask::<Inbox::nextSlotCall>(&self.l1, union.inbox, &Inbox::nextSlotCall {})?;
+        Ok(Some(union.slot_start(next)))
+    }
+
     /// The owners of the current slot and some after it, if the rollups are a union.
     fn slots(&mut self, now: u64) -> Result<Vec<Slot>> {
         let Some(union) = self.rollups.iter().find_map(|it| it.node.config.union.as_ref()) else {
@@ -157,7 +174,8 @@ impl Observer {
         let owners = match &mut self.owners {
             Some(owners) => owners,
             owners @ None => {
-                let registry = registry(&self.l1, union.inbox)?;
+                let registry =
+                    ask::<Inbox::registryCall>(&self.l1, union.inbox, &Inbox::registryCall {})?;
                 let source = LookaheadSource::new(
                     self.beacon.clone(),
                     self.l1.clone(),
@@ -204,17 +222,19 @@ fn explained(error: LookaheadError) -> eyre::Report {
     eyre::Report::new(error).wrap_err("--l1-beacon URL says where the Beacon API is")
 }
 
-/// The registry that the inbox asks.
-fn registry(l1: &L1Client, inbox: Address) -> Result<Address> {
-    let call = json!({ "to": inbox, "input": Bytes::from(Inbox::registryCall {}.abi_encode()) });
+/// Calls a contract on L1.
+fn ask<C: SolCall>(l1: &L1Client, contract: Address, call: &C) -> Result<C::Return> {
+    let call = json!({ "to": contract, "input": Bytes::from(call.abi_encode()) });
     let answer: Bytes = l1.rpc().call("eth_call", &json!([call, "latest"]))?;
-    Inbox::registryCall::abi_decode_returns(&answer)
-        .wrap_err_with(|| format!("{inbox} is no inbox on this L1"))
+    C::abi_decode_returns(&answer)
+        .wrap_err_with(|| format!("{contract} is not the contract on this L1 that it should be"))
 }
 
 impl Watched {
+    /// Blocks before the time `posted`, in seconds, are on L1.
     fn observe(
         &mut self,
+        posted: Option<u64>,
         super_transactions: &mut VecDeque<SuperTransaction>,
     ) -> Result<Rollup, ClientError> {
         let status: SyncStatus = self.node.call("optimism_syncStatus", &json!([]))?;
@@ -226,6 +246,7 @@ impl Watched {
         Ok(Rollup {
             name: self.node.name.clone(),
             chain_id: self.node.chain_id(),
+            posted: posted.map(|time| self.node.blocks_before(time).min(complete)),
             heads: Heads {
                 newest: pending.map_or(complete, |it| it.number.to::<u64>().max(complete)),
                 safe: status.safe_l2.number,

@@ -47,11 +47,13 @@ fn slot(slot: &Slot) -> String {
 }
 
 fn rollup(rollup: &Rollup) -> String {
-    let Rollup { name, heads, gas_per_second, transactions_per_second, .. } = rollup;
+    let Rollup { name, heads, posted, gas_per_second, transactions_per_second, .. } = rollup;
     let mgas = gas_per_second / 1e6;
+    let posted = posted.map(|posted| format!("posted {:<8} ", grouped(posted)));
     format!(
-        "{name:<7} preconfirmed {:<8} {} {mgas:>8.2} Mgas/s {transactions_per_second:>8.1} tx/s",
+        "{name:<7} preconfirmed {:<8} {}{} {mgas:>7.2} Mgas/s {transactions_per_second:>7.1} tx/s",
         grouped(heads.newest),
+        posted.unwrap_or_default(),
         sure(heads)
     )
 }
@@ -78,6 +80,7 @@ mod tests {
             name: name.to_owned(),
             chain_id,
             heads,
+            posted: Some(1_245),
             gas_per_second: 1_234_567.0,
             transactions_per_second: 3.0,
         };
@@ -113,7 +116,7 @@ mod tests {
         assert_eq!(lines[1], "slots   130 ●  131 →132  132 ●  133 ?");
         assert_eq!(
             lines[3],
-            "alpha   preconfirmed 1,250    safe 1,241    final 980          1.23 Mgas/s      3.0 tx/s"
+            "alpha   preconfirmed 1,250    posted 1,245    safe 1,241    final 980         1.23 Mgas/s     3.0 tx/s"
         );
         assert!(lines[4].starts_with("beta "), "{}", lines[4]);
         // The newest first, and not all.
@@ -133,6 +136,8 @@ mod tests {
             ["super   no transaction over several rollups yet", "?       L1: it is gone"];
         assert_eq!(lines[2..], expected);
         network.rollups.truncate(1);
+        network.rollups[0].posted = None;
+        assert!(!super::lines(&network)[0].contains("posted"));
         assert!(!super::lines(&network).iter().any(|line| line.starts_with("super")));
     }
 }
