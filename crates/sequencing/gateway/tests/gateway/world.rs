@@ -55,6 +55,8 @@ type Hook = Box<dyn FnMut() + Send>;
 /// A clock that moves when it is asked, and lets the test act then: that is once after every update.
 pub(crate) struct TestClock {
     now_ms: AtomicU64,
+    /// By how much it was set back.
+    set_back_ms: AtomicU64,
     hook: Mutex<Option<Hook>>,
 }
 
@@ -73,13 +75,20 @@ impl TestClock {
         self.now_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
+    /// Somebody sets it back.
+    pub(crate) fn set_back(&self, time: Duration) {
+        let time = u64::try_from(time.as_millis()).unwrap();
+        self.set_back_ms.fetch_add(time, Ordering::SeqCst);
+    }
+
     /// The time, without asking for it.
     pub(crate) fn now(&self) -> Duration {
-        Duration::from_millis(self.now_ms.load(Ordering::SeqCst))
+        let set_back = self.set_back_ms.load(Ordering::SeqCst);
+        Duration::from_millis(self.now_ms.load(Ordering::SeqCst) - set_back)
     }
 
     pub(crate) fn seconds(&self) -> u64 {
-        self.now_ms.load(Ordering::SeqCst) / 1_000
+        self.now().as_secs()
     }
 }
 
@@ -93,7 +102,7 @@ impl Clock for TestClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.now()
+        Duration::from_millis(self.now_ms.load(Ordering::SeqCst))
     }
 }
 
@@ -144,8 +153,11 @@ impl World {
         l1.grow(0, 0, 0);
         let users: Vec<_> = (0..users).map(user).collect();
         let plans = union(rollups, &users, &l1);
-        let clock =
-            TestClock { now_ms: AtomicU64::new(GENESIS_TIME * 1_000), hook: Mutex::default() };
+        let clock = TestClock {
+            now_ms: AtomicU64::new(GENESIS_TIME * 1_000),
+            set_back_ms: AtomicU64::default(),
+            hook: Mutex::default(),
+        };
         Self {
             users,
             storages: plans.iter().map(|plan| Arc::new(Kept::new(&plan.first))).collect(),
@@ -240,7 +252,7 @@ impl World {
 
     /// Makes the L1 grow with the clock.
     pub(crate) fn grow_l1(&self) {
-        let newest = (self.clock.seconds() - GENESIS_TIME) / L1_SLOT_S;
+        let newest = self.clock.seconds().saturating_sub(GENESIS_TIME) / L1_SLOT_S;
         let known = self.l1[0].blocks.lock().len() as u64 - 1;
         self.l1[0].grow(known, newest.max(known), 0);
     }
