@@ -51,7 +51,7 @@ impl Default for SealSettings {
         Self {
             max_blobs: MAX_BLOBS_PER_TX,
             compression: Compression::Brotli { quality: 9 },
-            handover_slots: 4,
+            handover_slots: 2,
         }
     }
 }

@@ -154,6 +154,10 @@ impl Shared {
     }
 
     fn start(&self, world: &World) -> Union {
+        self.start_with(world, SealSettings::default())
+    }
+
+    fn start_with(&self, world: &World, settings: SealSettings) -> Union {
         let configs: Vec<_> = world.plans.iter().map(|plan| plan.config.clone()).collect();
         let gateway = key("gateway");
         let parts = SealerParts {
@@ -162,7 +166,7 @@ impl Shared {
             prover: Box::new(FakeProver),
         };
         let compression = Compression::Brotli { quality: 1 };
-        let settings = SealSettings { compression, ..SealSettings::default() };
+        let settings = SealSettings { compression, ..settings };
         let sealer = Sealer::new(settings, parts, Some(&world.sealed())).unwrap();
         let ledger = sealer.ledger();
         let running = world.start_sealed(sealer);
@@ -368,11 +372,12 @@ fn what_l1_did_not_take_in_time_is_taken_back_and_included_again() {
     }
     let (number, _) = union.running.find(chain(0), &hash).unwrap();
     world.clock.pass(Duration::from_secs(SLOT_SECONDS * 41));
-    for _ in 0..SLOT_SECONDS * 45 {
+    // More blocks than the clock brings meanwhile.
+    for _ in 0..400 {
         inbox.round(&world, &mut union);
     }
     inbox.0.lock().l1.faults.empty_block = 0;
-    for _ in 0..20 * SLOT_SECONDS {
+    for _ in 0..100 {
         inbox.round(&world, &mut union);
         world.send_again(&union.running.pools);
     }
@@ -389,10 +394,11 @@ fn slots_of_another_gateway_are_not_filled() {
     // So often it looks for the other's blocks, by a clock that no test moves.
     world.settings.update_interval = Duration::from_millis(10);
     let inbox = Shared::new(5);
-    inbox.0.lock().l1.others = 4;
-    let mut union = inbox.start(&world);
+    inbox.0.lock().l1.others = 8;
+    let settings = SealSettings { handover_slots: 1, ..SealSettings::default() };
+    let mut union = inbox.start_with(&world, settings);
     let mut filled = BTreeMap::<u64, usize>::new();
-    for turn in 0..40 * SLOT_SECONDS {
+    for turn in 0..100 * SLOT_SECONDS {
         if turn % 3 == 0 {
             world.send(&union.running.pools, 0, &Wish::new(chain(0), APP));
         }
@@ -406,5 +412,6 @@ fn slots_of_another_gateway_are_not_filled() {
     }
     let inbox = inbox.0.lock();
     assert!(filled.iter().all(|(slot, count)| inbox.l1.is_ours(*slot) || *count == 0));
-    assert!(filled.values().sum::<usize>() > 10, "{filled:?}");
+    // Until L1 has an empty batch after the other's slot, its own may come.
+    assert!(filled.range(16..).map(|(_, count)| count).sum::<usize>() > 10, "{filled:?}");
 }

@@ -109,7 +109,7 @@ fn what_users_were_shown_is_posted_or_taken_back_loudly_whatever_happens() {
 #[test]
 fn whatever_l1_does_within_its_window_nothing_is_taken_back() {
     for seed in 0..8 {
-        let faults = Faults { l2_reorg: 0, stolen_nonce: 0, ..HOSTILE };
+        let faults = Faults { l2_reorg: 0, stolen_nonce: 0, restart: 0, reorg_depth: 4, ..HOSTILE };
         let simulation = simulate(seed, faults, 120);
         simulation.assert_nothing_went_silently();
         let (given_up, shown) = simulation.given_up();

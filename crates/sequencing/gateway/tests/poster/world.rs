@@ -376,7 +376,7 @@ impl Simulation {
     fn is_done(&self) -> bool {
         let mut world = self.world.0.lock();
         let safe = world.safe_at_tip();
-        world.rollups.is_safe(&safe) && world.l1.pool.is_empty()
+        world.rollups.is_safe(&safe) && self.poster.is_posting()
     }
 
     fn advance_l1(&mut self) {
