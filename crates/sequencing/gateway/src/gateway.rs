@@ -25,6 +25,10 @@ use std::{
     time::Duration,
 };
 
+/// How often it is seen whether another gateway's blocks are there.
+const MIN_POLL: Duration = Duration::from_millis(10);
+const MAX_POLL: Duration = Duration::from_millis(100);
+
 /// How a gateway works.
 #[derive(Clone, Copy, Debug)]
 pub struct GatewaySettings {
@@ -162,9 +166,10 @@ impl<L1: L1Provider> Gateway<L1> {
     ) -> Result<Option<RoundReport>, GatewayError> {
         self.keep_up(clock, false);
         self.abandon_lost_round()?;
-        let resumed = self.resume(clock.unix_time())?;
+        let now = clock.unix_time();
+        let resumed = self.resume(now)?;
         if resumed.is_none()
-            && let Some(pause) = self.awaited_for(clock.unix_time())
+            && let Some(pause) = self.awaited_for(now)
         {
             bell.rest(pause);
             return Ok(None);
@@ -245,8 +250,8 @@ impl<L1: L1Provider> Gateway<L1> {
     }
 
     /// Completes blocks that users have been shown something of, seals the last slot as it is, and follows what L1 says.
-    /// For a gateway that ends: it makes no more blocks afterwards. How many batches with users' transactions L1 has not
-    /// taken yet; call again until there are none, or there is no more time.
+    /// For a gateway that ends: it makes no more blocks afterwards. How many slots with users' transactions L1 has not
+    /// taken yet, as far as is known; call again until there are none, or there is no more time.
     ///
     /// # Errors
     /// If the blocks cannot be completed.
@@ -267,7 +272,7 @@ impl<L1: L1Provider> Gateway<L1> {
             self.close(opened, filled, &mut report)?;
         }
         self.keep_up(clock, true);
-        Ok(self.sealer.as_ref().map_or(0, |sealer| sealer.ledger().unposted()))
+        Ok(self.sealer.as_ref().map_or(0, Sealer::unposted))
     }
 
     /// Lets the sealer follow the chains. If it fails, it is told, no users' transactions are taken, and it tries again.
@@ -292,8 +297,9 @@ impl<L1: L1Provider> Gateway<L1> {
         let owner = sealer.owner(slot)??;
         let end = Duration::from_secs(self.union.slot_start(slot.saturating_add(1)));
         let until = end.saturating_add(self.block_time);
+        let poll = self.settings.update_interval.clamp(MIN_POLL, MAX_POLL);
         let is_awaited = owner != sealer.gateway() && now < until;
-        is_awaited.then(|| until.saturating_sub(now).min(self.block_time))
+        is_awaited.then(|| until.saturating_sub(now).min(poll))
     }
 
     /// Begins the blocks. Those of a new round that cannot be are left out.

@@ -312,12 +312,15 @@ impl Poster {
             self.reset(reason, &inbox, now);
             progress.reset = Some(reason);
         }
+        // Also while it is not known what else there is to post.
+        if let Some(chain) = self.ledger.chain() {
+            self.tell(&Chain::new(chain, &inbox), head, &inbox, slot);
+        }
         if !self.is_posting() && !self.settle(head, polled, &inbox, now)? {
             return Ok(());
         }
         let Some(chain) = self.ledger.chain() else { return Ok(()) };
         let chain = Chain::new(chain, &inbox);
-        self.tell(&chain, head, &inbox, slot);
         let (posted, blocked) = self.post_next(&chain, head, slot)?;
         progress.slot = posted;
         progress.has_more = posted.is_some();
@@ -413,12 +416,18 @@ impl Poster {
                 newest_batch = %inbox.head, next_slot = inbox.next_slot, ?slots, pending,
                 "the inbox has a batch of another gateway; going on after it"
             ),
-            ResetReason::Reverted | ResetReason::BatchDropped => {
+            // It is sent again at once: its slot's window does not wait.
+            ResetReason::Reverted => tracing::error!(
+                target: "lockstep_gateway",
+                ?slots, pending,
+                "the inbox refused a union batch; beginning anew from the safe heads"
+            ),
+            ResetReason::BatchDropped => {
                 let in_a_row = self.drops.add(inbox.next_slot, now, patience);
                 tracing::error!(
                     target: "lockstep_gateway",
-                    reason = reason.name(), ?slots, pending, in_a_row,
-                    "a union batch came to nothing; beginning anew from the safe heads"
+                    ?slots, pending, in_a_row,
+                    "derivation dropped a union batch; beginning anew from the safe heads"
                 );
             }
             _ => tracing::warn!(

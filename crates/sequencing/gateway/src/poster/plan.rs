@@ -52,7 +52,8 @@ impl Poster {
         let first = current.saturating_sub(SLOTS_BEFORE);
         let mut owners = BTreeMap::new();
         let mut outcome = Ok(());
-        for slot in asked.into_iter().chain((first..=current + SLOTS_AHEAD).rev()) {
+        // What is long ago is asked last: it may be known no more.
+        for slot in (first..=current + SLOTS_AHEAD).rev().chain(asked) {
             if self.ledger.knows_owner(slot) {
                 continue;
             }

@@ -58,18 +58,18 @@ impl Sealer {
             gauge!("lockstep_gateway_open").set(f64::from(u8::from(closed.is_none())));
             match closed {
                 Some(
-                    reason @ (Closed::OfAnother
-                    | Closed::OfNobody
-                    | Closed::Sealed
-                    | Closed::Awaiting),
+                    reason @ (Closed::Unsealed
+                    | Closed::Unknown
+                    | Closed::Unposted
+                    | Closed::Failing),
                 ) => {
-                    tracing::debug!(target: "lockstep_gateway", slot, %reason, "takes no users' transactions");
-                }
-                Some(reason) => {
                     tracing::warn!(target: "lockstep_gateway", slot, %reason, "takes no users' transactions");
                 }
+                Some(reason) => {
+                    tracing::debug!(target: "lockstep_gateway", slot, %reason, "takes no users' transactions");
+                }
                 None => {
-                    tracing::info!(target: "lockstep_gateway", slot, "takes users' transactions")
+                    tracing::info!(target: "lockstep_gateway", slot, "takes users' transactions");
                 }
             }
             self.closed = closed;

@@ -12,10 +12,9 @@ impl Sealer {
     /// Goes on from what L1 has, if that was found out anew: with the batches that follow it.
     pub(super) fn take_over_base(&mut self) -> Result<(), GatewayError> {
         let Some(base) = self.ledger.with(|state| state.proposed.clone()) else { return Ok(()) };
-        let is_complete = self.rollups.keys().all(|chain| base.cursors.contains_key(chain));
-        if !is_complete {
-            self.ledger.with(|state| state.proposed = None);
-            return Ok(());
+        if let Some(missing) = self.rollups.keys().find(|chain| !base.cursors.contains_key(chain)) {
+            // The poster was given other rollups.
+            return Err(GatewayError::NoUnion(*missing));
         }
         let (head, next_slot) = (base.head, base.next_slot);
         let reason = self.ledger.with(|state| {
@@ -167,17 +166,23 @@ impl Sealer {
         {
             return Some(reason.clone());
         }
-        if self.signed_up_to.is_some_and(|signed| slot <= signed) {
-            return Some(Lost::Signed);
-        }
+        let is_signed = self.signed_up_to.is_some_and(|signed| slot <= signed);
         self.ledger.with(|state| {
             let (tip, seen) = (state.tip.as_ref()?, state.seen?);
             let window_slots = seen.inbox.window_slots;
+            let is_closed = slot.saturating_add(window_slots) <= seen.slot;
+            if is_closed && seen.inbox.next_slot <= slot {
+                // The inbox has not taken it, and never will.
+                return Some(Lost::Closed { window_slots });
+            }
+            if state.is_doubtful {
+                return None;
+            }
             if slot < tip.next_slot {
                 return Some(Lost::Passed);
             }
-            if slot.saturating_add(window_slots) <= seen.slot {
-                return Some(Lost::Closed { window_slots });
+            if is_signed {
+                return Some(Lost::Signed);
             }
             let owner = state.owner(slot);
             if owner.is_none() {

@@ -11,6 +11,9 @@ use std::{
     sync::Arc,
 };
 
+/// Slots whose owners are remembered.
+const MAX_OWNERS: usize = 16_384;
+
 /// Why a batch, or the blocks of a slot, can be posted no more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
@@ -176,12 +179,17 @@ impl Ledger {
         self.with(|state| state.owner(slot).is_some())
     }
 
-    /// Who owns slots; those before `first` are forgotten, but for the one that was asked for.
+    /// Who owns slots; those before `first` are forgotten, if the inbox has batches of later ones, but for the one that was
+    /// asked for.
     pub(crate) fn learn_owners(&self, owners: BTreeMap<Slot, Ownership>, first: Slot) {
         self.with(|state| {
             state.owners.extend(owners);
             let asked = state.asked;
+            let first = state.seen.map_or(first, |seen| first.min(seen.inbox.next_slot));
             state.owners.retain(|slot, _| *slot >= first || Some(*slot) == asked);
+            while state.owners.len() > MAX_OWNERS {
+                state.owners.pop_first();
+            }
         });
     }
 

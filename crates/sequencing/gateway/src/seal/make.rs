@@ -71,10 +71,10 @@ impl Sealer {
             let first = first.max((seen.slot + 1).saturating_sub(seen.inbox.window_slots));
             let first = first.max(complete.saturating_sub(MAX_SLOTS_BACK));
             let mine = |slot: &Slot| state.owner(*slot) == Some(Some(self.key.address));
-            let slot = (first..=complete).rev().find(mine)?;
             let patience = seen.slot.saturating_sub(self.settings.handover_slots);
             let waited_for = seen.inbox.next_slot.max(patience);
-            (!self.awaits_another(state, waited_for, slot)).then_some(slot)
+            let is_due = |slot: &Slot| !self.awaits_another(state, waited_for, *slot);
+            (first..=complete).rev().filter(mine).find(is_due)
         })
     }
 

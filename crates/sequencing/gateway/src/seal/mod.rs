@@ -51,7 +51,7 @@ impl Default for SealSettings {
         Self {
             max_blobs: MAX_BLOBS_PER_TX,
             compression: Compression::Brotli { quality: 9 },
-            handover_slots: 4,
+            handover_slots: 2,
         }
     }
 }
@@ -152,6 +152,11 @@ impl Sealer {
         self.ledger.clone()
     }
 
+    /// How many slots with users' transactions L1 has not taken yet, as far as is known.
+    pub fn unposted(&self) -> usize {
+        self.ledger.unposted() + usize::from(self.first_filled().is_some())
+    }
+
     /// The gateway for which it signs.
     pub const fn gateway(&self) -> alloy_primitives::Address {
         self.key.address
@@ -193,12 +198,12 @@ impl Sealer {
         if !self.scan(chains)? {
             return Ok(());
         }
-        if self.ledger.with(|state| state.is_doubtful) {
-            return Ok(());
-        }
         if self.give_up(chains)? {
             // What is left is looked at anew.
             self.scan(chains)?;
+        }
+        if self.ledger.is_doubtful() {
+            return Ok(());
         }
         self.seal_due(chains, now.as_secs(), ends)
     }

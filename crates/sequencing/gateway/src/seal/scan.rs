@@ -31,8 +31,8 @@ impl Sealer {
             let begin = Scan { cursor, tip: cursor, filled: None };
             let mut scan = match self.scans.get(chain) {
                 Some(scan) if scan.cursor == cursor => *scan,
-                // The cursor only moved on.
-                Some(scan) if cursor.number <= scan.tip.number => {
+                // The cursor only moved on. If it went back, what is between was not looked at.
+                Some(scan) if (scan.cursor.number..=scan.tip.number).contains(&cursor.number) => {
                     let filled = scan.filled.filter(|(number, _)| *number > cursor.number);
                     // What follows the first filled block was not looked at.
                     let tip = if scan.filled == filled { scan.tip } else { cursor };

@@ -6,7 +6,7 @@ use crate::{
 };
 use alloy_consensus::TxReceipt;
 use alloy_primitives::U256;
-use lockstep_gateway::GatewayError;
+use lockstep_gateway::{Clock, GatewayError};
 use lockstep_union::proxy_of;
 
 /// The third rollup's L1 shows nothing that it could stand on.
@@ -162,4 +162,46 @@ fn a_round_whose_block_was_made_by_another_is_given_up() {
     world.catch_up(&mut running);
     running.assert_agreement();
     assert_eq!(running.slot(b, APP, U256::ZERO), U256::ONE);
+}
+
+/// Each rollup asks L1 by itself; one that is not answered for seconds must not hold up the others, nor each round.
+#[test]
+fn an_l1_that_hangs_does_not_end_promises() {
+    let mut world = World::new(3, 3);
+    let mut running = world.start();
+    for _ in 0..3 {
+        world.round(&mut running).unwrap().unwrap();
+    }
+    world.l1.iter().for_each(|l1| l1.hang(Some(world.clock.clone())));
+    let begin = world.clock.seconds();
+    let mut sent = Vec::new();
+    for turn in 0..60 {
+        sent.push(world.send(&running.pools, turn % 3, &Wish::new(chain(turn % 3), APP)));
+        world.round(&mut running).unwrap().unwrap();
+    }
+    let included = sent.iter().enumerate();
+    let included = included.filter(|(turn, hash)| running.find(chain(turn % 3), hash).is_some());
+    let (included, took) = (included.count(), world.clock.seconds() - begin);
+    // Blocks of slots that are over when they are made are empty; what waits then is in a later one.
+    assert!(included >= 50, "{included} of {} in {took} s", sent.len());
+    assert!(took < 120, "{took} s");
+    world.l1.iter().for_each(|l1| l1.hang(None));
+    world.catch_up(&mut running);
+    running.assert_agreement();
+}
+
+/// The clock is set back while a block is open: it is complete after two block times, and not after an hour.
+#[test]
+fn a_clock_that_is_set_back_does_not_keep_a_block_open() {
+    let mut world = World::new(2, 1);
+    let mut running = world.start();
+    for _ in 0..3 {
+        world.round(&mut running).unwrap().unwrap();
+    }
+    let hash = world.send(&running.pools, 0, &Wish::new(chain(0), APP));
+    world.clock.set_back(std::time::Duration::from_secs(3_600));
+    let before = world.clock.monotonic();
+    world.round(&mut running).unwrap().unwrap();
+    assert_eq!(running.find(chain(0), &hash).unwrap().0, 4);
+    assert!((world.clock.monotonic() - before).as_secs() <= 3);
 }

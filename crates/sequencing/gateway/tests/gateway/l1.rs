@@ -1,13 +1,17 @@
 //! An L1 whose blocks the test makes.
 
+use crate::world::TestClock;
 use alloy_consensus::{Header, ReceiptEnvelope, TxEnvelope};
 use alloy_primitives::{B256, Bytes};
 use lockstep_derive::{L1Provider, ProviderError, Severity};
 use lockstep_protocol::BlockInfo;
 use parking_lot::Mutex;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 pub(crate) const GENESIS_TIME: u64 = 1_700_000_000;
@@ -19,6 +23,8 @@ pub(crate) struct FakeL1 {
     pub(crate) blocks: Arc<Mutex<Vec<Header>>>,
     is_silent: Arc<AtomicBool>,
     has_no_headers: Arc<AtomicBool>,
+    /// It does not answer who asks for new blocks, and takes its time.
+    hangs: Arc<Mutex<Option<Arc<TestClock>>>>,
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -76,6 +82,11 @@ impl FakeL1 {
         self.has_no_headers.store(lost, Ordering::SeqCst);
     }
 
+    /// Lets the L1 say nothing of its blocks, after three seconds each time, or answer again.
+    pub(crate) fn hang(&self, clock: Option<Arc<TestClock>>) {
+        *self.hangs.lock() = clock;
+    }
+
     fn find(&self, is: impl Fn(&Header) -> bool) -> Result<Option<Header>, FakeError> {
         if self.is_silent.load(Ordering::SeqCst) {
             return Err(FakeError::Silent);
@@ -95,6 +106,10 @@ impl L1Provider for FakeL1 {
     }
 
     fn block_by_number(&mut self, number: u64) -> Result<Option<BlockInfo>, FakeError> {
+        if let Some(clock) = &*self.hangs.lock() {
+            clock.pass(Duration::from_secs(3));
+            return Err(FakeError::Silent);
+        }
         let header = self.find(|header| header.number == number)?;
         Ok(header.map(|header| BlockInfo::from_header(&header, header.hash_slow())))
     }

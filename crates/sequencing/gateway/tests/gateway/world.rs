@@ -57,6 +57,8 @@ pub(crate) struct TestClock {
     now_ms: AtomicU64,
     /// By how much it moves each time that it is asked.
     tick_ms: AtomicU64,
+    /// By how much it was set back.
+    set_back_ms: AtomicU64,
     hook: Mutex<Option<Hook>>,
 }
 
@@ -81,13 +83,20 @@ impl TestClock {
         self.now_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
+    /// Somebody sets it back.
+    pub(crate) fn set_back(&self, time: Duration) {
+        let time = u64::try_from(time.as_millis()).unwrap();
+        self.set_back_ms.fetch_add(time, Ordering::SeqCst);
+    }
+
     /// The time, without asking for it.
     pub(crate) fn now(&self) -> Duration {
-        Duration::from_millis(self.now_ms.load(Ordering::SeqCst))
+        let set_back = self.set_back_ms.load(Ordering::SeqCst);
+        Duration::from_millis(self.now_ms.load(Ordering::SeqCst) - set_back)
     }
 
     pub(crate) fn seconds(&self) -> u64 {
-        self.now_ms.load(Ordering::SeqCst) / 1_000
+        self.now().as_secs()
     }
 }
 
@@ -101,7 +110,7 @@ impl Clock for TestClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.now()
+        Duration::from_millis(self.now_ms.load(Ordering::SeqCst))
     }
 }
 
@@ -160,6 +169,7 @@ impl World {
         let clock = TestClock {
             now_ms: AtomicU64::new(GENESIS_TIME * 1_000),
             tick_ms: AtomicU64::new(u64::try_from(TICK.as_millis()).unwrap()),
+            set_back_ms: AtomicU64::default(),
             hook: Mutex::default(),
         };
         Self {
@@ -256,7 +266,7 @@ impl World {
 
     /// Makes the L1 grow with the clock.
     pub(crate) fn grow_l1(&self) {
-        let newest = (self.clock.seconds() - GENESIS_TIME) / L1_SLOT_S;
+        let newest = self.clock.seconds().saturating_sub(GENESIS_TIME) / L1_SLOT_S;
         let known = self.l1[0].blocks.lock().len() as u64 - 1;
         self.l1[0].grow(known, newest.max(known), 0);
     }

@@ -20,7 +20,7 @@ use std::{
 };
 
 /// A rollup loses what is not on L1 after so many seconds, and goes on with empty blocks.
-pub(crate) const WINDOW_SECONDS: u64 = 60 * SLOT_SECONDS;
+pub(crate) const WINDOW_SECONDS: u64 = 200 * SLOT_SECONDS;
 
 type Chain = Vec<Arc<UnionBlock>>;
 
@@ -223,11 +223,6 @@ impl Rollups {
     fn transaction(&mut self, rollup: usize) -> Bytes {
         self.unique += 1;
         transaction(CHAINS[rollup], self.unique, self.ballast)
-    }
-
-    /// A rollup makes no blocks before `until`.
-    pub(crate) fn halt(&mut self, rollup: usize, until: u64) {
-        self.stalled_until[rollup] = until;
     }
 
     /// A rollup makes no blocks for a while.

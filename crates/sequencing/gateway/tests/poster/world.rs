@@ -349,7 +349,7 @@ impl Simulation {
         }
         assert_eq!(self.criticals, Vec::<String>::new());
         let resets = &self.resets[self.resets.len().saturating_sub(9)..];
-        assert!(self.is_done(), "not all is safe: {:?}, {resets:?}", self.poster);
+        assert!(self.is_done(), "not all is safe: {:?}, {resets:?}", self.sealer);
         let mut world = self.world.0.lock();
         let safe = world.safe_at_tip();
         for (chain, safe) in world.rollups.chains.iter().zip(&safe.chains) {
@@ -364,7 +364,7 @@ impl Simulation {
     /// What users were shown became safe, or was taken back with a word.
     pub(crate) fn assert_nothing_went_silently(&self) {
         let world = self.world.0.lock();
-        assert_eq!(world.rollups.taken_away, 0, "of {}", world.rollups.shown);
+        assert_eq!(world.rollups.taken_away, 0, "of {}, {:?}", world.rollups.shown, self.resets);
     }
 
     /// Transactions that were taken back with a word, and those that were shown.
@@ -376,7 +376,7 @@ impl Simulation {
     fn is_done(&self) -> bool {
         let mut world = self.world.0.lock();
         let safe = world.safe_at_tip();
-        world.rollups.is_safe(&safe) && world.l1.pool.is_empty()
+        world.rollups.is_safe(&safe) && self.poster.is_posting()
     }
 
     fn advance_l1(&mut self) {
