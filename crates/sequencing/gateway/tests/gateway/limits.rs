@@ -99,24 +99,29 @@ fn what_no_batch_can_carry_leaves_the_pool() {
 /// Followers refuse a batch with transactions in the first block of a fork.
 #[test]
 fn a_block_that_takes_none_from_the_pool_is_in_nobodys_super_transaction() {
-    let mut world = World::with_late_fork(2, 4, Some((1, 1)));
+    let mut world = World::with_late_fork(2, 4, Some(1));
     let mut running = world.start();
-    let (a, forked) = (chain(0), chain(1));
-    let send = |world: &mut World, running: &Running, user, wish: &Wish| {
-        world.send(&running.pools, user, wish)
-    };
-    let own = send(&mut world, &running, 0, &Wish::new(forked, APP));
-    let out = send(&mut world, &running, 1, &Wish::through(forked, &[proxy_of(a, APP)]));
-    let into = send(&mut world, &running, 2, &Wish::through(a, &[proxy_of(forked, APP)]));
-    let other = send(&mut world, &running, 3, &Wish::new(a, APP));
+    let (a, b) = (chain(0), chain(1));
+    let wishes = [
+        Wish::new(b, APP),
+        Wish::through(b, &[proxy_of(a, APP)]),
+        Wish::through(a, &[proxy_of(b, APP)]),
+        Wish::new(a, APP),
+    ];
+    let sent: Vec<(ChainId, B256)> = (0..)
+        .zip(&wishes)
+        .map(|(user, wish)| (wish.home, world.send(&running.pools, user, wish)))
+        .collect();
     let report = world.round(&mut running).unwrap().unwrap();
     assert_eq!(report.super_transactions, 0);
-    let first = running.snapshot(forked).block(1).unwrap().unwrap();
-    assert!(first.transactions().iter().all(|transaction| transaction.is_deposit()));
-    assert!(first.transactions().len() > 1, "the fork's own deposits");
-    assert_eq!(running.find(a, &other).unwrap().0, 1);
-    world.round(&mut running).unwrap().unwrap();
-    for (home, hash) in [(forked, own), (forked, out), (a, into)] {
+    for chain in [a, b] {
+        let first = running.snapshot(chain).block(1).unwrap().unwrap();
+        assert!(first.transactions().iter().all(|transaction| transaction.is_deposit()));
+        assert!(first.transactions().len() > 1, "the fork's own deposits");
+    }
+    let report = world.round(&mut running).unwrap().unwrap();
+    assert_eq!(report.super_transactions, 2);
+    for (home, hash) in sent {
         assert_eq!(running.find(home, &hash).unwrap().0, 2);
     }
     running.assert_agreement();

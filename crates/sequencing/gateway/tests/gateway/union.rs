@@ -52,14 +52,15 @@ pub(crate) fn user(n: u64) -> PrivateKeySigner {
 pub(crate) const SPENDER: Address = Address::repeat_byte(0x5e);
 const SPENDER_CODE: Bytes = bytes!("5b62061a805a115f575f5f5f5f5f5f355af100");
 
-/// The rollups of a union of so many, with the users. Jovian begins with the first block, on the rollup that
-/// `late` names so many seconds later.
+/// The rollups of a union of so many, with the users. Jovian begins with the first block, or `late` seconds after
+/// it.
 pub(crate) fn union(
     rollups: usize,
     users: &[PrivateKeySigner],
     l1: &FakeL1,
-    late: Option<(usize, u64)>,
+    late: Option<u64>,
 ) -> Vec<Plan> {
+    let jovian = late.map_or(0, |seconds| GENESIS_TIME + seconds);
     let union = UnionConfig {
         inbox: Address::repeat_byte(0x1b),
         chains: (0..rollups).map(chain).collect(),
@@ -68,12 +69,10 @@ pub(crate) fn union(
         block_time: 1,
         seq_window_size: 3_600,
         isthmus_time: Some(0),
-        jovian_time: Some(0),
+        jovian_time: Some(jovian),
     };
     let origin = BlockNumHash::new(0, l1.blocks.lock()[0].hash_slow());
     let plan = |n| {
-        let late = late.filter(|(rollup, _)| *rollup == n).map(|(_, seconds)| seconds);
-        let jovian = late.map_or(0, |seconds| GENESIS_TIME + seconds);
         let genesis = genesis(n, rollups, users, jovian);
         let chain = Rollup::from_genesis(&genesis).unwrap();
         let state = MemoryState::from_genesis(&genesis);

@@ -160,8 +160,8 @@ impl World {
         Self::with_late_fork(rollups, users, None)
     }
 
-    /// With a rollup on which Jovian begins so many seconds later.
-    pub(crate) fn with_late_fork(rollups: usize, users: u64, late: Option<(usize, u64)>) -> Self {
+    /// With Jovian, which begins so many seconds later.
+    pub(crate) fn with_late_fork(rollups: usize, users: u64, late: Option<u64>) -> Self {
         let l1 = FakeL1::default();
         l1.grow(0, 0, 0);
         let users: Vec<_> = (0..users).map(user).collect();
