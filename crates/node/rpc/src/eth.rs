@@ -11,11 +11,13 @@ mod state;
 mod submit;
 mod subscribe;
 mod transactions;
+mod updates;
 
 pub(crate) use call_costs::{CallCosts, Place};
 pub(crate) use calls::{Target, call_error, call_limits, target as call_target};
 pub(crate) use fees::TipCache;
 pub(crate) use transactions::{raw as raw_transaction, rpc_pooled};
+pub(crate) use updates::Update;
 
 use crate::{Context, RpcChain, register::Registrar};
 use jsonrpsee::{Methods, core::RegisterMethodError};

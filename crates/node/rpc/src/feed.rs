@@ -1,15 +1,21 @@
 //! What happens on the chain, told to all subscribers at once.
 
-use crate::{Context, RpcChain};
+use crate::{Context, RpcChain, eth::Update};
 use alloy_consensus::{Header, transaction::TxHashRef};
 use alloy_primitives::{B256, Sealed};
-use lockstep_engine::ChainUpdate;
+use lockstep_engine::{ChainUpdate, PendingBlock};
 use serde_json::value::RawValue;
-use std::sync::{Arc, Weak};
+use std::{
+    ops::Range,
+    sync::{Arc, Weak},
+};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// How many changes of the chain wait for a subscriber. One that is further behind is closed.
 const MAX_WAITING_EVENTS: usize = 1_024;
+
+/// How many updates of the block that is being built wait for a subscriber. One that is further behind is closed.
+const MAX_WAITING_UPDATES: usize = 16;
 
 /// A change of the chain, shared by all subscribers.
 #[derive(Debug)]
@@ -24,6 +30,7 @@ pub(crate) struct ChainEvent<C: RpcChain> {
 pub(crate) struct Feed<C: RpcChain> {
     /// `None` says that changes were missed, and a subscriber cannot know what it did not see.
     sender: broadcast::Sender<Option<Arc<ChainEvent<C>>>>,
+    updates: broadcast::Sender<Arc<Update>>,
 }
 
 /// Receives changes of the chain.
@@ -45,7 +52,27 @@ pub(crate) enum FeedEnd {
 
 impl<C: RpcChain> Feed<C> {
     pub(crate) fn new() -> Self {
-        Self { sender: broadcast::Sender::new(MAX_WAITING_EVENTS) }
+        Self {
+            sender: broadcast::Sender::new(MAX_WAITING_EVENTS),
+            updates: broadcast::Sender::new(MAX_WAITING_UPDATES),
+        }
+    }
+
+    pub(crate) fn subscribe_to_updates(&self) -> broadcast::Receiver<Arc<Update>> {
+        self.updates.subscribe()
+    }
+
+    fn publish_update(&self, context: &Context<C>, pending: &PendingBlock<C>, added: Range<usize>) {
+        if self.updates.receiver_count() == 0 {
+            return;
+        }
+        match Update::new(context, pending, added) {
+            // Without a receiver nobody wants to know.
+            Ok(update) => drop(self.updates.send(Arc::new(update))),
+            Err(error) => {
+                tracing::error!(target: "lockstep_rpc", %error, "an update could not be told");
+            }
+        }
     }
 
     pub(crate) fn subscribe(&self) -> Events<C> {
@@ -134,6 +161,7 @@ pub(crate) fn follow_pending<C: RpcChain>(context: &Arc<Context<C>>) {
             let known = if goes_on { seen.0 } else { 0 };
             let transactions = pending.block.transactions();
             context.waiters.wake(transactions.iter().skip(known).map(TxHashRef::tx_hash));
+            context.feed.publish_update(&context, &pending, known..transactions.len());
             seen = (transactions.len(), transactions.len().checked_sub(1).and_then(hash));
         }
     });

@@ -2,12 +2,13 @@
 
 use crate::{
     Args, Context, RpcChain, RpcError, RpcResult,
-    eth::{node::syncing, transactions::rpc_pooled},
+    eth::{Update, node::syncing, transactions::rpc_pooled},
     feed::ChainEvent,
     logs::{block_logs, check_size},
     register::Registrar,
     server::Load,
 };
+use alloy_primitives::B256;
 use alloy_rpc_types_eth::{Filter, Log};
 use jsonrpsee::{
     core::{
@@ -16,10 +17,11 @@ use jsonrpsee::{
     },
     types::Params,
 };
+use lockstep_engine::PendingBlock;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
-use std::sync::Arc;
-use tokio::sync::broadcast::error::RecvError;
+use std::{ops::Range, sync::Arc};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 pub(super) fn register<C: RpcChain>(registrar: &mut Registrar<C>) {
     let added = registrar.module().register_subscription(
@@ -41,6 +43,7 @@ enum Topic {
     Logs(Box<Filter>),
     PendingTransactions { full: bool },
     Syncing,
+    Updates,
 }
 
 fn parse(params: &Params<'_>) -> RpcResult<Topic> {
@@ -57,6 +60,7 @@ fn parse(params: &Params<'_>) -> RpcResult<Topic> {
             Topic::PendingTransactions { full: args.optional()?.unwrap_or(false) }
         }
         "syncing" => Topic::Syncing,
+        "updates" => Topic::Updates,
         _ => {
             let name: String = name.chars().take(64).collect();
             return Err(RpcError::invalid(format!("no {name:?} subscription in eth namespace")));
@@ -112,12 +116,23 @@ async fn subscribe<C: RpcChain>(
         pending.reject(RpcError::Limit { what: "subscriptions", asked: limit + 1, limit }).await;
         return Ok(());
     };
+    if matches!(topic, Topic::Updates) && context.pending.is_none() {
+        let message =
+            "this node builds no blocks, so there are no updates; ask one whose gateway does";
+        pending.reject(RpcError::refused(message)).await;
+        return Ok(());
+    }
     // Whatever happens after the client has its answer is told, so listening begins before.
     match topic {
         Topic::PendingTransactions { full } => {
             let events = context.pool.subscribe();
             let Ok(sink) = pending.accept().await else { return Ok(()) };
             pending_transactions(&context, events, Subscriber { sink, load }, full).await
+        }
+        Topic::Updates => {
+            let events = context.feed.subscribe_to_updates();
+            let Ok(sink) = pending.accept().await else { return Ok(()) };
+            updates(&context, events, Subscriber { sink, load }).await
         }
         topic => {
             let events = context.feed.subscribe();
@@ -196,7 +211,7 @@ async fn chain_events<C: RpcChain>(
                 is_syncing = status;
                 !changed || client.send_json(&is_syncing)?
             }
-            Topic::PendingTransactions { .. } => true,
+            Topic::PendingTransactions { .. } | Topic::Updates => true,
         };
         if !is_open {
             return Ok(());
@@ -240,9 +255,51 @@ fn send_logs<C: RpcChain>(
     Ok(true)
 }
 
+/// Tells what each update added to the block that is being built; the first time, all that is in it.
+async fn updates<C: RpcChain>(
+    context: &Arc<Context<C>>,
+    mut events: Receiver<Arc<Update>>,
+    mut client: Subscriber,
+) -> Ended {
+    let _counted = Counted::new();
+    // The block that the client knows, and how many of its transactions.
+    let mut known: Option<(B256, usize)> = None;
+    loop {
+        let update = tokio::select! {
+            () = client.closed() => return Ok(()),
+            event = events.recv() => match event {
+                Ok(update) => update,
+                Err(RecvError::Lagged(missed)) => {
+                    return Err(format!("the subscription fell behind by {missed} updates").into());
+                }
+                Err(RecvError::Closed) => return Ok(()),
+            },
+        };
+        let Range { start, end } = update.added;
+        let goes_on = start == 0 || known == Some((update.parent, start));
+        let json = if goes_on { Some(update.json.clone()) } else { whole(context, &update)? };
+        let Some(json) = json else { continue };
+        known = Some((update.parent, end));
+        if !client.send(json)? {
+            return Ok(());
+        }
+    }
+}
+
+/// The block as it was after an update, unless it is gone by now.
+fn whole<C: RpcChain>(context: &Context<C>, update: &Update) -> RpcResult<Option<Box<RawValue>>> {
+    let pending = context.pending_block();
+    let is_same = |pending: &PendingBlock<C>| {
+        pending.block.parent_hash() == update.parent
+            && pending.block.transactions().len() >= update.added.end
+    };
+    let Some(pending) = pending.filter(is_same) else { return Ok(None) };
+    Ok(Some(Update::new(context, &pending, 0..update.added.end)?.json))
+}
+
 async fn pending_transactions<C: RpcChain>(
     context: &Arc<Context<C>>,
-    mut events: tokio::sync::broadcast::Receiver<Arc<lockstep_pool::PoolTransaction<C>>>,
+    mut events: Receiver<Arc<lockstep_pool::PoolTransaction<C>>>,
     mut client: Subscriber,
     full: bool,
 ) -> Ended {

@@ -12,6 +12,7 @@ use crate::{
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::TransactionInfo;
+use lockstep_engine::PendingBlock;
 use lockstep_pool::{Origin, PoolTransaction};
 use serde_json::Value;
 use std::sync::Arc;
@@ -69,8 +70,16 @@ fn mined<C: RpcChain>(context: &Context<C>, hash: &B256) -> RpcResult<Option<C::
 /// A transaction of the block under construction: it may be in no pool any more.
 fn in_pending<C: RpcChain>(context: &Context<C>, hash: &B256) -> Option<C::RpcTransaction> {
     let pending = context.pending_block()?;
-    let index = pending.transaction_index(hash)?;
-    let (block, receipts) = (pending.block, Some(pending.receipts));
+    in_pending_block(context, &pending, pending.transaction_index(hash)?)
+}
+
+/// A transaction of a block that is not complete.
+pub(super) fn in_pending_block<C: RpcChain>(
+    context: &Context<C>,
+    pending: &PendingBlock<C>,
+    index: usize,
+) -> Option<C::RpcTransaction> {
+    let (block, receipts) = (pending.block.clone(), Some(pending.receipts.clone()));
     in_block(context, &Found { block, receipts, is_pending: true }, index)
 }
 

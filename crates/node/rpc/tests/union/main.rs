@@ -13,7 +13,7 @@ mod pending;
 mod world;
 
 use alloy_primitives::{Address, U256};
-use client::{request, result};
+use client::{Socket, request, result};
 use lockstep_union::{CallTree, Part, proxy_of};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -88,6 +88,39 @@ async fn pending_calls_find_what_is_pending_on_the_peer() {
     assert_eq!(told, expected);
     let super_transaction = result(at, "lockstep_getSuperTransaction", json!([hash])).await;
     assert_eq!(super_transaction["transactionHash"], hash);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscribers_are_told_what_each_update_added() {
+    let world = World::start().await;
+    let mut socket = Socket::connect(world.address(HOME)).await;
+    let id = socket.subscribe(json!(["updates"])).await;
+    let hash = world.open_block(CALLER, 1_000_000);
+    let told = socket.notification().await;
+    assert_eq!(told["subscription"], json!(id));
+    let update = &told["result"];
+    let at = world.address(HOME);
+    let pending = result(at, "eth_getBlockByNumber", json!(["pending", true])).await;
+    for field in ["number", "parentHash", "timestamp", "transactions"] {
+        assert_eq!(update[field], pending[field], "{field}");
+    }
+    assert_eq!(update["firstIndex"], "0x0");
+    let receipts = result(at, "eth_getBlockReceipts", json!(["pending"])).await;
+    assert_eq!(update["receipts"], receipts);
+    assert!(receipts.as_array().unwrap().iter().any(|receipt| receipt["transactionHash"] == hash));
+
+    // Who comes later is told all of the block with the next update, and who was there what is new.
+    let mut late = Socket::connect(at).await;
+    late.subscribe(json!(["updates"])).await;
+    let known = update["transactions"].as_array().unwrap().len();
+    let added = world.grow_block(CALLER, 1_000_000);
+    let told = socket.notification().await;
+    let (update, all) = (&told["result"], &late.notification().await["result"]);
+    assert_eq!(update["firstIndex"], json!(format!("{known:#x}")));
+    assert_eq!(update["transactions"].as_array().unwrap().len(), 1);
+    assert_eq!(update["transactions"][0]["hash"], added);
+    assert_eq!((&all["firstIndex"], &all["parentHash"]), (&json!("0x0"), &update["parentHash"]));
+    assert_eq!(all["transactions"].as_array().unwrap().len(), known + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

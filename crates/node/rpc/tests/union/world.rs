@@ -139,7 +139,7 @@ impl World {
 
     /// The next transaction of the user on the home rollup, encoded.
     pub(crate) fn raw(&self, to: Address, gas_limit: u64) -> Bytes {
-        self.transaction(to, gas_limit).encoded_2718().into()
+        self.transaction(to, gas_limit, 0).encoded_2718().into()
     }
 
     /// Whether the home's pool has a transaction.
@@ -167,23 +167,37 @@ impl World {
 
     /// Adds a transaction to the home's pool; returns its hash.
     pub(crate) fn add_to_pool(&self) -> Value {
-        let transaction = self.transaction(TARGET, 100_000);
+        let transaction = self.transaction(TARGET, 100_000, 0);
         let pool = &self.members[&HOME].pool;
         json!(pool.add_raw(&transaction.encoded_2718(), Origin::Local).unwrap())
     }
 
     /// Makes a block on each rollup, with a call on the home; returns its hash.
     pub(crate) fn make_block(&self, to: Address, gas_limit: u64) -> Value {
-        self.with_block(to, gas_limit, true)
+        self.with_block(to, gas_limit, None, true)
     }
 
     /// The same, but the blocks stay open.
     pub(crate) fn open_block(&self, to: Address, gas_limit: u64) -> Value {
-        self.with_block(to, gas_limit, false)
+        self.with_block(to, gas_limit, None, false)
     }
 
-    fn with_block(&self, to: Address, gas_limit: u64, closes: bool) -> Value {
-        let transaction = self.transaction(to, gas_limit);
+    /// The open blocks of [`Self::open_block`] with one transaction more on the home; returns its hash.
+    pub(crate) fn grow_block(&self, to: Address, gas_limit: u64) -> Value {
+        let more = self.transaction(TARGET, 100_000, 1);
+        let hash = json!(more.tx_hash());
+        self.with_block(to, gas_limit, Some(more), false);
+        hash
+    }
+
+    fn with_block(
+        &self,
+        to: Address,
+        gas_limit: u64,
+        more: Option<OpTxEnvelope>,
+        closes: bool,
+    ) -> Value {
+        let transaction = self.transaction(to, gas_limit, 0);
         let opened: BTreeMap<_, _> = self
             .members
             .iter()
@@ -199,6 +213,9 @@ impl World {
         let id = SuperId { slot: 1, index };
         let mut blocks = builders.iter_mut().map(|(chain, it)| (*chain, it)).collect();
         push_jointly(&mut blocks, id, HOME, &transaction, user(), &|_| true).unwrap();
+        if let Some(more) = more {
+            builders.get_mut(&HOME).unwrap().push(more, user(), None).unwrap();
+        }
         let shown = |(chain, builder): (&ChainId, &BlockBuilder<'_, Rollup>)| {
             (*chain, builder.pending(opened[chain].parent_state()))
         };
@@ -225,13 +242,14 @@ impl World {
         json!(transaction.tx_hash())
     }
 
-    fn transaction(&self, to: Address, gas_limit: u64) -> OpTxEnvelope {
+    /// The user's transaction that follows so many others.
+    fn transaction(&self, to: Address, gas_limit: u64, others: u64) -> OpTxEnvelope {
         let snapshot = self.members[&HOME].engine.view().snapshot();
         let state = snapshot.state_by_hash(&snapshot.head().seal()).unwrap();
         let nonce = state.account(&user()).unwrap().unwrap().nonce;
         let tx = TxEip1559 {
             chain_id: HOME,
-            nonce,
+            nonce: nonce + others,
             gas_limit,
             max_fee_per_gas: 10_000_000_000,
             max_priority_fee_per_gas: 1,
