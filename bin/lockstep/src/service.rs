@@ -7,6 +7,7 @@ use lockstep_node::Metrics;
 use std::{
     io::{self, IsTerminal, Write},
     net::{Ipv4Addr, SocketAddr},
+    sync::LazyLock,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
