@@ -33,7 +33,7 @@ use lockstep_lookahead::Slot;
 use lockstep_protocol::UnionConfig;
 use measure::Metrics;
 use member::Member;
-use plan::{Chain, SeenInbox};
+use plan::{Chain, Next, SeenInbox};
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 /// The gateway, to whom proposers delegate their slots.
@@ -321,11 +321,15 @@ impl Poster {
         }
         let Some(chain) = self.ledger.chain() else { return Ok(()) };
         let chain = Chain::new(chain, &inbox);
-        let (posted, blocked) = self.post_next(&chain, head, slot)?;
-        progress.slot = posted;
-        progress.has_more = posted.is_some();
-        progress.blocked = blocked;
-        self.note_blocked(blocked);
+        match self.post_next(&chain, head, slot)? {
+            Next::Nothing => {}
+            Next::Posted(slot) => {
+                progress.slot = Some(slot);
+                progress.has_more = true;
+            }
+            Next::Blocked(slot, reason) => progress.blocked = Some((slot, reason)),
+        }
+        self.note_blocked(progress.blocked);
         Ok(())
     }
 

@@ -24,6 +24,16 @@ impl std::fmt::Debug for SeenInbox {
     }
 }
 
+/// What became of the batch that comes next.
+pub(super) enum Next {
+    /// There is none, or its time has not come.
+    Nothing,
+    /// The batch of this slot was taken up.
+    Posted(Slot),
+    /// The batch of this slot cannot be posted now.
+    Blocked(Slot, Blocked),
+}
+
 /// The sealed batches, and how many of them the inbox has.
 pub(super) struct Chain {
     pub(super) base: Base,
@@ -75,29 +85,29 @@ impl Poster {
         outcome
     }
 
-    /// Sends the next batch, if it is due. Why it cannot be sent, if so.
+    /// Sends the next batch, if it is due.
     pub(super) fn post_next(
         &mut self,
         chain: &Chain,
         head: &L1Head,
         slot: Slot,
-    ) -> Result<(Option<Slot>, Option<(Slot, Blocked)>), PosterError> {
+    ) -> Result<Next, PosterError> {
         let newest = self.posted.back().map(|posted| posted.hash);
         let at = match newest {
             Some(newest) => chain.batches.iter().position(|it| it.hash == newest).map(|at| at + 1),
             None => chain.taken,
         };
         let Some(batch) = at.max(chain.taken).and_then(|at| chain.batches.get(at)) else {
-            return Ok((None, None));
+            return Ok(Next::Nothing);
         };
         // The inbox takes the batch of a slot that is over at the time of the L1 block.
         if batch.slot > slot || !self.outbox.has_room(DataKind::Blobs) {
-            return Ok((None, None));
+            return Ok(Next::Nothing);
         }
         let queued = self.queue(&batch.clone(), head)?;
         Ok(match queued {
-            Ok(()) => (Some(batch.slot), None),
-            Err(reason) => (None, Some((batch.slot, reason))),
+            Ok(()) => Next::Posted(batch.slot),
+            Err(reason) => Next::Blocked(batch.slot, reason),
         })
     }
 

@@ -1,12 +1,15 @@
 //! What is kept of what was sealed, and what is taken back since it can be posted no more.
 
-use super::{Base, Lost, Sealer, UnionChains, batch::contents};
+use super::{Base, Lost, SealedBatch, Sealer, UnionChains, batch::contents};
 use crate::GatewayError;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::ChainId;
 use lockstep_lookahead::Slot;
 use metrics::counter;
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 impl Sealer {
     /// Goes on from what L1 has, if that was found out anew: with the batches that follow it.
@@ -20,6 +23,17 @@ impl Sealer {
         let reason = self.ledger.with(|state| {
             let taken = state.batches.iter().position(|batch| batch.hash == base.head);
             if let Some(taken) = taken {
+                // L1 may take them back: they are kept until they are deep enough in it.
+                let before = before(&state.batches, &base);
+                let after = state
+                    .batches
+                    .iter()
+                    .take(taken + 1)
+                    .fold(before.clone(), |it, batch| it.after(batch));
+                if after == base {
+                    state.base = Some(before);
+                    return None;
+                }
                 state.batches.drain(..=taken);
             }
             let follows = state.batches.front().map(|first| base.continues_with(first));
@@ -219,4 +233,14 @@ impl Sealer {
         self.is_file_stale = false;
         Ok(())
     }
+}
+
+/// Where the first of these batches begins, if L1 has `base` after one of them.
+fn before(batches: &VecDeque<Arc<SealedBatch>>, base: &Base) -> Base {
+    let mut before = base.clone();
+    for batch in batches.iter().rev() {
+        (before.head, before.next_slot) = (batch.parent, batch.slot);
+        before.cursors.extend(batch.spans.iter().map(|(chain, span)| (*chain, span.parent)));
+    }
+    before
 }

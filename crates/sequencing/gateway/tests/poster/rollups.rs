@@ -187,10 +187,10 @@ impl Rollups {
         let together = !is_stalled && self.chains.iter().all(|chain| next(chain) == timestamp);
         let is_open = is_open && self.chains.iter().all(|chain| next(chain) <= timestamp);
         let contents = if is_open { self.content(slot, together, rng) } else { Default::default() };
-        for rollup in 0..2 {
+        for (rollup, content) in contents.iter().enumerate() {
             let chain = &mut self.chains[rollup];
             if now >= self.stalled_until[rollup] && next(chain) == timestamp {
-                let block = next_block(chain.last().unwrap(), &contents[rollup]);
+                let block = next_block(chain.last().unwrap(), content);
                 self.shown += block.block.transactions.len();
                 chain.push(Arc::new(block));
             }

@@ -113,7 +113,8 @@ fn whatever_l1_does_within_its_window_nothing_is_taken_back() {
         let simulation = simulate(seed, faults, 120);
         simulation.assert_nothing_went_silently();
         let (given_up, shown) = simulation.given_up();
-        assert!(given_up == 0 && shown > 200, "{seed}: {given_up} of {shown}");
+        let resets = &simulation.resets;
+        assert!(given_up == 0 && shown > 200, "{seed}: {given_up} of {shown}, {resets:?}");
     }
 }
 
