@@ -12,11 +12,10 @@
 //! keep.
 //!
 //! What was shown is undone if L1 was reorganised below it, if a follower derived other blocks, if the machine lost its
-//! power, or if L1 did not take its batch for as long as the inbox would have (see below). Then rollups that have called each other since go
-//! back together: before each
-//! round their transcripts, which the Gates keep, are compared, and where two differ, blocks are taken
-//! back until they do not. So it does not matter who took blocks back, nor whether the gateway was killed
-//! meanwhile. What is safe only a follower takes back.
+//! power, if no batch can hold its slot, or if L1 did not take its batch for as long as the inbox would have (see below). Then
+//! rollups that have called each other since go back together: before each round their transcripts, which the Gates keep, are
+//! compared, and where two differ, blocks are taken back until they do not. So it does not matter who took blocks back, nor
+//! whether the gateway was killed meanwhile. What is safe only a follower takes back.
 //!
 //! # Sealed batches
 //! When the last block of a slot is complete, the thread that makes blocks makes the slot's batch ([`Sealer`]): the blocks
@@ -42,8 +41,8 @@
 //! when its batch was derived from L1.
 //!
 //! # Posting
-//! A [`Poster`] posts the sealed batches to the union's inbox on L1, in their order, each when its slot is over at the newest
-//! L1 block. Several are on their way at a time, each naming the
+//! A [`Poster`] posts the sealed batches to the union's inbox on L1, in their order, whoever signed them, each when the next L1
+//! block can have it: when the newest one is of its slot, or a later one. Several are on their way at a time, each naming the
 //! one before as its parent, so that one that fails takes those behind it with it.
 //!
 //! At the start, and whenever something is not as expected ([`ResetReason`]), it *settles*: it waits until
