@@ -28,7 +28,7 @@ use core::ops::Deref;
 pub const UNION_BATCH_VERSION_0: u8 = 0;
 /// The most bytes of a union batch before compression.
 pub const MAX_UNION_BATCH_BYTES: usize = 32 << 20;
-/// The most bytes for which each compressed byte of a union batch stands, beyond [`FREE_BYTES`]. Who makes
+/// The most bytes for which each compressed byte of a union batch stands, beyond the first 64 KiB. Who makes
 /// everybody decompress and read 32 MiB pays for the blobs that hold a sixteenth of them.
 pub const MAX_UNION_EXPANSION: usize = 16;
 /// Bytes before compression that a union batch may have however few it has behind it.
