@@ -203,12 +203,18 @@ mod tests {
         assert_eq!(budget.fit(&transaction(9_000)), Fit::Later);
         assert_eq!(budget.fit_with(&transaction(100), &parts(9_000)), Fit::Later);
         assert!(!budget.is_exhausted());
-        assert_eq!(budget.reserve(&transaction(10_000)), Fit::Never);
-        assert_eq!(budget.reserve(&transaction(5_500)), Fit::Fits);
+        budget.take(&transaction(5_500), &PartSizes::new());
         assert!(budget.is_exhausted());
-        assert_eq!(budget.reserve(&transaction(5_500)), Fit::Later);
-        budget.release(&transaction(5_500));
-        assert_eq!(budget.fit(&transaction(5_500)), Fit::Fits);
+    }
+
+    #[test]
+    fn what_was_reserved_is_given_back() {
+        let budget = SlotBudget::new(10_000);
+        assert_eq!(budget.reserve(&transaction(10_000)), Fit::Never);
+        assert_eq!(budget.reserve(&transaction(6_000)), Fit::Fits);
+        assert_eq!(budget.reserve(&transaction(6_000)), Fit::Later);
+        budget.release(&transaction(6_000));
+        assert_eq!(budget.reserve(&transaction(6_000)), Fit::Fits);
     }
 
     #[test]
