@@ -9,7 +9,7 @@
 
 use crate::{
     GatewayError,
-    records::{self, Records},
+    records::{self, HEADER_BYTES, Mark, Records},
 };
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{B256, Bytes, ChainId};
@@ -73,6 +73,7 @@ pub(crate) fn entry_bytes(transaction: &OpTxEnvelope) -> u64 {
 pub(crate) struct DecisionLog {
     path: PathBuf,
     file: File,
+    mark: Mark,
     /// How long the file is, in bytes, without what a write that failed has left.
     length: u64,
 }
@@ -87,11 +88,19 @@ impl DecisionLog {
         let file = file.map_err(failed("open"))?;
         let mut bytes = Vec::new();
         (&file).take(MAX_LOG_BYTES).read_to_end(&mut bytes).map_err(failed("read"))?;
-        let (decisions, good) = read(&bytes).map_err(GatewayError::Malformed)?;
+        let found = read(&bytes).map_err(GatewayError::Malformed)?;
         // What is appended must not follow a record that was cut off.
-        let length = good as u64;
-        file.set_len(length).map_err(failed("truncate"))?;
-        Ok((Self { path: path.to_path_buf(), file, length }, decisions))
+        let good = found.as_ref().map_or(0, |(_, _, good)| *good as u64);
+        file.set_len(good).map_err(failed("truncate"))?;
+        let (mark, decisions, length) = match found {
+            Some((mark, decisions, _)) => (mark, decisions, good),
+            None => {
+                let mark = Mark::random();
+                (&file).write_all(&mark.header()).map_err(failed("write"))?;
+                (mark, Vec::new(), HEADER_BYTES as u64)
+            }
+        };
+        Ok((Self { path: path.to_path_buf(), file, mark, length }, decisions))
     }
 
     /// How many bytes of decisions may still come in this round.
@@ -101,14 +110,16 @@ impl DecisionLog {
 
     /// Forgets the last round, and begins one.
     pub(crate) fn begin(&mut self, blocks: Vec<Begun>) -> Result<(), GatewayError> {
-        self.file.set_len(0).map_err(|source| self.error("truncate", source))?;
-        self.length = 0;
+        let empty = HEADER_BYTES as u64;
+        self.file.set_len(empty).map_err(|source| self.error("truncate", source))?;
+        self.length = empty;
         self.append(&[Decision::Begin(blocks)])
     }
 
     /// Appends decisions with one write.
     pub(crate) fn append(&mut self, decisions: &[Decision]) -> Result<(), GatewayError> {
-        let records: Vec<u8> = decisions.iter().flat_map(record).collect();
+        let records = decisions.iter().flat_map(|decision| record(self.mark, decision));
+        let records: Vec<u8> = records.collect();
         let found = self.file.metadata().map_err(|source| self.error("inspect", source))?.len();
         if found != self.length {
             // A write failed half-way; what follows a torn record is never read.
@@ -124,19 +135,21 @@ impl DecisionLog {
     }
 }
 
-fn record(decision: &Decision) -> Vec<u8> {
+fn record(mark: Mark, decision: &Decision) -> Vec<u8> {
     let mut body = Vec::new();
     match decision {
         Decision::Begin(blocks) => blocks.encode(&mut body),
         Decision::Take(taken) => taken.encode(&mut body),
     }
-    records::frame(u8::from(matches!(decision, Decision::Take(_))), &body)
+    mark.frame(u8::from(matches!(decision, Decision::Take(_))), &body)
 }
 
-/// The decisions at the front of `bytes`, and how many bytes they are; or what is wrong.
-fn read(bytes: &[u8]) -> Result<(Vec<Decision>, usize), String> {
+/// The file's mark, its decisions, and how many bytes of it are whole, if it has any; or what is wrong.
+fn read(bytes: &[u8]) -> Result<Option<(Mark, Vec<Decision>, usize)>, String> {
     let damaged = |at| format!("the record at byte {at} is damaged, and others follow it");
-    let Records { bodies, good } = records::read(bytes).map_err(damaged)?;
+    let Some(Records { mark, bodies, good }) = records::read(bytes).map_err(damaged)? else {
+        return Ok(None);
+    };
     let decisions = bodies.into_iter().map(|(kind, mut body)| {
         let decision = match kind {
             0 => Decision::Begin(Decodable::decode(&mut body).map_err(|error| error.to_string())?),
@@ -144,7 +157,7 @@ fn read(bytes: &[u8]) -> Result<(Vec<Decision>, usize), String> {
         };
         if body.is_empty() { Ok(decision) } else { Err("a record is too long".to_owned()) }
     });
-    Ok((decisions.collect::<Result<_, _>>()?, good))
+    Ok(Some((mark, decisions.collect::<Result<_, _>>()?, good)))
 }
 
 #[cfg(test)]
@@ -172,11 +185,13 @@ mod tests {
     fn a_log_that_is_damaged_in_the_middle_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("decisions");
-        let mut file: Vec<u8> = decisions().iter().flat_map(record).collect();
-        file[40] ^= 0x40;
+        let mark = Mark::random();
+        let mut file = mark.header().to_vec();
+        file.extend(decisions().iter().flat_map(|decision| record(mark, decision)));
+        file[60] ^= 0x40;
         std::fs::write(&path, &file).unwrap();
         let error = DecisionLog::open(&path).unwrap_err();
-        assert!(error.to_string().contains("byte 0 is damaged"), "{error}");
+        assert!(error.to_string().contains("byte 16 is damaged"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), file, "what is left of it is kept");
     }
 
@@ -187,7 +202,7 @@ mod tests {
         let (mut log, _) = DecisionLog::open(&path).unwrap();
         let all = decisions();
         log.append(&all[..1]).unwrap();
-        let torn = record(&all[1]);
+        let torn = record(log.mark, &all[1]);
         (&log.file).write_all(&torn[..torn.len() / 2]).unwrap();
         log.append(&all[1..]).unwrap();
         assert_eq!(DecisionLog::open(&path).unwrap().1, all);
@@ -204,7 +219,9 @@ mod tests {
             is_joint: true,
             transaction: transaction.clone().into(),
         });
-        assert!(record(&entry).len() as u64 <= transaction.len() as u64 + ENTRY_BYTES);
+        assert!(
+            record(Mark::random(), &entry).len() as u64 <= transaction.len() as u64 + ENTRY_BYTES
+        );
     }
 
     #[test]

@@ -1,50 +1,90 @@
 //! Records in a file that is only appended to: what a process was killed in the middle of writing is cut off, and what
 //! else is wrong is told.
 //!
-//! A record is its length (`u32`, little-endian), the first 8 bytes of the keccak hash of what follows, and a body that
-//! begins with its kind.
+//! A file begins with its mark, twice. A record is the mark, the length of its body (`u32`, little-endian), the first 8
+//! bytes of the keccak hash of what follows, and the body, which begins with its kind.
 
 use alloy_primitives::keccak256;
+use std::hash::{BuildHasher, RandomState};
 
-const HEADER_BYTES: usize = 12;
+const MARK_BYTES: usize = 8;
+
+/// The mark, the length and the hash.
+const RECORD_HEADER_BYTES: usize = MARK_BYTES + 12;
 
 /// The greatest kind.
 const MAX_KIND: u8 = 1;
 
-/// A record with this body.
-pub(crate) fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
-    let body = [&[kind], body].concat();
-    let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
-    [&length[..], &checksum(&body), &body].concat()
+/// What the records of one file begin with. Users, whose bytes are in records, do not know it, so nothing in a record
+/// looks like another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark([u8; MARK_BYTES]);
+
+impl Mark {
+    /// That of a new file.
+    pub(crate) fn random() -> Self {
+        // The system's randomness is in its keys.
+        Self(RandomState::new().hash_one(()).to_le_bytes())
+    }
+
+    /// What the file begins with.
+    pub(crate) fn header(self) -> [u8; HEADER_BYTES] {
+        let mut header = [0; HEADER_BYTES];
+        let (first, second) = header.split_at_mut(MARK_BYTES);
+        first.copy_from_slice(&self.0);
+        second.copy_from_slice(&self.0);
+        header
+    }
+
+    /// A record with this body.
+    pub(crate) fn frame(self, kind: u8, body: &[u8]) -> Vec<u8> {
+        let body = [&[kind], body].concat();
+        let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
+        [&self.0[..], &length, &checksum(&body), &body].concat()
+    }
+
+    fn record_at(self, bytes: &[u8], at: usize) -> Option<(u8, &[u8])> {
+        let (mark, rest) = bytes.get(at..)?.split_first_chunk::<MARK_BYTES>()?;
+        if *mark != self.0 {
+            return None;
+        }
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (stated, rest) = rest.split_first_chunk::<8>()?;
+        let body = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        let (kind, content) = body.split_first()?;
+        (*kind <= MAX_KIND && checksum(body) == *stated).then_some((*kind, content))
+    }
 }
+
+/// What a file has before its records, in bytes.
+pub(crate) const HEADER_BYTES: usize = 2 * MARK_BYTES;
 
 /// The records of a file.
 #[derive(Debug)]
 pub(crate) struct Records<'a> {
+    pub(crate) mark: Mark,
     /// Kind and body of each.
     pub(crate) bodies: Vec<(u8, &'a [u8])>,
-    /// How many bytes they are; what follows was cut off.
+    /// How many bytes they are with the file's header; what follows was cut off.
     pub(crate) good: usize,
 }
 
-/// Reads records. What follows the last whole one was cut off if no whole record follows it; else it was damaged later,
-/// and so was lost with what was acknowledged: the error is where.
-pub(crate) fn read(bytes: &[u8]) -> Result<Records<'_>, usize> {
-    let (mut bodies, mut good) = (Vec::new(), 0);
-    while let Some((kind, body)) = record_at(bytes, good) {
-        bodies.push((kind, body));
-        good += HEADER_BYTES + 1 + body.len();
+/// Reads records; `None` if the file was cut off in its header, or is new. What follows the last whole record was cut off
+/// if no whole record follows it; else it was damaged later, and so was lost with what was acknowledged: the error is where.
+pub(crate) fn read(bytes: &[u8]) -> Result<Option<Records<'_>>, usize> {
+    let Some((first, rest)) = bytes.split_first_chunk::<MARK_BYTES>() else { return Ok(None) };
+    let Some((second, _)) = rest.split_first_chunk::<MARK_BYTES>() else { return Ok(None) };
+    if first != second {
+        return Err(0);
     }
-    let is_damaged = (good + 1..bytes.len()).any(|at| record_at(bytes, at).is_some());
-    if is_damaged { Err(good) } else { Ok(Records { bodies, good }) }
-}
-
-fn record_at(bytes: &[u8], at: usize) -> Option<(u8, &[u8])> {
-    let (length, rest) = bytes.get(at..)?.split_first_chunk::<4>()?;
-    let (stated, rest) = rest.split_first_chunk::<8>()?;
-    let body = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-    let (kind, content) = body.split_first()?;
-    (*kind <= MAX_KIND && checksum(body) == *stated).then_some((*kind, content))
+    let mark = Mark(*first);
+    let (mut bodies, mut good) = (Vec::new(), HEADER_BYTES);
+    while let Some((kind, body)) = mark.record_at(bytes, good) {
+        bodies.push((kind, body));
+        good += RECORD_HEADER_BYTES + 1 + body.len();
+    }
+    let is_damaged = (good + 1..bytes.len()).any(|at| mark.record_at(bytes, at).is_some());
+    if is_damaged { Err(good) } else { Ok(Some(Records { mark, bodies, good })) }
 }
 
 fn checksum(body: &[u8]) -> [u8; 8] {
@@ -55,11 +95,14 @@ fn checksum(body: &[u8]) -> [u8; 8] {
 mod tests {
     use super::*;
 
+    const MARK: Mark = Mark([7; MARK_BYTES]);
+
+    /// The records, and the file.
     fn file() -> (Vec<Vec<u8>>, Vec<u8>) {
         let bodies = [vec![1; 90], Vec::new(), vec![2; 200]];
         let records: Vec<_> =
-            bodies.iter().zip([0, 1, 1]).map(|(it, kind)| frame(kind, it)).collect();
-        let file = records.concat();
+            bodies.iter().zip([0, 1, 1]).map(|(it, kind)| MARK.frame(kind, it)).collect();
+        let file = [&MARK.header()[..], &records.concat()].concat();
         (records, file)
     }
 
@@ -67,15 +110,19 @@ mod tests {
     fn what_is_cut_off_anywhere_costs_only_the_last_record() {
         let (records, file) = file();
         for cut in 0..=file.len() {
-            let found = read(&file[..cut]).unwrap();
-            let mut whole = 0;
+            let Some(found) = read(&file[..cut]).unwrap() else {
+                assert!(cut < HEADER_BYTES);
+                continue;
+            };
+            let mut whole = HEADER_BYTES;
             let complete = records.iter().take_while(|record| {
                 whole += record.len();
                 whole <= cut
             });
             let count = complete.count();
             assert_eq!(found.bodies.len(), count);
-            assert_eq!(found.good, records[..count].iter().map(Vec::len).sum::<usize>());
+            let good: usize = records[..count].iter().map(Vec::len).sum();
+            assert_eq!((found.mark, found.good), (MARK, HEADER_BYTES + good));
         }
     }
 
@@ -89,6 +136,7 @@ mod tests {
             changed[at] ^= 0x40;
             match read(&changed) {
                 Ok(found) => {
+                    let found = found.unwrap();
                     assert!(at >= last, "{at}");
                     assert_eq!((found.bodies.len(), found.good), (2, last));
                 }
@@ -104,6 +152,17 @@ mod tests {
     fn zeros_behind_the_last_record_are_a_torn_tail() {
         let (_, file) = file();
         let found = [&file[..], &[0; 4_096]].concat();
-        assert_eq!(read(&found).unwrap().good, file.len());
+        assert_eq!(read(&found).unwrap().unwrap().good, file.len());
+    }
+
+    /// Users choose what is in a record, but not the mark of its file.
+    #[test]
+    fn what_a_user_writes_is_no_record() {
+        let forged = Mark([8; MARK_BYTES]).frame(0, &[]).repeat(9);
+        let torn = MARK.frame(1, &forged);
+        let file = [&MARK.header()[..], &MARK.frame(0, &[3]), &torn[..torn.len() - 1]].concat();
+        let found = read(&file).unwrap().unwrap();
+        assert_eq!((found.bodies.len(), found.good), (1, file.len() - torn.len() + 1));
+        assert_ne!(Mark::random(), Mark::random());
     }
 }

@@ -7,7 +7,7 @@
 use super::batch::{SealedBatch, StoredBatch};
 use crate::{
     GatewayError,
-    records::{self, Records},
+    records::{self, HEADER_BYTES, Mark, Records},
 };
 use alloy_primitives::{Address, ChainId};
 use alloy_rlp::{Decodable, Encodable};
@@ -25,7 +25,7 @@ const MAX_FILE_BYTES: u64 = 2 << 30;
 /// What nobody needs is left in the file up to this.
 const MAX_IDLE_BYTES: u64 = 16 << 20;
 
-const MARK: u8 = 0;
+const UP_TO: u8 = 0;
 const BATCH: u8 = 1;
 
 /// The open file.
@@ -33,6 +33,7 @@ const BATCH: u8 = 1;
 pub(super) struct SealFile {
     path: PathBuf,
     file: File,
+    mark: Mark,
     /// How long the file is, in bytes, without what a write that failed has left.
     length: u64,
 }
@@ -59,16 +60,24 @@ impl SealFile {
         let file = file.map_err(failed("open"))?;
         let mut bytes = Vec::new();
         (&file).take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(failed("read"))?;
-        let (kept, good) = read(&bytes, l1_chain_id, inbox)
+        let found = read(&bytes, l1_chain_id, inbox)
             .map_err(|reason| GatewayError::MalformedSeals { path: path.to_path_buf(), reason })?;
-        let length = good as u64;
-        file.set_len(length).map_err(failed("truncate"))?;
-        Ok((Self { path: path.to_path_buf(), file, length }, kept))
+        let good = found.as_ref().map_or(0, |(_, _, good)| *good as u64);
+        file.set_len(good).map_err(failed("truncate"))?;
+        let (mark, kept, length) = match found {
+            Some((mark, kept, _)) => (mark, kept, good),
+            None => {
+                let mark = Mark::random();
+                (&file).write_all(&mark.header()).map_err(failed("write"))?;
+                (mark, Kept::default(), HEADER_BYTES as u64)
+            }
+        };
+        Ok((Self { path: path.to_path_buf(), file, mark, length }, kept))
     }
 
     /// Appends a batch, and returns when it is on the disk.
     pub(super) fn append(&mut self, batch: &SealedBatch) -> Result<(), GatewayError> {
-        let record = batch_record(batch);
+        let record = batch_record(self.mark, batch);
         let length = self.length.saturating_add(record.len() as u64);
         if length > MAX_FILE_BYTES {
             let full = io::Error::from(io::ErrorKind::FileTooLarge);
@@ -96,13 +105,13 @@ impl SealFile {
         signed_up_to: Option<Slot>,
         batches: impl Iterator<Item = &'a Arc<SealedBatch>>,
     ) -> Result<(), GatewayError> {
-        let mut content = Vec::new();
+        let mut content = self.mark.header().to_vec();
         if let Some(slot) = signed_up_to {
             let mut body = Vec::new();
             slot.encode(&mut body);
-            content.extend(records::frame(MARK, &body));
+            content.extend(self.mark.frame(UP_TO, &body));
         }
-        batches.for_each(|batch| content.extend(batch_record(batch)));
+        batches.for_each(|batch| content.extend(batch_record(self.mark, batch)));
         let path = self.path.clone();
         let failed = |operation| move |source| GatewayError::Log { operation, path, source };
         let beside = self.path.with_extension("new");
@@ -129,19 +138,25 @@ fn write_beside(beside: &Path, path: &Path, content: &[u8]) -> io::Result<File> 
     OpenOptions::new().read(true).append(true).open(path)
 }
 
-fn batch_record(batch: &SealedBatch) -> Vec<u8> {
+fn batch_record(mark: Mark, batch: &SealedBatch) -> Vec<u8> {
     let mut body = Vec::new();
     StoredBatch::new(batch).encode(&mut body);
-    records::frame(BATCH, &body)
+    mark.frame(BATCH, &body)
 }
 
-/// What is in the file, and how many bytes of it are whole; or what is wrong.
-fn read(bytes: &[u8], l1_chain_id: ChainId, inbox: Address) -> Result<(Kept, usize), String> {
+/// The file's mark, what is in it, and how many bytes of it are whole, if it has any; or what is wrong.
+fn read(
+    bytes: &[u8],
+    l1_chain_id: ChainId,
+    inbox: Address,
+) -> Result<Option<(Mark, Kept, usize)>, String> {
     let damaged = |at| format!("the record at byte {at} is damaged, and others follow it");
-    let Records { bodies, good } = records::read(bytes).map_err(damaged)?;
+    let Some(Records { mark, bodies, good }) = records::read(bytes).map_err(damaged)? else {
+        return Ok(None);
+    };
     let mut kept = Kept::default();
     for (kind, mut body) in bodies {
-        let slot = if kind == MARK {
+        let slot = if kind == UP_TO {
             Slot::decode(&mut body).map_err(|error| error.to_string())?
         } else {
             let stored = StoredBatch::decode(&mut body).map_err(|error| error.to_string())?;
@@ -162,7 +177,7 @@ fn read(bytes: &[u8], l1_chain_id: ChainId, inbox: Address) -> Result<(Kept, usi
         }
         kept.signed_up_to = kept.signed_up_to.max(Some(slot));
     }
-    Ok((kept, good))
+    Ok(Some((mark, kept, good)))
 }
 
 #[cfg(test)]
@@ -241,9 +256,9 @@ mod tests {
         let (mut file, _) = open(&path);
         batches().iter().for_each(|batch| file.append(batch).unwrap());
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes[60] ^= 1;
+        bytes[90] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
         let error = SealFile::open(&path, 7, INBOX).unwrap_err();
-        assert!(error.to_string().contains("byte 0 is damaged"), "{error}");
+        assert!(error.to_string().contains("byte 16 is damaged"), "{error}");
     }
 }
