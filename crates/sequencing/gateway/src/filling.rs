@@ -10,10 +10,10 @@ use crate::{
 };
 use alloy_consensus::{BlockHeader, Transaction};
 use alloy_primitives::{
-    Address, ChainId, U256,
+    Address, ChainId,
     map::{AddressMap, B256Map, B256Set},
 };
-use lockstep_chain::{GATE, Rollup};
+use lockstep_chain::Rollup;
 use lockstep_engine::{BlockBuilder, OpenBlock, PausedBuilder, PendingBlock, Refusal};
 use lockstep_pool::{Pool, PoolStatus, PoolTransaction};
 use op_alloy_consensus::OpTxEnvelope;
@@ -38,9 +38,6 @@ const CAUTIOUS_SHARE: u64 = 64;
 
 /// Nothing cancels the blocks of a round.
 static NEVER: AtomicBool = AtomicBool::new(false);
-
-/// The Gate's slot with the newest super transaction of the rollup (rule 1.7).
-const ORDER_SLOT: U256 = U256::ONE;
 
 /// What a round needs of a rollup besides its block.
 pub(crate) struct Source<'a> {
@@ -122,17 +119,13 @@ impl<'a> PausedFilling<'a> {
 }
 
 impl<'a> Filling<'a> {
-    /// Begins a block; with it, the newest super transaction of the rollup.
+    /// Begins a block.
     pub(crate) fn begin(
         chain: ChainId,
         open: &'a OpenBlock<Rollup>,
         source: Source<'a>,
-    ) -> Result<(Self, U256), GatewayError> {
+    ) -> Result<Self, GatewayError> {
         let builder = open.builder(&NEVER).map_err(GatewayError::build(chain))?;
-        let newest = open
-            .parent_state()
-            .storage(&GATE, &ORDER_SLOT)
-            .map_err(|source| GatewayError::Storage { chain, source })?;
         let arrivals = source.pool.subscribe();
         let desk = Desk {
             open,
@@ -150,7 +143,7 @@ impl<'a> Filling<'a> {
             has_changed: true,
             last: None,
         };
-        Ok((Self { builder, desk }, newest))
+        Ok(Self { builder, desk })
     }
 
     /// Lets the block rest.

@@ -10,8 +10,8 @@ use crate::{
     plan::{Plan, Planned},
     round::Round,
 };
-use alloy_primitives::{B256, ChainId, map::B256Map};
-use lockstep_chain::Rollup;
+use alloy_primitives::{B256, ChainId, U256, map::B256Map};
+use lockstep_chain::{GATE, Rollup};
 use lockstep_derive::L1Provider;
 use lockstep_engine::{Engine, FilledBlock, OpenBlock};
 use lockstep_pool::Pool;
@@ -92,6 +92,9 @@ pub struct Gateway<L1> {
     pub(crate) l1_silent_until: Duration,
 }
 
+/// The Gate's slot with the newest super transaction of the rollup (rule 1.7).
+const ORDER_SLOT: U256 = U256::ONE;
+
 type Opened = BTreeMap<ChainId, OpenBlock<Rollup>>;
 
 impl<L1: L1Provider> Gateway<L1> {
@@ -142,7 +145,10 @@ impl<L1: L1Provider> Gateway<L1> {
     /// nothing is posted: for tests and measurements.
     #[must_use]
     pub fn with_sealer(self, sealer: Sealer) -> Self {
-        Self { sealer: Some(sealer), ..self }
+        // What is promised must fit into what is sealed.
+        let max_blobs = self.settings.max_blobs.min(sealer.max_blobs());
+        let settings = GatewaySettings { max_blobs, ..self.settings };
+        Self { sealer: Some(sealer), settings, ..self }
     }
 
     /// Makes one block for each rollup that is due next, and returns when they are complete: for blocks
@@ -164,10 +170,13 @@ impl<L1: L1Provider> Gateway<L1> {
         clock: &dyn Clock,
         bell: &Bell,
     ) -> Result<Option<RoundReport>, GatewayError> {
-        self.keep_up(clock, false);
         self.abandon_lost_round()?;
         let now = clock.unix_time();
         let resumed = self.resume(now)?;
+        // Nothing is sealed while some rollups have their blocks of a round and others do not.
+        if resumed.is_none() {
+            self.keep_up(clock, false);
+        }
         if resumed.is_none()
             && let Some(pause) = self.awaited_for(now)
         {
@@ -181,8 +190,9 @@ impl<L1: L1Provider> Gateway<L1> {
         let opened = self.open(&plan)?;
         let slot = self.union.slot_at(plan.timestamp).unwrap_or_default();
         let budget = self.slot_budget(&plan)?;
+        let newest = self.newest_super(&opened)?;
         let sources = sources(&self.members, &plan, &mut self.callers);
-        let mut round = Round::new(&opened, sources, slot, budget);
+        let mut round = Round::new(&opened, sources, (slot, newest), budget);
         round.keep_apart(&self.agreed.estranged);
         for (chain, error) in round.take_failed() {
             if plan.is_resumed || round.is_empty() {
@@ -208,7 +218,7 @@ impl<L1: L1Provider> Gateway<L1> {
         let mut now = due;
         loop {
             let mut is_cut_off = false;
-            if let Some(lost) = lost_parent(&self.members, &opened, &plan) {
+            if let Some(lost) = lost_parent(&self.members, &round, &plan) {
                 self.callers.extend(round.take_callers());
                 drop(round);
                 self.abandon(&lost);
@@ -262,8 +272,9 @@ impl<L1: L1Provider> Gateway<L1> {
             let opened = self.open(&plan)?;
             let slot = self.union.slot_at(plan.timestamp).unwrap_or_default();
             let budget = self.slot_budget(&plan)?;
+            let newest = self.newest_super(&opened)?;
             let sources = sources(&self.members, &plan, &mut self.callers);
-            let mut round = Round::new(&opened, sources, slot, budget);
+            let mut round = Round::new(&opened, sources, (slot, newest), budget);
             if let Some((_, error)) = round.take_failed().into_iter().next() {
                 return Err(error);
             }
@@ -300,6 +311,23 @@ impl<L1: L1Provider> Gateway<L1> {
         let poll = self.settings.update_interval.clamp(MIN_POLL, MAX_POLL);
         let is_awaited = owner != sealer.gateway() && now < until;
         is_awaited.then(|| until.saturating_sub(now).min(poll))
+    }
+
+    /// The newest super transaction of all rollups, as their Gates keep it: those that are left out of the round may know
+    /// a newer one than the others.
+    fn newest_super(&self, opened: &Opened) -> Result<U256, GatewayError> {
+        let newest = self.members.iter().map(|(chain, member)| {
+            let state = match opened.get(chain) {
+                Some(open) => Ok(open.parent_state()),
+                None => {
+                    let snapshot = member.sequencer.engine().view().snapshot();
+                    snapshot.state_by_hash(&snapshot.head().seal())
+                }
+            };
+            let newest = state.and_then(|state| state.storage(&GATE, &ORDER_SLOT));
+            newest.map_err(|source| GatewayError::Storage { chain: *chain, source })
+        });
+        newest.try_fold(U256::ZERO, |newest, found| Ok(newest.max(found?)))
     }
 
     /// Begins the blocks. Those of a new round that cannot be are left out.
@@ -399,13 +427,13 @@ fn may_fill(sealer: Option<&mut Sealer>, union: &UnionConfig, plan: &Plan, now: 
 /// stands on.
 fn lost_parent<L1: L1Provider>(
     members: &BTreeMap<ChainId, Member<L1>>,
-    opened: &Opened,
+    round: &Round<'_>,
     plan: &Plan,
 ) -> Option<GatewayError> {
     let is_lost = |planned: &&Planned| {
         let member = members.get(&planned.chain);
         let head = member.map(|member| member.sequencer.engine().view().head().seal());
-        let is_open = opened.contains_key(&planned.chain) && !planned.is_complete;
+        let is_open = round.has(planned.chain) && !planned.is_complete;
         is_open && head != Some(planned.parent)
     };
     let Planned { chain, parent, .. } = plan.blocks.iter().find(is_lost)?;

@@ -49,22 +49,20 @@ impl Refused {
 }
 
 impl<'a> Round<'a> {
-    /// Begins the blocks with what their attributes demand, as far as that can be executed.
+    /// Begins the blocks with what their attributes demand, as far as that can be executed. Super transactions follow
+    /// `newest`, as Gates keep it.
     pub(crate) fn new(
         opened: &'a BTreeMap<ChainId, OpenBlock<Rollup>>,
         mut sources: BTreeMap<ChainId, Source<'a>>,
-        slot: u64,
+        (slot, newest): (u64, U256),
         budget: SlotBudget,
     ) -> Self {
-        let mut next = SuperId { slot, index: 0 };
+        let next = after(newest).max(SuperId { slot, index: 0 });
         let (mut blocks, mut failed) = (BTreeMap::new(), Vec::new());
         for (chain, open) in opened {
             let Some(source) = sources.remove(chain) else { continue };
             match Filling::begin(*chain, open, source) {
-                Ok((filling, newest)) => {
-                    next = next.max(after(newest));
-                    blocks.insert(*chain, filling);
-                }
+                Ok(filling) => drop(blocks.insert(*chain, filling)),
                 Err(error) => failed.push((*chain, error)),
             }
         }

@@ -80,6 +80,9 @@ impl Sealer {
 
     /// Makes, signs and writes down the batch of a slot. Whether that was possible.
     fn seal(&mut self, slot: Slot, chains: &impl UnionChains) -> Result<bool, GatewayError> {
+        if self.signed_up_to.is_some_and(|signed| slot <= signed) {
+            return Ok(false);
+        }
         if self.ledger.with(|state| state.owner(slot)) != Some(Some(self.key.address)) {
             self.ledger.with(|state| state.asked = Some(slot));
             return Ok(false);

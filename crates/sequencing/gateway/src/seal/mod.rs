@@ -157,6 +157,11 @@ impl Sealer {
         self.ledger.unposted() + usize::from(self.first_filled().is_some())
     }
 
+    /// The most blobs of a batch.
+    pub(crate) const fn max_blobs(&self) -> usize {
+        self.settings.max_blobs
+    }
+
     /// The gateway for which it signs.
     pub const fn gateway(&self) -> alloy_primitives::Address {
         self.key.address

@@ -1,13 +1,14 @@
 //! Rollups that cannot go on for a while, and an L1 that takes back what they stand on.
 
 use crate::{
-    union::{APP, Wish, chain},
+    union::{APP, SLOT_S, Wish, chain},
     world::World,
 };
 use alloy_consensus::TxReceipt;
 use alloy_primitives::U256;
 use lockstep_gateway::{Clock, GatewayError};
-use lockstep_union::proxy_of;
+use lockstep_union::{PORT, Part, proxy_of};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The third rollup's L1 shows nothing that it could stand on.
 #[test]
@@ -51,6 +52,38 @@ fn a_rollup_that_is_halted_catches_up_while_its_peers_go_on() {
     assert_eq!(running.slot(halted, APP, U256::ZERO), U256::from(2));
     running.assert_agreement();
     running.assert_executes_alone(&world);
+}
+
+/// Rollups that are left out know of super transactions that the others do not.
+#[test]
+fn super_transactions_of_a_slot_have_numbers_of_their_own_whoever_is_left_out() {
+    let mut world = World::new(4, 2);
+    let mut running = world.start();
+    let [a, b, c, d] = [0, 1, 2, 3].map(chain);
+    for round in 0..2 * SLOT_S {
+        let (from, to) = if round % 2 == 0 { (c, d) } else { (a, b) };
+        for left_out in [2, 3] {
+            world.l1[left_out].lose_headers(round % 2 == 1);
+        }
+        world.send(&running.pools, 0, &Wish::through(from, &[proxy_of(to, APP)]));
+        world.round(&mut running).unwrap().unwrap();
+    }
+    let mut homes = BTreeMap::<_, BTreeSet<_>>::new();
+    for chain in [a, c] {
+        let snapshot = running.snapshot(chain);
+        for number in 1..=snapshot.head().number {
+            let block = snapshot.block(number).unwrap().unwrap();
+            let deposits = block.transactions().iter().filter_map(|it| it.as_deposit());
+            for deposit in deposits.filter(|deposit| deposit.from == PORT) {
+                let part = Part::decode(&mut &deposit.input[..], 100).unwrap();
+                homes.entry(part.id).or_default().insert(part.home);
+            }
+        }
+    }
+    assert!(homes.len() > 4, "{homes:?}");
+    assert!(homes.values().all(|homes| homes.len() == 1), "{homes:?}");
+    let all: BTreeSet<_> = homes.values().flatten().copied().collect();
+    assert_eq!(all, [a, c].into());
 }
 
 /// A rollup that catches up does so between the blocks of the others, whatever it has missed.
