@@ -18,9 +18,9 @@ const COLLATERAL: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 /// For how many slots after its last delegated one a proposer's collateral stays.
 const EXIT_DELAY_SLOTS: u64 = 64;
 
-/// For how many slots after its own a batch can be posted: more than an hour of a machine that sleeps, and less than the
-/// sequencing window, after which derivation makes empty blocks. L1 proves owners for twice as long (EIP-4788).
-const WINDOW_SLOTS: u64 = 3_000;
+/// For how many slots after its own a batch can be posted: half an hour of a machine that sleeps, and not longer than the
+/// beacon chain keeps the states from which owners are proven.
+const WINDOW_SLOTS: u64 = 1_000;
 
 /// A validator of the L1 that opted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -267,7 +267,7 @@ impl Watched {
             // They were taken back.
             self.blocks.clear();
         }
-        let first = self.blocks.back().map_or(0, |last| last.number + 1);
+        let first = self.blocks.back().map_or(0, |last| last.number.saturating_add(1));
         let first = first.max(newest.saturating_sub(MAX_BLOCKS - 1)).max(1);
         let wanted: Vec<_> =
             (first..=newest).map(|number| json!([format!("{number:#x}"), true])).collect();
@@ -296,10 +296,12 @@ impl Watched {
     /// Gas and transactions per second, of the blocks of the last seconds.
     fn rates(&self) -> (f64, f64) {
         let Some(last) = self.blocks.back() else { return (0.0, 0.0) };
-        let is_recent = |seen: &&Seen| seen.timestamp + WINDOW_S > last.timestamp;
+        let is_recent = |seen: &&Seen| seen.timestamp.saturating_add(WINDOW_S) > last.timestamp;
         let recent: Vec<&Seen> = self.blocks.iter().filter(is_recent).collect();
         let first = recent.first().map_or(last.timestamp, |seen| seen.timestamp);
-        let seconds = (last.timestamp - first + self.node.config.block_time).max(1) as f64;
+        let seconds =
+            last.timestamp.saturating_sub(first).saturating_add(self.node.config.block_time);
+        let seconds = seconds.max(1) as f64;
         let sum = |of: fn(&Seen) -> u64| recent.iter().map(|seen| of(seen)).sum::<u64>() as f64;
         (sum(|seen| seen.gas_used) / seconds, sum(|seen| seen.transactions) / seconds)
     }
