@@ -316,7 +316,7 @@ impl<L1: L1Provider> Gateway<L1> {
     /// The newest super transaction of all rollups, as their Gates keep it: those that are left out of the round may know
     /// a newer one than the others.
     fn newest_super(&self, opened: &Opened) -> Result<U256, GatewayError> {
-        let newest = self.members.iter().map(|(chain, member)| {
+        let mut newest = self.members.iter().map(|(chain, member)| {
             let state = match opened.get(chain) {
                 Some(open) => Ok(open.parent_state()),
                 None => {
