@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(budget.fit(&transaction(9_000)), Fit::Later);
         assert_eq!(budget.fit_with(&transaction(100), &parts(9_000)), Fit::Later);
         assert!(!budget.is_exhausted());
-        budget.take(&transaction(5_500), &PartSizes::new());
+        budget.take(&transaction(5_600), &PartSizes::new());
         assert!(budget.is_exhausted());
     }
 
