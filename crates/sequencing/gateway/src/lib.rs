@@ -71,8 +71,8 @@
 //! - A rollup that cannot begin a block does not hold up the others, nor does one that catches up; calls to it
 //!   wait. One that fails when its block is begun does: what its users were shown would be lost, and its peers
 //!   may have called it.
-//! - A batch that leaves was judged by the rules that followers judge it by, and its owner was proven from an L1 block
-//!   that was canonical then.
+//! - A batch that leaves was judged by the rules that followers judge it by, but for those of L1 origins, and its owner
+//!   was proven from an L1 block that was canonical then.
 //! - After an error of the poster its state is consistent, and the next step goes on.
 //! - No clock of its own, and no thread that outlives a call: the rollups of a round are worked on side by side. What
 //!   waits, waits by a clock that nobody sets.
