@@ -85,7 +85,8 @@
 //! which one is not is invalid and replaced, but the blocks of peers are not, since who follows a
 //! peer alone cannot know. Transcripts tell in settlement (`docs/super-transactions.md` § 8.4).
 //!
-//! Who posts a union batch can ask beforehand what followers will find of it ([`open_union_batch`]).
+//! Who posts a union batch can ask beforehand what followers will find of it ([`open_union_batch`]), and who goes on from
+//! another's batch before L1 has it makes its blocks as they will be derived ([`UnionAhead`]).
 //! Nothing is waited for across L1 blocks: a reset begins at the L1 origin of the safe head.
 //!
 //! # Where the specification leaves room
@@ -158,6 +159,7 @@ mod source;
 mod span_stream;
 mod sync_start;
 mod traversal;
+mod union_ahead;
 mod union_origins;
 mod union_rules;
 mod union_source;
@@ -169,6 +171,7 @@ pub use error::{DeriveError, ProviderError, Severity};
 pub use pipeline::{Pipeline, Signal, Step};
 pub use providers::{BlobProvider, IndexedBlobHash, L1Provider, L2Provider};
 pub use sync_start::{L2Heads, find_sync_start};
+pub use union_ahead::UnionAhead;
 pub use union_rules::{MAX_UNION_STEPS, open_union_batch};
 
 use attributes::AttributesBuilder;

@@ -134,7 +134,7 @@ fn parts_bytes(parts: &PartSizes) -> usize {
     parts.values().map(|part| part.bytes.saturating_add(ENTRY_BYTES)).sum()
 }
 
-impl<L1: L1Provider> Gateway<L1> {
+impl<L1: L1Provider + Send> Gateway<L1> {
     /// What the slot of a round still has room for: what its earlier blocks hold counts, on all rollups.
     pub(crate) fn slot_budget(&self, plan: &Plan) -> Result<SlotBudget, GatewayError> {
         let (union, members) = (&self.union, self.members.len());

@@ -12,7 +12,7 @@ pub trait Clock: Debug + Send + Sync + 'static {
     fn monotonic(&self) -> Duration;
 }
 
-/// Wakes a gateway that waits for transactions.
+/// Wakes a gateway that waits for transactions, or for another gateway's batch.
 #[derive(Debug, Default)]
 pub struct Bell {
     state: Mutex<BellState>,
@@ -22,6 +22,7 @@ pub struct Bell {
 #[derive(Debug, Default)]
 struct BellState {
     has_rung: bool,
+    has_batch: bool,
     stop: bool,
 }
 
@@ -29,6 +30,12 @@ impl Bell {
     /// There is something to do.
     pub fn ring(&self) {
         self.state.lock().has_rung = true;
+        self.rung.notify_all();
+    }
+
+    /// Another gateway has handed a batch over.
+    pub fn announce_batch(&self) {
+        self.state.lock().has_batch = true;
         self.rung.notify_all();
     }
 
@@ -46,6 +53,14 @@ impl Bell {
     /// Waits until the time is over, or nothing is to be done any more.
     pub fn rest(&self, time: Duration) {
         self.wait(time, false);
+    }
+
+    /// Waits until the time is over, a batch is announced, which may have been before, or nothing is to be done any more.
+    pub(crate) fn await_batch(&self, time: Duration) {
+        let mut state = self.state.lock();
+        let is_over = |state: &mut BellState| !(state.stop || state.has_batch);
+        self.rung.wait_while_for(&mut state, is_over, time);
+        state.has_batch = false;
     }
 
     /// Waits until the time is over or the gateway is stopped; with `for_work` also until it rings,

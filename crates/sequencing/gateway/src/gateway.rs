@@ -79,14 +79,14 @@ pub struct Gateway<L1> {
     pub(crate) members: BTreeMap<ChainId, Member<L1>>,
     pub(crate) union: UnionConfig,
     pub(crate) settings: GatewaySettings,
-    log: Option<DecisionLog>,
+    pub(crate) log: Option<DecisionLog>,
     /// What was decided about blocks that are not complete, by this gateway or one before it.
     pub(crate) unfinished: Vec<Decision>,
     pub(crate) agreed: Agreement,
     /// Waiting transactions of each rollup that call others, and how often they had to wait.
     callers: BTreeMap<ChainId, B256Map<u32>>,
     /// Makes the batches of slots; without it every slot is taken for the gateway's own.
-    sealer: Option<Sealer>,
+    pub(crate) sealer: Option<Sealer>,
     block_time: Duration,
     /// Until when L1 is not asked, by the clock that is not set back.
     pub(crate) l1_silent_until: Duration,
@@ -97,7 +97,7 @@ const ORDER_SLOT: U256 = U256::ONE;
 
 type Opened = BTreeMap<ChainId, OpenBlock<Rollup>>;
 
-impl<L1: L1Provider> Gateway<L1> {
+impl<L1: L1Provider + Send> Gateway<L1> {
     /// A gateway for these rollups of one union. With `log`, the file of its decisions, it goes on where
     /// one before it was killed; without, what users were shown of incomplete blocks ends with the
     /// process.
@@ -180,7 +180,7 @@ impl<L1: L1Provider> Gateway<L1> {
         if resumed.is_none()
             && let Some(pause) = self.awaited_for(now)
         {
-            bell.rest(pause);
+            bell.await_batch(pause);
             return Ok(None);
         }
         let plan = match resumed {
@@ -286,10 +286,22 @@ impl<L1: L1Provider> Gateway<L1> {
         Ok(self.sealer.as_ref().map_or(0, Sealer::unposted))
     }
 
-    /// Lets the sealer follow the chains. If it fails, it is told, no users' transactions are taken, and it tries again.
+    /// Lets the sealer follow the chains, and goes on from what other gateways have sealed.
     fn keep_up(&mut self, clock: &dyn Clock, ends: bool) {
+        if self.sealer.is_none() {
+            return;
+        }
+        let now = clock.unix_time();
+        self.seal(now, ends);
+        if !ends && self.adopt(now.as_secs()) {
+            self.seal(now, ends);
+        }
+    }
+
+    /// Lets the sealer follow the chains. If it fails, it is told, no users' transactions are taken, and it tries again.
+    fn seal(&mut self, now: Duration, ends: bool) {
         let Some(sealer) = &mut self.sealer else { return };
-        let outcome = sealer.keep_up(&mut Engines(&self.members), clock.unix_time(), ends);
+        let outcome = sealer.keep_up(&mut Engines(&self.members), now, ends);
         if let Err(error) = outcome {
             tracing::warn!(
                 target: "lockstep_gateway",
@@ -309,7 +321,8 @@ impl<L1: L1Provider> Gateway<L1> {
         let end = Duration::from_secs(self.union.slot_start(slot.saturating_add(1)));
         let until = end.saturating_add(self.block_time);
         let poll = self.settings.update_interval.clamp(MIN_POLL, MAX_POLL);
-        let is_awaited = owner != sealer.gateway() && now < until;
+        let is_of_another = owner != sealer.gateway() && !sealer.has_batch(slot);
+        let is_awaited = is_of_another && now < until;
         is_awaited.then(|| until.saturating_sub(now).min(poll))
     }
 

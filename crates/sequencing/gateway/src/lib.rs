@@ -34,15 +34,26 @@
 //! nothing; until it is known which came into L1, nothing is promised.
 //!
 //! # Slots of others
-//! In the slot of another gateway no blocks are made until one block time after the slot; then there are empty ones,
-//! which derivation replaces if its batch comes. Its batch may come until a later one is in the inbox: after
-//! [`SealSettings::handover_slots`] this gateway seals an empty batch of a slot of its own, and promises nothing before L1 has
-//! that, or the other's. Gateways do not hand their batches to each other yet: a slot after another gateway's is filled
-//! when its batch was derived from L1.
+//! A gateway hands each batch to the others when it has sealed it ([`GatewayLink`]), which is when the last block of its slot
+//! is complete. Who gets one *adopts* it: the rules of derivation make its blocks ([`UnionAhead`](lockstep_derive::UnionAhead)),
+//! they become heads of all rollups, and the batch is posted like one of its own. So the successor's first block is the first one
+//! of its slot, and stands on what the predecessor's users were told. Of a batch that is handed over nothing is believed: the
+//! owner of its slot must have signed it, it must be the next one and complete by this gateway's clock, its data must be that of
+//! the blobs that were signed, and derivation must take all of it. If two owners have signed a batch on the same parent, or users
+//! were shown blocks after it, L1 decides.
+//!
+//! Until it comes, no blocks are made in the slot of another gateway, and after one block time empty ones, which it replaces.
+//! It may come until a later batch is in the inbox: after [`SealSettings::handover_slots`] this gateway seals an empty batch of
+//! a slot of its own, and promises nothing before L1 has that, or the other's. A slot after one whose batch was not handed
+//! over is filled when that was derived from L1.
+//!
+//! A slot is handed over whole. What a gateway has shown of one that it did not seal is lost to the others if it never comes
+//! back: it is undone then, and no later slot has it.
 //!
 //! # Posting
 //! A [`Poster`] posts the sealed batches to the union's inbox on L1, in their order, whoever signed them, each when the next L1
-//! block can have it: when the newest one is of its slot, or a later one. Several are on their way at a time, each naming the
+//! block can have it: when the newest one is of its slot, or a later one. Another gateway's it leaves to that for two slots more.
+//! Several are on their way at a time, each naming the
 //! one before as its parent, so that one that fails takes those behind it with it.
 //!
 //! At the start, and whenever something is not as expected ([`ResetReason`]), it *settles*: it waits until
@@ -83,7 +94,8 @@
 //! All begin with `lockstep_gateway_`: counters `rounds_total`, `super_transactions_total`, `gas_total`, `wasted_gas_total`,
 //! `failures_total` (by `chain`), `abandoned_rounds_total`, `l1_silences_total`, `rewound_blocks_total`;
 //! gauges `lag_seconds`, `drift_seconds`. Of the sealer: counters `batches_total`, `batch_blobs_total`, `seal_errors_total`,
-//! `dropped_batches_total` and `lost_slots_total` (by `reason`), `lost_transactions_total`; gauges `open` (0 while users'
+//! `dropped_batches_total` and `lost_slots_total` (by `reason`), `lost_transactions_total`, `adopted_batches_total`,
+//! `refused_batches_total`; gauges `open` (0 while users'
 //! transactions are not taken), `sealed_slot`, `unposted_batches`. Of the poster: counters `post_transactions_total`,
 //! `post_bytes_total`, `post_resubmissions_total`, `post_refusals_total`, `post_inclusions_total`, `post_fees_gwei_total`,
 //! `post_fee_cap_hits_total`, `post_errors_total` (by `class`), `post_resets_total` (by `reason`); gauges `posting` (0 while it
@@ -103,12 +115,16 @@
 //! - The log of decisions is at most 256 MiB; a round that has come so far takes no more transactions.
 //! - A batch has [`SealSettings::max_blobs`] blobs at most, and is never split; [`slot_capacity`] says what fits into any. A slot that
 //!   holds more is given up. It has 32,768 blocks of a rollup at most.
+//! - Of batches with the same parent that are handed over 8 are looked at, and 64 that were refused are remembered. One with more than
+//!   1,024 blocks of a rollup is left to derivation.
 //! - Promises end when what waits for L1 is older than half of the inbox's window, or is 8,192 batches or 512 MiB; the file
 //!   of sealed batches is at most 2 GiB.
 //! - The poster keeps what [`SubmissionPolicy`](lockstep_batcher::SubmissionPolicy) says of transactions; look-ahead states
 //!   of four epochs.
 
+mod adopt;
 mod agreement;
+mod ahead;
 mod budget;
 mod clock;
 mod decisions;
@@ -116,6 +132,7 @@ mod engines;
 mod error;
 mod filling;
 mod gateway;
+mod link;
 mod pass;
 mod plan;
 mod poster;
@@ -129,6 +146,7 @@ mod sequencer;
 pub use clock::{Bell, Clock};
 pub use error::GatewayError;
 pub use gateway::{Gateway, GatewaySettings, Member, RoundReport};
+pub use link::{Board, GatewayLink};
 pub use poster::{
     Blocked, GatewayKey, InboxState, L1Inbox, LocalMember, LookaheadOwners, MemberStatus, Poster,
     PosterError, PosterMember, PosterParts, PosterProgress, PosterSettings, PosterTime,

@@ -60,7 +60,7 @@ impl Plan {
     }
 }
 
-impl<L1: L1Provider> Gateway<L1> {
+impl<L1: L1Provider + Send> Gateway<L1> {
     /// The round that was begun and is not complete. It takes further transactions only before its time, and
     /// while no rollup has its block: that is what it is.
     pub(crate) fn resume(&self, now: Duration) -> Result<Option<Plan>, GatewayError> {

@@ -69,10 +69,10 @@ impl SequencerError {
 /// is that of its parent and the block time.
 #[derive(Clone, Debug)]
 pub struct Sequencer<L1> {
-    engine: Engine<Rollup>,
-    config: Arc<RollupConfig>,
-    l1_chain: Arc<Ethereum>,
-    l1: L1,
+    pub(crate) engine: Engine<Rollup>,
+    pub(crate) config: Arc<RollupConfig>,
+    pub(crate) l1_chain: Arc<Ethereum>,
+    pub(crate) l1: L1,
     is_l1_silent: bool,
 }
 

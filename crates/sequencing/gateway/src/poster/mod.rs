@@ -355,16 +355,20 @@ impl Poster {
         if is_foreign || polled.latest < self.outbox.first_nonce() {
             return Some(ResetReason::Nonce);
         }
-        let is_ours = |nonce: u64| self.posted.iter().any(|posted| posted.nonce == nonce);
+        let chain = self.ledger.chain().map(|chain| Chain::new(chain, inbox));
+        // What the inbox has all the same somebody else has posted before.
+        let has = |hash: &B256| chain.as_ref().is_some_and(|chain| chain.has(hash));
+        let is_ours = |nonce: u64| {
+            self.posted.iter().any(|posted| posted.nonce == nonce && !has(&posted.hash))
+        };
         let has_failed = self.outbox.entries().any(|entry| {
             is_ours(entry.nonce()) && entry.inclusion().is_some_and(|it| !it.succeeded)
         });
         if has_failed {
             return Some(ResetReason::Reverted);
         }
-        let chain = self.ledger.chain().filter(|_| !self.ledger.is_doubtful());
+        let chain = chain.filter(|_| !self.ledger.is_doubtful());
         let Some(chain) = chain else { return Some(ResetReason::GivenUp) };
-        let chain = Chain::new(chain, inbox);
         if chain.taken.is_none() {
             return Some(ResetReason::OtherBatch);
         }
@@ -414,7 +418,7 @@ impl Poster {
         let slots: Vec<Slot> = self.posted.iter().map(|posted| posted.slot).collect();
         let pending = self.outbox.pending();
         match reason {
-            // As often as a slot of another gateway ends.
+            // As often as another gateway's batch was not handed over.
             ResetReason::OtherBatch => tracing::info!(
                 target: "lockstep_gateway",
                 newest_batch = %inbox.head, next_slot = inbox.next_slot, ?slots, pending,

@@ -24,6 +24,9 @@ impl std::fmt::Debug for SeenInbox {
     }
 }
 
+/// For so many slots more another gateway is left to post its own batches. If both do, one pays for nothing.
+const SLOTS_LEFT_TO_OTHERS: u64 = 2;
+
 /// What became of the batch that comes next.
 pub(super) enum Next {
     /// There is none, or its time has not come.
@@ -47,6 +50,11 @@ impl Chain {
         let newest = batches.iter().position(|batch| batch.hash == inbox.head);
         let taken = newest.map(|at| at + 1).or((base.head == inbox.head).then_some(0));
         Self { base, batches, taken }
+    }
+
+    /// Whether the inbox has a batch.
+    pub(super) fn has(&self, hash: &B256) -> bool {
+        self.batches.iter().take(self.taken.unwrap_or_default()).any(|batch| batch.hash == *hash)
     }
 }
 
@@ -101,7 +109,10 @@ impl Poster {
             return Ok(Next::Nothing);
         };
         // The inbox takes the batch of a slot that is over at the time of the L1 block.
-        if batch.slot > slot || !self.outbox.has_room(DataKind::Blobs) {
+        let is_of_another = self.ledger.is_of_another(batch);
+        let patience = if is_of_another { SLOTS_LEFT_TO_OTHERS } else { 0 };
+        let due = batch.slot.saturating_add(patience);
+        if due > slot || !self.outbox.has_room(DataKind::Blobs) {
             return Ok(Next::Nothing);
         }
         let queued = self.queue(&batch.clone(), head)?;

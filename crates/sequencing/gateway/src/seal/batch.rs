@@ -1,7 +1,7 @@
 //! A slot's batch, signed.
 
 use alloy_eips::BlockNumHash;
-use alloy_primitives::{Address, B256, Bytes, ChainId};
+use alloy_primitives::{Address, B256, Bytes, ChainId, Signature};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
 use lockstep_batcher::UnionBlock;
 use lockstep_contracts::{Inbox, union_batch_hash};
@@ -49,6 +49,11 @@ impl SealedBatch {
     ) -> B256 {
         let content = Inbox::Batch { slot, parent, blobHashes: blob_hashes.to_vec() };
         union_batch_hash(&content, l1_chain_id, inbox)
+    }
+
+    /// Who signed it; `None` if the signature is none.
+    pub fn signer(&self) -> Option<Address> {
+        Signature::from_raw(&self.signature).ok()?.recover_address_from_prehash(&self.hash).ok()
     }
 
     /// Bytes that it takes in memory and in the file, about.

@@ -41,7 +41,7 @@ pub(super) struct SealFile {
 /// What was in the file.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    /// The last slot that was signed.
+    /// The last slot that was signed, or whose batch was adopted from another gateway.
     pub(super) signed_up_to: Option<Slot>,
     pub(super) batches: Vec<SealedBatch>,
 }

@@ -82,6 +82,11 @@ impl Sealer {
         self.ledger.with(|state| state.owner(slot))
     }
 
+    /// Whether a slot has its batch, or can have none since a later one has.
+    pub(crate) fn has_batch(&self, slot: Slot) -> bool {
+        self.ledger.with(|state| state.tip.as_ref().is_some_and(|tip| slot < tip.next_slot))
+    }
+
     fn judge(&self, state: &State, slot: Slot) -> Result<(), Closed> {
         let (Some(tip), Some(seen)) = (&state.tip, &state.seen) else {
             return Err(Closed::Unsettled);

@@ -98,6 +98,8 @@ pub struct Ledger {
 pub(super) struct State {
     /// What L1 had when that was asked last; nothing until it is known.
     pub(super) base: Option<Base>,
+    /// For which they are sealed, but for those of others.
+    pub(super) gateway: Address,
     /// Batches on it, each on the one before.
     pub(super) batches: VecDeque<Arc<SealedBatch>>,
     /// What follows from both.
@@ -214,6 +216,11 @@ impl Ledger {
     /// Whether it must be found out what L1 has.
     pub(crate) fn is_doubtful(&self) -> bool {
         self.with(|state| state.is_doubtful || state.base.is_none())
+    }
+
+    /// Whether another gateway has sealed a batch.
+    pub(crate) fn is_of_another(&self, batch: &SealedBatch) -> bool {
+        batch.signer() != Some(self.with(|state| state.gateway))
     }
 
     /// The hashes of all batches.

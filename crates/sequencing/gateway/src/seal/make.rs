@@ -15,7 +15,8 @@ use std::{collections::BTreeMap, sync::Arc};
 /// takes blocks back.
 pub(super) const MAX_TRIES: u32 = 3;
 
-/// Slots before the newest complete one that are looked at for one that is owned, when all are empty.
+/// Slots before the newest complete one that are looked at for one that is owned, when all are empty; and before those
+/// for whose batches others are waited for: two gateways that own slots in turn would wait for each other for ever.
 const MAX_SLOTS_BACK: u64 = 8;
 
 impl Sealer {
@@ -69,7 +70,8 @@ impl Sealer {
             let (tip, seen) = (state.tip.as_ref()?, state.seen?);
             let first = tip.next_slot.max(self.signed_up_to.map_or(0, |signed| signed + 1));
             let first = first.max((seen.slot + 1).saturating_sub(seen.inbox.window_slots));
-            let first = first.max(complete.saturating_sub(MAX_SLOTS_BACK));
+            let back = MAX_SLOTS_BACK.saturating_add(self.settings.handover_slots);
+            let first = first.max(complete.saturating_sub(back));
             let mine = |slot: &Slot| state.owner(*slot) == Some(Some(self.key.address));
             let patience = seen.slot.saturating_sub(self.settings.handover_slots);
             let waited_for = seen.inbox.next_slot.max(patience);
@@ -117,8 +119,12 @@ impl Sealer {
         self.signed_up_to = Some(slot);
         self.refused = None;
         let bytes = batch.data.len();
+        let batch = Arc::new(batch);
+        if let Some(link) = &self.link {
+            link.hand_over(&batch);
+        }
         self.ledger.with(|state| {
-            state.batches.push_back(Arc::new(batch));
+            state.batches.push_back(batch);
             state.follow();
             state.asked = None;
         });

@@ -7,6 +7,7 @@ mod fill;
 mod keep;
 mod ledger;
 mod make;
+mod offer;
 mod scan;
 
 pub use batch::{SealedBatch, SealedSpan};
@@ -16,17 +17,23 @@ pub use ledger::{Ledger, Lost};
 
 pub(crate) use ledger::Base;
 pub(crate) use make::blobs;
+pub(crate) use offer::Offer;
 
-use crate::{GatewayError, GatewayKey};
+use crate::{GatewayError, GatewayKey, GatewayLink};
 use alloy_eips::BlockNumHash;
-use alloy_primitives::ChainId;
+use alloy_primitives::{B256, ChainId};
 use file::SealFile;
 use lockstep_batcher::BlobProver;
 use lockstep_lookahead::Slot;
 use lockstep_protocol::{Compression, MAX_UNION_BLOCKS, RollupConfig, UnionConfig};
 use metrics::{counter, gauge};
 use scan::Scan;
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 /// The most blocks of a rollup in a batch. Empty ones of long gaps are cut over several.
 const MAX_BLOCKS: u64 = MAX_UNION_BLOCKS as u64 / 4;
@@ -95,6 +102,9 @@ pub struct Sealer {
     refused: Option<(Slot, Lost, u32)>,
     /// Why users' transactions are not taken, as it was told last.
     closed: Option<Closed>,
+    link: Option<Arc<dyn GatewayLink>>,
+    /// Batches of others that were refused.
+    refused_offers: VecDeque<B256>,
 }
 
 impl Sealer {
@@ -127,7 +137,10 @@ impl Sealer {
         let (file, kept) =
             opened.map_or((None, file::Kept::default()), |(file, kept)| (Some(file), kept));
         let ledger = Arc::new(Ledger::default());
-        ledger.with(|state| state.batches = kept.batches.into_iter().map(Arc::new).collect());
+        ledger.with(|state| {
+            state.gateway = key.address;
+            state.batches = kept.batches.into_iter().map(Arc::new).collect();
+        });
         Ok(Self {
             settings,
             union,
@@ -144,6 +157,8 @@ impl Sealer {
             is_scanned: false,
             refused: None,
             closed: None,
+            link: None,
+            refused_offers: VecDeque::new(),
         })
     }
 

@@ -91,7 +91,7 @@ impl FakeL1 {
         if self.is_silent.load(Ordering::SeqCst) {
             return Err(FakeError::Silent);
         }
-        Ok(self.blocks.lock().iter().find(|header| is(header)).cloned())
+        Ok(self.blocks.lock().iter().rev().find(|header| is(header)).cloned())
     }
 }
 

@@ -10,6 +10,8 @@
 mod blocks;
 mod faults;
 mod filling;
+mod handover;
+mod handover_l1;
 #[allow(dead_code, reason = "shared with the tests of the poster, which use all of it")]
 #[path = "../poster/l1.rs"]
 mod inbox_l1;

@@ -121,7 +121,7 @@ impl RollupStatus for Node {
 
 /// Makes commitments that are none, but as unique.
 #[derive(Debug)]
-struct FakeProver;
+pub(crate) struct FakeProver;
 
 impl BlobProver for FakeProver {
     fn sidecar(
@@ -136,7 +136,7 @@ impl BlobProver for FakeProver {
     }
 }
 
-fn key(name: &str) -> PrivateKeySigner {
+pub(crate) fn key(name: &str) -> PrivateKeySigner {
     PrivateKeySigner::from_bytes(&keccak256(name)).unwrap()
 }
 

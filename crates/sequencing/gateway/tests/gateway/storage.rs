@@ -47,7 +47,14 @@ impl Storage<Rollup> for Kept {
         blocks: &[Arc<ExecutedBlock<Rollup>>],
         fork_choice: ForkChoice,
     ) -> Result<(), StorageError> {
-        self.inner.append(blocks, fork_choice)
+        self.inner.append(blocks, fork_choice)?;
+        // What is stored is not in the log any more.
+        let stored = blocks.last().map_or(0, |last| last.block.number());
+        self.log.lock().retain(|entry| match entry {
+            LogEntry::Block(block) => block.block.header.number > stored,
+            LogEntry::ForkChoice(_) => true,
+        });
+        Ok(())
     }
 
     fn unwind(&self, number: u64) -> Result<(), StorageError> {

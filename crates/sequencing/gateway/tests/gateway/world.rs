@@ -79,6 +79,12 @@ impl TestClock {
         self.tick_ms.store(0, Ordering::SeqCst);
     }
 
+    /// Lets it move by so much each time that it is asked.
+    #[allow(dead_code, reason = "the benchmark does not use it")]
+    pub(crate) fn set_tick(&self, tick: Duration) {
+        self.tick_ms.store(u64::try_from(tick.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
     pub(crate) fn pass(&self, time: Duration) {
         self.now_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
