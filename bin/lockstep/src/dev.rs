@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use std::{
     future::pending,
     io::{self, IsTerminal},
+    iter,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -266,7 +267,9 @@ fn ready(args: &Args, devnet: &Devnet) -> Value {
         None => json!({ "http": args.l1, "beacon": args.l1_beacon }),
     };
     let operators = devnet.operators();
-    let rollups = devnet.rollups().iter().map(|rollup| {
+    let token_portals = devnet.union().into_iter().flat_map(|union| &union.rollups);
+    let token_portals = token_portals.map(|at| Some(at.token_portal)).chain(iter::repeat(None));
+    let rollups = devnet.rollups().iter().zip(token_portals).map(|(rollup, token_portal)| {
         let (sequencer, follower) = (rollup.sequencer(), rollup.follower());
         let contracts = rollup.contracts();
         json!({
@@ -281,6 +284,7 @@ fn ready(args: &Args, devnet: &Devnet) -> Value {
             "rollupConfig": rollup.file(),
             "contracts": {
                 "portal": contracts.portal,
+                "tokenPortal": token_portal,
                 "systemConfig": contracts.system_config,
                 "outputOracle": contracts.output_oracle,
                 "batchInbox": rollup.config().batch_inbox_address,
