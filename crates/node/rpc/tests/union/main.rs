@@ -175,6 +175,8 @@ async fn confirmations_rise_from_the_pool_to_final() {
     assert_eq!(confirmation(at, &waiting).await, "pending");
     let hash = world.make_block(TARGET, 100_000);
     assert_eq!(confirmation(at, &hash).await, "preconfirmed");
+    world.other_on_l1(1);
+    assert_eq!(confirmation(at, &hash).await, "preconfirmed", "L1 has another block");
     world.on_l1(Some(1), None);
     assert_eq!(confirmation(at, &hash).await, "posted");
     world.choose(true, false);
@@ -190,6 +192,44 @@ async fn confirmations_rise_from_the_pool_to_final() {
     let second = world.make_block(TARGET, 100_000);
     world.on_l1(Some(2), Some(2));
     assert_eq!(confirmation(at, &second).await, "settled");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_are_told_by_confirmation_level() {
+    let world = World::start().await;
+    let at = world.address(HOME);
+    let numbers = async || {
+        let told = result(at, "lockstep_heads", json!([])).await;
+        let number = |level: &str| told[level]["number"].as_str().map(str::to_owned);
+        ["preconfirmed", "posted", "safe", "settled", "final"].map(number)
+    };
+    let expected = |numbers: [Option<&str>; 5]| numbers.map(|it| it.map(str::to_owned));
+    world.make_block(TARGET, 100_000);
+    assert_eq!(numbers().await, expected([Some("0x1"), None, None, None, None]));
+    world.choose(true, true);
+    // What is safe is posted, even if this node has not seen how.
+    assert_eq!(
+        numbers().await,
+        expected([Some("0x1"), Some("0x1"), Some("0x1"), None, Some("0x1")])
+    );
+    world.make_block(TARGET, 100_000);
+    world.other_on_l1(2);
+    assert_eq!(
+        numbers().await,
+        expected([Some("0x2"), Some("0x1"), Some("0x1"), None, Some("0x1")])
+    );
+    world.on_l1(Some(2), Some(0));
+    let told = result(at, "lockstep_heads", json!([])).await;
+    let latest = result(at, "eth_getBlockByNumber", json!(["latest", false])).await;
+    assert_eq!(told["posted"], json!({ "number": latest["number"], "hash": latest["hash"] }));
+    // Where it is known what is settled, nothing is final before.
+    assert_eq!(
+        (&told["settled"]["number"], &told["final"]["number"]),
+        (&json!("0x0"), &json!("0x0"))
+    );
+    world.open_block(TARGET, 100_000);
+    let told = result(at, "lockstep_heads", json!([])).await;
+    assert_eq!(told["preconfirmed"], json!({ "number": "0x3", "hash": Value::Null }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
