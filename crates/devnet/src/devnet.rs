@@ -9,11 +9,12 @@ use crate::{
     rollup::{Members, Network, RollupNodes},
     settings::{Identity, rollup_file},
     signer::DevSigner,
-    union::UnionGateway,
+    union::{self, UnionGateway},
 };
 use futures_util::future::{Either, select_all};
 use lockstep_chain::{Ethereum, Rollup};
 use lockstep_contracts::{L1Addresses, UnionAddresses};
+use lockstep_gateway::Sealer;
 use lockstep_node::Node;
 use lockstep_protocol::RollupConfig;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
@@ -112,6 +113,11 @@ impl Devnet {
         };
         let l1_chain_id = identity.foreign_chain_id.unwrap_or(crate::L1_CHAIN_ID);
         let planned = plan.on_l1(l1_chain_id, access.origin(identity.first_origin).await?)?;
+        let sealer = match plan.union {
+            Some(_) => Some(union::sealer(&config, &operators, &planned)?),
+            None => None,
+        };
+        let ledger = sealer.as_ref().map(Sealer::ledger);
         let members = Members::default();
         let network = Network {
             config: &config,
@@ -120,16 +126,19 @@ impl Devnet {
             signer: &signer,
             clock: &clock,
             members: &members,
+            ledger: ledger.as_ref(),
         };
         let mut rollups = Vec::new();
         for rollup in planned {
             rollups.push(DevRollup::start(&network, rollup).await?);
         }
-        let gateway = match &plan.union {
-            Some(union) => Some(UnionGateway::start(&network, &rollups, &union.addresses)?),
-            None => None,
-        };
         let union = plan.union.map(|union| union.addresses);
+        let gateway = match (&union, sealer) {
+            (Some(union), Some(sealer)) => {
+                Some(UnionGateway::start(&network, &rollups, union, sealer)?)
+            }
+            _ => None,
+        };
         Ok(Self { accounts, operators, l1, rollups, gateway, union, members })
     }
 

@@ -59,6 +59,7 @@ mod local_rollup;
 mod network_plan;
 mod parts;
 mod plan;
+mod posted;
 mod proposer;
 mod rollup;
 mod settings;

@@ -7,12 +7,13 @@ use crate::{
     l1_access::L1Access,
     network_plan::PlannedRollup,
     parts::{node_builder, rpc_settings},
+    posted::{PostedInBatches, PostedInChannels},
     settings::{nth_server, store_rollup_config},
     signer::DevSigner,
 };
 use lockstep_batcher::{BatcherConfig, ChannelPolicy, RpcL1, SubmissionPolicy, Throttle};
 use lockstep_chain::Rollup;
-use lockstep_gateway::Preconfirmed;
+use lockstep_gateway::{Ledger, Preconfirmed};
 use lockstep_node::{FollowedRollup, Node, NodeBuilder, NodeContext};
 use lockstep_rpc::{ServerSettings, UnionMembers};
 use std::{sync::Arc, time::Duration};
@@ -28,6 +29,8 @@ pub(crate) struct Network<'a> {
     pub(crate) signer: &'a Arc<DevSigner>,
     pub(crate) clock: &'a Arc<dyn Clock>,
     pub(crate) members: &'a Members,
+    /// What L1 has of a union.
+    pub(crate) ledger: Option<&'a Arc<Ledger>>,
 }
 
 /// The rollups of the network, for calls from one to another: the nodes on which blocks are made, and those
@@ -63,12 +66,10 @@ impl RollupNodes {
         network.members.followers.add(derived.view.clone(), None);
         let told = FollowedRollup::new(planned.config.clone());
         let shown = Arc::new(Preconfirmed::default());
-        let sequencer = match &planned.config.union {
-            None => start_sequencer(network, planned, told.clone(), derived.clone()).await,
-            Some(_) => {
-                let parts = (told.clone(), derived.clone());
-                start_member(network, planned, parts, shown.clone()).await
-            }
+        let parts = (told.clone(), derived.clone());
+        let sequencer = match network.ledger {
+            None => start_sequencer(network, planned, parts).await,
+            Some(ledger) => start_member(network, planned, parts, shown.clone(), ledger).await,
         };
         match sequencer {
             Ok(sequencer) => {
@@ -95,6 +96,7 @@ async fn start_follower(
     let (told, followed) = (rollup.clone(), network.l1.followed()?);
     let server = nth_server(&network.config.follower_server, planned.index);
     let node = builder(network, planned, &name, server, &rollup)?
+        .lockstep_rpc(None)
         .peers(network.members.followers.clone())
         .consensus(move |node| told.follow(node, followed))
         .launch()
@@ -108,8 +110,7 @@ async fn start_follower(
 async fn start_sequencer(
     network: &Network<'_>,
     planned: &PlannedRollup,
-    rollup: FollowedRollup,
-    derived: LocalRollup,
+    (rollup, derived): (FollowedRollup, LocalRollup),
 ) -> Result<Node<Rollup>, DevnetError> {
     let name = &planned.name;
     let (l1, operators) = (network.l1.clone(), network.operators);
@@ -118,13 +119,14 @@ async fn start_sequencer(
     let settings = batcher_config(network.config, &l1);
     let (followed, asked) = (l1.followed()?, l1.sequencer_client()?);
     let operator = l1.client()?.rpc().clone();
-    let throttle = Arc::new(Throttle::default());
-    let set_by_batcher = throttle.clone();
+    let (throttle, posted) = (Arc::new(Throttle::default()), Arc::new(PostedInChannels::default()));
+    let told_by_batcher = (throttle.clone(), posted.clone());
     let output_oracle = planned.contracts.output_oracle;
     let account = operators.proposer.clone();
     let proposer = Proposer::new(operator.clone(), account, output_oracle, derived.clone());
     let server = nth_server(&network.config.rollup_server, planned.index);
     builder(network, planned, name, server, &rollup)?
+        .lockstep_rpc(Some(posted))
         .payload_builder(move |pool| ThrottledBuilder::new(pool.clone(), throttle))
         .consensus(move |node: NodeContext<Rollup>| async move {
             let own = LocalRollup { view: node.view(), rollup: told.clone() };
@@ -135,7 +137,8 @@ async fn start_sequencer(
                 account: batcher,
                 l1: RpcL1::new(operator),
                 l2: own.clone(),
-                throttle: set_by_batcher,
+                throttle: told_by_batcher.0,
+                posted: told_by_batcher.1,
             };
             let poll = l1.poll();
             tokio::try_join!(
@@ -159,10 +162,13 @@ async fn start_member(
     planned: &PlannedRollup,
     (rollup, derived): (FollowedRollup, LocalRollup),
     shown: Arc<Preconfirmed>,
+    ledger: &Arc<Ledger>,
 ) -> Result<Node<Rollup>, DevnetError> {
+    let posted = PostedInBatches { chain: planned.config.l2_chain_id, ledger: ledger.clone() };
     let (told, followed, poll) = (rollup.clone(), network.l1.followed()?, network.l1.poll());
     let server = nth_server(&network.config.rollup_server, planned.index);
     builder(network, planned, &planned.name, server, &rollup)?
+        .lockstep_rpc(Some(Arc::new(posted)))
         .pending(shown)
         .peers(network.members.sequencers.clone())
         .consensus(move |node: NodeContext<Rollup>| async move {
@@ -192,8 +198,7 @@ fn builder(
     Ok(node_builder(chain, genesis, &planned.first, folder.as_deref())?
         .rpc(rpc_settings(config, genesis, name), server)
         .signer(network.signer.clone())
-        .rollup_rpc(rollup.clone())
-        .lockstep_rpc(None))
+        .rollup_rpc(rollup.clone()))
 }
 
 fn batcher_config(config: &DevnetConfig, l1: &L1Access) -> BatcherConfig {

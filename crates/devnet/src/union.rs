@@ -1,7 +1,9 @@
 //! The gateway of a development union: it makes the blocks of all rollups, posts them, and claims their outputs.
 
 use crate::{
-    Clock, DevRollup, DevnetError, JointAgreement, L1_CHAIN_ID, Proposer, drive,
+    Clock, DevRollup, DevnetConfig, DevnetError, JointAgreement, L1_CHAIN_ID, Operators, Proposer,
+    drive,
+    network_plan::PlannedRollup,
     rollup::{Network, RollupNodes},
 };
 use lockstep_batcher::{Account, KzgProver, RpcL1};
@@ -55,13 +57,13 @@ pub(crate) struct UnionGateway {
 }
 
 impl UnionGateway {
-    /// Starts the gateway for these rollups.
+    /// Starts the gateway for these rollups, whose batches `sealer` makes.
     pub(crate) fn start(
         network: &Network<'_>,
         rollups: &[DevRollup],
         contracts: &UnionAddresses,
+        sealer: Sealer,
     ) -> Result<Self, DevnetError> {
-        let sealer = sealer(network, rollups)?;
         let poster = poster(network, rollups, contracts, sealer.ledger())?;
         let gateway = gateway(network, rollups)?.with_sealer(sealer);
         let proposers = rollups.iter().map(|rollup| proposer(network, rollup));
@@ -201,14 +203,18 @@ fn proposer(network: &Network<'_>, rollup: &DevRollup) -> Result<Proposer, Devne
 }
 
 /// What makes the batches of the union's slots, for the gateway to which they were delegated.
-fn sealer(network: &Network<'_>, rollups: &[DevRollup]) -> Result<Sealer, DevnetError> {
-    let operator = &network.operators.batcher;
+pub(crate) fn sealer(
+    config: &DevnetConfig,
+    operators: &Operators,
+    rollups: &[PlannedRollup],
+) -> Result<Sealer, DevnetError> {
+    let operator = &operators.batcher;
     let parts = SealerParts {
-        rollups: rollups.iter().map(|rollup| rollup.nodes().told.config.clone()).collect(),
+        rollups: rollups.iter().map(|rollup| rollup.config.clone()).collect(),
         key: GatewayKey { address: operator.address, signer: Box::new(operator.signer.clone()) },
         prover: Box::new(KzgProver),
     };
-    let file = network.config.data_dir.as_ref().map(|folder| folder.join(SEALED_FILE));
+    let file = config.data_dir.as_ref().map(|folder| folder.join(SEALED_FILE));
     Ok(Sealer::new(SealSettings::default(), parts, file.as_deref())?)
 }
 

@@ -174,7 +174,7 @@ impl Ledger {
             }
             let base = state.base.as_ref()?.cursors.get(&chain).copied();
             let taken = state.batches.iter().take(state.posted());
-            taken.filter_map(|batch| Some(batch.spans.get(&chain)?.last)).last().or(base)
+            taken.rev().find_map(|batch| Some(batch.spans.get(&chain)?.last)).or(base)
         })
     }
 
