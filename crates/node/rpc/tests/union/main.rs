@@ -124,6 +124,33 @@ async fn subscribers_are_told_what_each_update_added() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_block_is_told_with_what_no_update_showed() {
+    let world = World::start().await;
+    let at = world.address(HOME);
+    let mut socket = Socket::connect(at).await;
+    socket.subscribe(json!(["updates"])).await;
+    world.open_block(CALLER, 1_000_000);
+    let told = socket.notification().await["result"].clone();
+    assert_eq!(told["hash"], Value::Null);
+    let known = told["transactions"].as_array().unwrap().len();
+    let added = world.close_grown_block(CALLER, 1_000_000);
+    let told = socket.notification().await["result"].clone();
+    let block = result(at, "eth_getBlockByNumber", json!(["latest", false])).await;
+    assert_eq!((&told["hash"], &told["parentHash"]), (&block["hash"], &block["parentHash"]));
+    assert_eq!(told["firstIndex"], json!(format!("{known:#x}")));
+    let transactions = told["transactions"].as_array().unwrap();
+    assert_eq!((transactions.len(), &transactions[0]["hash"]), (1, &added));
+    assert_eq!(transactions[0]["blockHash"], block["hash"]);
+    let receipt = result(at, "eth_getTransactionReceipt", json!([added])).await;
+    assert_eq!(told["receipts"], json!([receipt]));
+
+    // The next block begins anew.
+    world.open_block(TARGET, 1_000_000);
+    let told = socket.notification().await["result"].clone();
+    assert_eq!((&told["parentHash"], &told["firstIndex"]), (&block["hash"], &json!("0x0")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_super_transaction_is_told_by_both_rollups() {
     let world = World::start().await;
     let hash = world.make_block(CALLER, 1_000_000);
