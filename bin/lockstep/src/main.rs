@@ -10,6 +10,7 @@ mod clock;
 mod conformance;
 mod db;
 mod dev;
+mod fate;
 mod import;
 mod network;
 mod node;
