@@ -5,8 +5,9 @@ mod welcome;
 
 use crate::{
     network::{self, NetworkArgs},
+    output::{print_json, print_line, terminal_size},
     service::{self, ServiceArgs, Stop, SystemClock, loopback, print_event},
-    status::{self, Observer},
+    status::{self, Observer, Room},
 };
 use clap::{Args as ClapArgs, ValueEnum};
 use eyre::{Result, ensure};
@@ -159,9 +160,10 @@ async fn serve(args: &Args, terminal: Option<Terminal>, stop: Stop) -> Result<()
     };
     let ready = ready(args, &devnet);
     if args.json {
-        print_event(&ready)?
+        print_event(&ready)?;
     } else {
-        print!("{}", welcome::text(&ready, &program()))
+        let columns = terminal_size().map_or(usize::MAX, |size| size.columns);
+        print_line(&welcome::text(&ready, &program(), columns))?;
     }
     let failed = tokio::select! {
         failed = devnet.failed() => failed,
@@ -205,7 +207,8 @@ async fn try_watch(ready: &Value, terminal: &Terminal) -> Result<()> {
         })
         .await?;
         let mut lines = vec![String::new()];
-        lines.extend(status::lines(&network));
+        let room = terminal.room();
+        lines.extend(status::lines(&network, Room { rows: room.rows.saturating_sub(1), ..room }));
         terminal.show(lines)?;
         sleep(VIEW_INTERVAL).await;
     }
@@ -329,6 +332,6 @@ fn print_genesis(args: &Args) -> Result<()> {
         Some(genesis) => genesis,
         None => dev_l1_genesis(&config(args), SystemClock.unix_time().as_secs())?,
     };
-    println!("{}", serde_json::to_string_pretty(&genesis)?);
+    print_json(&genesis)?;
     Ok(())
 }
