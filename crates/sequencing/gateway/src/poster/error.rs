@@ -8,9 +8,10 @@ use lockstep_lookahead::{LookaheadError, Slot};
 /// Why a slot's batch cannot be posted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Blocked {
-    /// The slot has no owner.
-    #[error("it belongs to nobody")]
-    OfNobody,
+    /// The slot belongs to nobody, or to another gateway than has signed the batch: L1 was reorganised over the block that
+    /// decides that. The batch is given up.
+    #[error("it does not belong to who has signed it")]
+    NotOwned,
     /// Who owns the slot is not known.
     #[error("who owns it is not known")]
     Unknown,

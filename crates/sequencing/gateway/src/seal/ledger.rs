@@ -181,8 +181,13 @@ impl Ledger {
         self.with(|state| state.owner(slot).is_some())
     }
 
-    /// Who owns slots; those before `first` are forgotten, if the inbox has batches of later ones, but for the one that was
-    /// asked for.
+    /// The slots of the batches that the inbox does not have.
+    pub(crate) fn unposted_slots(&self) -> Vec<Slot> {
+        self.with(|state| state.batches.iter().skip(state.posted()).map(|it| it.slot).collect())
+    }
+
+    /// Who owns slots, by what L1 says now; those before `first` are forgotten, if the inbox has batches of later ones, but
+    /// for the one that was asked for.
     pub(crate) fn learn_owners(&self, owners: BTreeMap<Slot, Ownership>, first: Slot) {
         self.with(|state| {
             state.owners.extend(owners);
@@ -198,6 +203,11 @@ impl Ledger {
     /// What L1 has, after all rollups have derived it and with nothing on its way. The gateway goes on from there.
     pub(crate) fn propose(&self, base: Base) {
         self.with(|state| state.proposed = Some(base));
+    }
+
+    /// Whether the gateway has not taken over yet what was proposed.
+    pub(crate) fn is_proposed(&self) -> bool {
+        self.with(|state| state.proposed.is_some())
     }
 
     /// Whether the gateway has taken over what was proposed.

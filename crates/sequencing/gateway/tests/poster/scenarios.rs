@@ -1,9 +1,9 @@
 //! What must hold, by seed.
 
 use crate::{
-    blocks::{BLOCK_TIME, SLOT_SECONDS, is_empty},
+    blocks::{BLOCK_TIME, GENESIS_TIME, SLOT_SECONDS, is_empty},
     l1::{Faults, WINDOW_SLOTS},
-    world::{Settings, Simulation},
+    world::{Settings, Simulation, World},
 };
 use lockstep_batcher::{FeePolicy, OutboxConfig, SubmissionPolicy};
 use lockstep_gateway::{Closed, PosterSettings, ResetReason, SealSettings};
@@ -29,6 +29,7 @@ const HOSTILE: Faults = Faults {
     other_posts: 0,
     no_proof: 50,
     stolen_nonce: 5,
+    new_owners: 0,
 };
 
 fn settings() -> Settings {
@@ -131,6 +132,47 @@ fn a_gateway_that_is_killed_after_any_step_goes_on() {
         let world = simulation.world.0.lock();
         assert_eq!(world.l1.reverted, 0, "{step}");
     }
+}
+
+/// Slots that were sealed before L1 gave them to others: they are never posted, and nothing is promised on top of them.
+#[test]
+fn slots_that_become_anothers_cost_what_was_shown_in_them_and_no_more() {
+    for seed in 0..4 {
+        let mut simulation = Simulation::new(seed, settings(), Faults::default());
+        simulation.run(10, true);
+        simulation.world.0.lock().l1.faults.empty_block = 1000;
+        simulation.run(2, true);
+        let slot = (simulation.now - GENESIS_TIME) / SLOT_SECONDS;
+        {
+            let World { l1, rng, .. } = &mut *simulation.world.0.lock();
+            l1.faults.empty_block = 0;
+            l1.give_away(l1.tip().inbox.next_slot..slot, rng);
+        }
+        let before = simulation.given_up().1;
+        simulation.run(40, true);
+        simulation.finish();
+        simulation.assert_nothing_went_silently();
+        let (given_up, shown) = simulation.given_up();
+        assert!(given_up > 0 && given_up < 100, "{given_up} of {shown}");
+        assert!(shown > before + 400, "promises went on: {shown}");
+        // Those that were on their way when the slots changed hands.
+        let reverted = simulation.world.0.lock().l1.reverted;
+        assert!(reverted <= 4, "{reverted} were paid for nothing");
+    }
+}
+
+/// The others post nothing: what they post on top of a chain that has lost our blocks replaces these.
+#[test]
+fn owners_may_change_whenever_l1_is_reorganised() {
+    let mut given_away = 0;
+    for seed in 0..12 {
+        let faults = Faults { new_owners: 700, others: 7, ..HOSTILE };
+        let simulation = simulate(seed, faults, 150);
+        simulation.assert_nothing_went_silently();
+        assert!(simulation.posted().len() > 15, "{seed}: {:?}", simulation.posted());
+        given_away += simulation.world.0.lock().l1.revised.len();
+    }
+    assert!(given_away > 200, "{given_away}");
 }
 
 /// Killed, and started again at once, after 15 s, after 150 s, and after the window; while L1 goes on, and with it.
