@@ -17,7 +17,7 @@ use lockstep_node::PartError;
 use lockstep_providers::L1Client;
 use lockstep_ssz::Preset;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -35,6 +35,9 @@ const DECISIONS_FILE: &str = "gateway-decisions";
 
 /// The file of the batches that it has signed.
 const SEALED_FILE: &str = "gateway-sealed";
+
+/// The file of what proves to L1 who owned slots.
+const OWNERS_FILE: &str = "gateway-owners";
 
 /// For how many L1 slots at most, and for how long, a gateway that ends waits for L1 to take what users were shown.
 const DRAIN_SLOTS: u64 = 5;
@@ -102,7 +105,8 @@ impl UnionGateway {
             .map(|(nodes, _)| (nodes.sequencer.context().clone(), nodes.told.clone()))
             .collect();
         let poll = l1.poll();
-        let poster = poster(rollups, l1, contracts, &operators.batcher, ledger)?;
+        let owners = config.data_dir.as_ref().map(|folder| folder.join(OWNERS_FILE));
+        let poster = poster(rollups, l1, contracts, &operators.batcher, (ledger, owners))?;
         let followers = rollups.iter().map(|(nodes, _)| nodes.derived.clone()).collect();
         let agreement = JointAgreement::new(followers);
         let rung = bell.clone();
@@ -188,11 +192,15 @@ fn poster(
     l1: &L1Access,
     contracts: &UnionAddresses,
     operator: &DevAccount,
-    ledger: Arc<Ledger>,
+    (ledger, owners_file): (Arc<Ledger>, Option<PathBuf>),
 ) -> Result<Poster, DevnetError> {
     let client = l1.client()?;
     let rpc = client.rpc().clone();
     let owners = LookaheadOwners::new(l1.beacon()?, client, contracts.registry, &Preset::MAINNET)?;
+    let owners = match owners_file {
+        Some(file) => owners.with_file(file)?,
+        None => owners,
+    };
     let members = rollups.iter().map(|(nodes, _)| {
         let config = nodes.told.config.clone();
         let node = LocalMember {

@@ -52,6 +52,14 @@ impl Scene {
         scene
     }
 
+    /// Nothing runs for so many slots; then there are some blocks more.
+    pub(crate) fn stand_still(&mut self, slots: u64) {
+        self.beacon.skip_slots(slots);
+        run(&mut self.beacon, slots + 3);
+        self.headers.clear();
+        self.follow();
+    }
+
     /// L1's blocks: one for each beacon block, with the root of the one before.
     fn follow(&mut self) {
         let view = self.beacon.view();

@@ -2,6 +2,7 @@
 
 mod call;
 mod error;
+mod evidence;
 mod local;
 mod lookahead;
 mod measure;

@@ -94,11 +94,14 @@ impl Poster {
                 }
             }
         }
-        if outcome.is_ok() {
-            self.published = Some(due);
-        }
         self.ledger.learn_owners(owners, first);
-        outcome
+        outcome?;
+        self.published = Some(due);
+        let (slots, oldest) = self.ledger.to_be_proven(current);
+        let unproven = self.owners.secure(&slots, oldest, now_s);
+        // What is not known is not secured.
+        self.ledger.set_unproven(*unproven.as_ref().unwrap_or(&slots.first().copied()));
+        unproven.map(drop)
     }
 
     /// Sends the next batch, if it is due.
@@ -134,9 +137,9 @@ impl Poster {
     pub(super) fn tell(&mut self, chain: &Chain, head: &L1Head, inbox: &InboxState, slot: Slot) {
         let Some(taken) = chain.taken else { return };
         if let Some(first) = chain.batches.get(taken)
-            && first.slot.saturating_add(inbox.window_slots) <= slot
+            && first.slot.saturating_add(inbox.open_slots()) <= slot
         {
-            let window_slots = inbox.window_slots;
+            let window_slots = inbox.open_slots();
             self.ledger.lose(first.hash, Lost::Closed { window_slots });
         }
         let number = head.block.number;

@@ -12,6 +12,9 @@ const MAX_UNPOSTED_BYTES: usize = 512 << 20;
 /// Slots without a batch between the inbox's newest one and a slot, about which it is asked who owns them.
 const MAX_GAP: u64 = 128;
 
+/// For so many slots it may take until what proves the owner of a slot is kept. Beacon nodes have its state for longer.
+const MAX_UNPROVEN_SLOTS: u64 = 16;
+
 /// Why a slot gets no users' transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Closed {
@@ -39,6 +42,9 @@ pub enum Closed {
     /// L1 has taken no batch for half of the time for which the inbox would, or too many wait.
     #[error("L1 does not take the batches of slots before")]
     Unposted,
+    /// Nothing is kept yet that proves who owns a slot before, whose batch L1 does not have.
+    #[error("the owner of a slot before cannot be proven to L1")]
+    Unproven,
     /// The poster cannot post, and an operator must mend that.
     #[error("posting fails for good")]
     Failing,
@@ -61,6 +67,7 @@ impl Sealer {
                     reason @ (Closed::Unsealed
                     | Closed::Unknown
                     | Closed::Unposted
+                    | Closed::Unproven
                     | Closed::Failing),
                 ) => {
                     tracing::warn!(target: "lockstep_gateway", slot, %reason, "takes no users' transactions");
@@ -111,10 +118,13 @@ impl Sealer {
         {
             return Err(Closed::Unsealed);
         }
+        if state.unproven.is_some_and(|first| slot.saturating_sub(first) > MAX_UNPROVEN_SLOTS) {
+            return Err(Closed::Unproven);
+        }
         let unposted: Vec<_> = state.batches.iter().skip(state.posted()).collect();
         let bytes: usize = unposted.iter().map(|batch| batch.bytes()).sum();
         let oldest = unposted.iter().find(|batch| batch.is_filled).map_or(slot, |it| it.slot);
-        let is_late = slot.saturating_sub(oldest) > seen.inbox.window_slots / 2;
+        let is_late = slot.saturating_sub(oldest) > seen.inbox.open_slots() / 2;
         if is_late || unposted.len() > MAX_UNPOSTED || bytes > MAX_UNPOSTED_BYTES {
             return Err(Closed::Unposted);
         }

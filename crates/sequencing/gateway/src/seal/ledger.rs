@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, ChainId, map::B256Set};
 use lockstep_lookahead::{Ownership, Slot};
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -109,6 +109,8 @@ pub(super) struct State {
     pub(super) owners: BTreeMap<Slot, Ownership>,
     /// The slot whose owner must be known, too.
     pub(super) asked: Option<Slot>,
+    /// The first slot whose batch L1 is to have, and whose owner cannot be proven yet.
+    pub(super) unproven: Option<Slot>,
     /// A base that the gateway has not taken over yet.
     pub(super) proposed: Option<Base>,
     /// The first batch that can be posted no more.
@@ -184,6 +186,23 @@ impl Ledger {
     /// The slots of the batches that the inbox does not have.
     pub(crate) fn unposted_slots(&self) -> Vec<Slot> {
         self.with(|state| state.batches.iter().skip(state.posted()).map(|it| it.slot).collect())
+    }
+
+    /// The slots of which the owner must be proven to L1, as far as is known at the slot `current`, and the oldest that may
+    /// still come to that.
+    pub(crate) fn to_be_proven(&self, current: Slot) -> (BTreeSet<Slot>, Slot) {
+        self.with(|state| {
+            let oldest = state.seen.map_or(0, |seen| seen.inbox.next_slot);
+            let unposted = state.batches.iter().skip(state.posted()).map(|batch| batch.slot);
+            let own = (state.owner(current) == Some(Some(state.gateway))).then_some(current);
+            let slots = unposted.chain(state.asked).chain(own).filter(|slot| *slot >= oldest);
+            (slots.collect(), oldest)
+        })
+    }
+
+    /// The first of these slots of which the owner cannot be proven yet.
+    pub(crate) fn set_unproven(&self, slot: Option<Slot>) {
+        self.with(|state| state.unproven = slot);
     }
 
     /// Who owns slots, by what L1 says now; those before `first` are forgotten, if the inbox has batches of later ones, but

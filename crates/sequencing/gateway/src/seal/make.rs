@@ -69,7 +69,7 @@ impl Sealer {
         self.ledger.with(|state| {
             let (tip, seen) = (state.tip.as_ref()?, state.seen?);
             let first = tip.next_slot.max(self.signed_up_to.map_or(0, |signed| signed + 1));
-            let first = first.max((seen.slot + 1).saturating_sub(seen.inbox.window_slots));
+            let first = first.max((seen.slot + 1).saturating_sub(seen.inbox.open_slots()));
             let back = MAX_SLOTS_BACK.saturating_add(self.settings.handover_slots);
             let first = first.max(complete.saturating_sub(back));
             let mine = |slot: &Slot| state.owner(*slot) == Some(Some(self.key.address));

@@ -89,7 +89,7 @@ impl Sealer {
         }
         let owner = self.ledger.with(|state| {
             let seen = state.seen?;
-            let is_late = slot.saturating_add(seen.inbox.window_slots) <= seen.slot;
+            let is_late = slot.saturating_add(seen.inbox.open_slots()) <= seen.slot;
             if is_late || slot < seen.inbox.next_slot {
                 return None;
             }

@@ -182,6 +182,12 @@ pub(crate) struct SimL1 {
     pub(crate) faults: Faults,
     /// Every so many-th slot is of another gateway.
     pub(crate) others: u64,
+    /// For how many slots the nodes of L1 keep what shows whose a slot is.
+    pub(crate) states: u64,
+    /// Nothing of it can be kept.
+    pub(crate) cannot_secure: bool,
+    /// Slots of which the gateway has kept it.
+    secured: std::collections::BTreeSet<u64>,
     /// Slots whose owners are others since a reorg.
     pub(crate) revised: std::collections::BTreeMap<u64, Ownership>,
     /// Transactions to the inbox that failed.
@@ -211,6 +217,9 @@ impl SimL1 {
             pool: Default::default(),
             faults: Faults::default(),
             others: 0,
+            states: u64::MAX,
+            cannot_secure: false,
+            secured: Default::default(),
             revised: Default::default(),
             reverted: 0,
             base_fee: 10_000_000_000,
@@ -268,6 +277,21 @@ impl SimL1 {
             _ if slot % 11 == 5 => Ownership::Nobody,
             _ => owned(self.gateway),
         }
+    }
+
+    /// Whether it can be shown whose a slot is.
+    pub(crate) fn shows(&self, slot: u64) -> bool {
+        let now = (self.tip().timestamp - GENESIS_TIME) / SLOT_SECONDS;
+        slot.saturating_add(self.states) >= now || self.secured.contains(&slot)
+    }
+
+    /// The gateway keeps what shows whose a slot is. Whether it has it.
+    pub(crate) fn secure(&mut self, slot: u64) -> bool {
+        let shows = self.shows(slot) && !self.cannot_secure;
+        if shows {
+            self.secured.insert(slot);
+        }
+        shows
     }
 
     pub(crate) fn is_ours(&self, slot: u64) -> bool {

@@ -197,6 +197,55 @@ fn a_gateway_that_pauses_loses_what_its_window_is_too_short_for() {
     }
 }
 
+/// L1's nodes forget whose slots were long before the inbox's window closes, while the gateway stands still, and while it is
+/// L1 that does.
+#[test]
+fn what_proves_owners_is_kept_for_as_long_as_batches_may_wait() {
+    for has_l1 in [true, false] {
+        for seed in 0..6 {
+            let mut simulation = Simulation::new(seed, settings(), Faults::default());
+            {
+                let mut world = simulation.world.0.lock();
+                world.rollups.window_seconds = 1 << 30;
+                world.l1.states = 4;
+            }
+            simulation.run(6 + seed, true);
+            simulation.world.0.lock().l1.faults.empty_block = 1000;
+            simulation.run(8, true);
+            simulation.world.0.lock().l1.faults.empty_block = 0;
+            simulation.pause(20, has_l1);
+            simulation.run(20, true);
+            simulation.finish();
+            simulation.assert_nothing_went_silently();
+            let (given_up, shown) = simulation.given_up();
+            assert!(given_up == 0 && shown > 150, "{given_up} of {shown}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_promised_for_long_on_what_cannot_be_proven() {
+    let mut simulation = Simulation::new(1, settings(), Faults::default());
+    simulation.run(10, true);
+    {
+        let mut world = simulation.world.0.lock();
+        world.l1.faults.empty_block = 1000;
+        world.l1.cannot_secure = true;
+    }
+    simulation.run(24, true);
+    assert!(simulation.closed.contains(&Closed::Unproven), "{:?}", simulation.closed);
+    assert!(!simulation.closed.contains(&Closed::Unposted), "it waited too long");
+    {
+        let mut world = simulation.world.0.lock();
+        world.l1.faults.empty_block = 0;
+        world.l1.cannot_secure = false;
+    }
+    simulation.run(10, true);
+    simulation.finish();
+    simulation.assert_nothing_went_silently();
+    assert_eq!(simulation.given_up().0, 0);
+}
+
 /// Empty blocks of 40 hours go into more than one batch.
 #[test]
 fn a_network_that_was_stopped_for_days_goes_on() {
