@@ -305,7 +305,7 @@ impl Poster {
         };
         self.metrics.inbox(inbox.next_slot);
         let slot = self.union.slot_at(head.timestamp).unwrap_or_default();
-        self.ledger.see(inbox, slot);
+        self.ledger.see(inbox, head.block.number, slot);
         self.void_dropped(head)?;
         if self.is_posting()
             && let Some(reason) = self.doubt(head, polled, &inbox)

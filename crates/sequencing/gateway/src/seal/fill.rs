@@ -36,6 +36,9 @@ pub enum Closed {
     /// The blocks of a slot before could not be sealed yet.
     #[error("a slot before has no batch yet")]
     Unsealed,
+    /// The slot is left to the blocks of a rollup that come late for the sequencing window.
+    #[error("the slot is left to a rollup whose blocks come late")]
+    Late,
     /// Another gateway may still post the batch of a slot before.
     #[error("another gateway's batch of a slot before may still come")]
     Awaiting,
@@ -114,9 +117,12 @@ impl Sealer {
             return Err(Closed::Sealed);
         }
         if self.first_filled().is_some_and(|filled| filled < slot)
-            || self.backlog() > MAX_BLOCKS / 2
+            || (!self.is_for_late(slot) && self.backlog(slot) > MAX_BLOCKS / 2)
         {
             return Err(Closed::Unsealed);
+        }
+        if self.is_for_late(slot) {
+            return Err(Closed::Late);
         }
         if state.unproven.is_some_and(|first| slot.saturating_sub(first) > MAX_UNPROVEN_SLOTS) {
             return Err(Closed::Unproven);

@@ -136,7 +136,7 @@ impl Sealer {
         let mut targets = BTreeMap::<ChainId, BlockNumHash>::new();
         let (mut transactions, mut blocks) = (0, 0);
         for (chain, config) in &self.rollups {
-            let Some(cursor) = self.cursor(*chain) else { return Ok(false) };
+            let Some(cursor) = self.begin(*chain) else { return Ok(false) };
             let head = chains.head(*chain)?;
             let number = Self::last_before(config, start).max(cursor.number);
             if number >= head.number {

@@ -127,7 +127,8 @@ pub(super) struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) inbox: InboxState,
-    /// The slot of the newest L1 block.
+    /// The number of the newest L1 block, and its slot.
+    pub(super) number: u64,
     pub(super) slot: Slot,
 }
 
@@ -169,8 +170,8 @@ impl Ledger {
     }
 
     /// Where L1 stands.
-    pub(crate) fn see(&self, inbox: InboxState, slot: Slot) {
-        self.with(|state| state.seen = Some(Seen { inbox, slot }));
+    pub(crate) fn see(&self, inbox: InboxState, number: u64, slot: Slot) {
+        self.with(|state| state.seen = Some(Seen { inbox, number, slot }));
     }
 
     /// A slot whose owner must be known, which may be long ago.

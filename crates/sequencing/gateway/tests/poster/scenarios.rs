@@ -1,7 +1,7 @@
 //! What must hold, by seed.
 
 use crate::{
-    blocks::{BLOCK_TIME, GENESIS_TIME, SLOT_SECONDS, is_empty},
+    blocks::{BLOCK_TIME, GENESIS_TIME, SEQ_WINDOW, SLOT_SECONDS, is_empty},
     l1::{Faults, WINDOW_SLOTS},
     world::{Settings, Simulation, World},
 };
@@ -244,6 +244,32 @@ fn nothing_is_promised_for_long_on_what_cannot_be_proven() {
     simulation.finish();
     simulation.assert_nothing_went_silently();
     assert_eq!(simulation.given_up().0, 0);
+}
+
+/// A rollup is away until its followers go on without it. Users of the other are not taken anything back, and go on; and it comes
+/// back itself.
+#[test]
+fn a_rollup_that_comes_back_after_the_sequencing_window_costs_others_nothing() {
+    for away in [SEQ_WINDOW - 20, SEQ_WINDOW + 30] {
+        let mut simulation = Simulation::new(away, settings(), Faults::default());
+        simulation.run(10, true);
+        let now = simulation.now;
+        simulation.world.0.lock().rollups.stop(1, now, away * SLOT_SECONDS);
+        simulation.run(away, true);
+        let before = simulation.given_up().1;
+        simulation.run(60, true);
+        simulation.finish();
+        simulation.assert_nothing_went_silently();
+        let (given_up, shown) = simulation.given_up();
+        assert!(given_up == 0 && shown > before + 200, "{given_up} of {shown}, {before} before");
+        assert!(simulation.closed.contains(&Closed::Late));
+        let mut world = simulation.world.0.lock();
+        let safe = world.safe_at_tip();
+        for chain in &safe.chains {
+            let filled = chain.iter().rev().take(200).filter(|block| !is_empty(block)).count();
+            assert!(filled > 20, "it goes on: {filled}");
+        }
+    }
 }
 
 /// Empty blocks of 40 hours go into more than one batch.

@@ -337,7 +337,8 @@ impl Simulation {
             self.closed.extend(may_fill.err());
             {
                 let World { rollups, rng, .. } = &mut *self.world.0.lock();
-                rollups.sequence(timestamp, self.now, !is_over && may_fill.is_ok(), rng);
+                let late = CHAINS.map(|chain| self.sealer.is_late(chain));
+                rollups.sequence(timestamp, self.now, !is_over && may_fill.is_ok(), late, rng);
             }
             if union().slot_at(timestamp + BLOCK_TIME) != Some(slot) {
                 self.keep_up(false);
