@@ -36,6 +36,9 @@ const DECISIONS_FILE: &str = "gateway-decisions";
 /// The file of the batches that it has signed.
 const SEALED_FILE: &str = "gateway-sealed";
 
+/// The file of what proves to L1 who owned slots.
+const OWNERS_FILE: &str = "gateway-owners";
+
 /// For how many L1 slots at most, and for how long, a gateway that ends waits for L1 to take what users were shown.
 const DRAIN_SLOTS: u64 = 5;
 const MAX_DRAIN: Duration = Duration::from_secs(20);
@@ -229,6 +232,10 @@ fn poster(
     let client = l1.client()?;
     let rpc = client.rpc().clone();
     let owners = LookaheadOwners::new(l1.beacon()?, client, contracts.registry, &Preset::MAINNET)?;
+    let owners = match &network.config.data_dir {
+        Some(folder) => owners.with_file(folder.join(OWNERS_FILE))?,
+        None => owners,
+    };
     let members = rollups.iter().map(|rollup| {
         let nodes = rollup.nodes();
         let config = nodes.told.config.clone();

@@ -2,8 +2,8 @@
 
 use crate::{
     BALANCE, Beginning, CAFE, Operators, ROLLUP_CHAIN_ID, RollupPlan,
-    beacon::{BeaconSpec, types::BlsPublicKey},
-    plan::{nobody, supply},
+    beacon::{BeaconLimits, BeaconSpec, types::BlsPublicKey},
+    plan::{SEQUENCING_WINDOW, nobody, supply},
 };
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, ChainId, U256};
@@ -11,6 +11,7 @@ use lockstep_contracts::{
     BeaconChain, Cafe, Delegation, MemberAddresses, OptedInProposer, SettingsError, StateLayout,
     UnionAddresses, UnionHoldings, UnionSettings, union_genesis_accounts, union_predeploys,
 };
+use lockstep_lookahead::PROVABLE_SLOTS;
 
 /// The collateral of each proposer's key: 1 ether, in wei.
 const COLLATERAL: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
@@ -18,9 +19,16 @@ const COLLATERAL: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 /// For how many slots after its last delegated one a proposer's collateral stays.
 const EXIT_DELAY_SLOTS: u64 = 64;
 
-/// For how many slots after its own a batch can be posted: half an hour of a machine that sleeps, and not longer than the
-/// beacon chain keeps the states from which owners are proven.
+/// For how many slots after its own a batch can be posted: half an hour of a machine that sleeps.
 const WINDOW_SLOTS: u64 = 1_000;
+
+/// Owners can be proven for as long, also by a gateway that has lost what it kept; and a slot's batch that the inbox takes is
+/// derived from.
+const _: () = assert!(
+    WINDOW_SLOTS < BeaconLimits::STATES
+        && WINDOW_SLOTS <= PROVABLE_SLOTS
+        && WINDOW_SLOTS < SEQUENCING_WINDOW
+);
 
 /// A validator of the L1 that opted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, ChainId, map::B256Set};
 use lockstep_lookahead::{Ownership, Slot};
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -109,6 +109,8 @@ pub(super) struct State {
     pub(super) owners: BTreeMap<Slot, Ownership>,
     /// The slot whose owner must be known, too.
     pub(super) asked: Option<Slot>,
+    /// The first slot whose batch L1 is to have, and whose owner cannot be proven yet.
+    pub(super) unproven: Option<Slot>,
     /// A base that the gateway has not taken over yet.
     pub(super) proposed: Option<Base>,
     /// The first batch that can be posted no more.
@@ -125,7 +127,8 @@ pub(super) struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) inbox: InboxState,
-    /// The slot of the newest L1 block.
+    /// The number of the newest L1 block, and its slot.
+    pub(super) number: u64,
     pub(super) slot: Slot,
 }
 
@@ -179,8 +182,8 @@ impl Ledger {
     }
 
     /// Where L1 stands.
-    pub(crate) fn see(&self, inbox: InboxState, slot: Slot) {
-        self.with(|state| state.seen = Some(Seen { inbox, slot }));
+    pub(crate) fn see(&self, inbox: InboxState, number: u64, slot: Slot) {
+        self.with(|state| state.seen = Some(Seen { inbox, number, slot }));
     }
 
     /// A slot whose owner must be known, which may be long ago.
@@ -193,8 +196,30 @@ impl Ledger {
         self.with(|state| state.owner(slot).is_some())
     }
 
-    /// Who owns slots; those before `first` are forgotten, if the inbox has batches of later ones, but for the one that was
-    /// asked for.
+    /// The slots of the batches that the inbox does not have.
+    pub(crate) fn unposted_slots(&self) -> Vec<Slot> {
+        self.with(|state| state.batches.iter().skip(state.posted()).map(|it| it.slot).collect())
+    }
+
+    /// The slots of which the owner must be proven to L1, as far as is known at the slot `current`, and the oldest that may
+    /// still come to that.
+    pub(crate) fn to_be_proven(&self, current: Slot) -> (BTreeSet<Slot>, Slot) {
+        self.with(|state| {
+            let oldest = state.seen.map_or(0, |seen| seen.inbox.next_slot);
+            let unposted = state.batches.iter().skip(state.posted()).map(|batch| batch.slot);
+            let own = (state.owner(current) == Some(Some(state.gateway))).then_some(current);
+            let slots = unposted.chain(state.asked).chain(own).filter(|slot| *slot >= oldest);
+            (slots.collect(), oldest)
+        })
+    }
+
+    /// The first of these slots of which the owner cannot be proven yet.
+    pub(crate) fn set_unproven(&self, slot: Option<Slot>) {
+        self.with(|state| state.unproven = slot);
+    }
+
+    /// Who owns slots, by what L1 says now; those before `first` are forgotten, if the inbox has batches of later ones, but
+    /// for the one that was asked for.
     pub(crate) fn learn_owners(&self, owners: BTreeMap<Slot, Ownership>, first: Slot) {
         self.with(|state| {
             state.owners.extend(owners);
@@ -210,6 +235,11 @@ impl Ledger {
     /// What L1 has, after all rollups have derived it and with nothing on its way. The gateway goes on from there.
     pub(crate) fn propose(&self, base: Base) {
         self.with(|state| state.proposed = Some(base));
+    }
+
+    /// Whether the gateway has not taken over yet what was proposed.
+    pub(crate) fn is_proposed(&self) -> bool {
+        self.with(|state| state.proposed.is_some())
     }
 
     /// Whether the gateway has taken over what was proposed.
