@@ -48,7 +48,7 @@ contract TokenPortal is ITokenPayer, IWithdrawalFinalizer {
     /// Moves tokens of the caller, by its allowance for this contract, to the vault, and gives `to` on the rollup what
     /// arrived there: some tokens keep a fee.
     ///
-    /// The name, the symbol and the decimals that it has on the rollup are those that it had at its first deposit.
+    /// On the rollup its name, symbol and decimals are those that it has here at the newest deposit.
     function deposit(IERC20 token, address to, uint256 amount) external returns (uint256 arrived) {
         if (to == address(0)) revert NoReceiver();
         arrived = vault.depositToken(token, msg.sender, amount);
