@@ -217,8 +217,9 @@ fn explained(error: LookaheadError) -> eyre::Report {
 fn ask<C: SolCall>(l1: &L1Client, contract: Address, call: &C) -> Result<C::Return> {
     let call = json!({ "to": contract, "input": Bytes::from(call.abi_encode()) });
     let answer: Bytes = l1.rpc().call("eth_call", &json!([call, "latest"]))?;
-    C::abi_decode_returns(&answer)
-        .wrap_err_with(|| format!("{contract} is not the contract on this L1 that it should be"))
+    C::abi_decode_returns(&answer).wrap_err_with(|| {
+        format!("{contract} is not the union's inbox on this L1: --l1 URL says which L1 it is")
+    })
 }
 
 impl Watched {
