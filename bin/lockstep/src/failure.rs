@@ -11,17 +11,15 @@ pub(crate) fn tell(error: &Report) {
 
 /// Each reason once: many of ours say in their own text what is below them.
 fn text(error: &Report) -> String {
-    let mut text = String::new();
+    let mut reasons: Vec<String> = Vec::new();
     for reason in error.chain().map(ToString::to_string) {
-        if text.contains(&reason) {
+        if reasons.iter().any(|above| above.contains(&reason)) {
             continue;
         }
-        if reason.starts_with(&text) {
-            text = reason;
-        } else {
-            text = format!("{text}: {reason}");
-        }
+        reasons.pop_if(|above| reason.starts_with(above.as_str()));
+        reasons.push(reason);
     }
+    let text = reasons.join(": ");
     match advice(error) {
         Some(advice) => format!("{text}\n  {advice}"),
         None => text,
@@ -39,6 +37,10 @@ fn advice(error: &Report) -> Option<&'static str> {
         ErrorKind::PermissionDenied => Some(
             "the system does not allow it: choose another folder or port, or ask for the right to use this one",
         ),
+        ErrorKind::NotFound => Some("there is no such file or folder: is the path right?"),
+        ErrorKind::NotADirectory => {
+            Some("a file is where a folder would have to be: choose another folder")
+        }
         ErrorKind::StorageFull => Some("the disk is full: make room, and start again"),
         _ => None,
     }
