@@ -29,6 +29,9 @@ use std::{
 const MIN_POLL: Duration = Duration::from_millis(10);
 const MAX_POLL: Duration = Duration::from_millis(100);
 
+/// How often it is seen whether blocks can be made again that were lost.
+const RESTORE_POLL: Duration = Duration::from_millis(200);
+
 /// How a gateway works.
 #[derive(Clone, Copy, Debug)]
 pub struct GatewaySettings {
@@ -170,6 +173,10 @@ impl<L1: L1Provider + Send> Gateway<L1> {
         clock: &dyn Clock,
         bell: &Bell,
     ) -> Result<Option<RoundReport>, GatewayError> {
+        if !self.has_restored(clock)? {
+            bell.rest(RESTORE_POLL);
+            return Ok(None);
+        }
         self.abandon_lost_round()?;
         let now = clock.unix_time();
         let resumed = self.resume(now)?;
@@ -266,6 +273,9 @@ impl<L1: L1Provider + Send> Gateway<L1> {
     /// # Errors
     /// If the blocks cannot be completed.
     pub fn finish(&mut self, clock: &dyn Clock) -> Result<usize, GatewayError> {
+        if !self.has_restored(clock)? {
+            return Ok(self.sealer.as_ref().map_or(0, Sealer::unposted));
+        }
         self.abandon_lost_round()?;
         let has_shown = self.unfinished.len() > 1;
         if let Some(plan) = self.resume(clock.unix_time())?.filter(|_| has_shown) {
@@ -284,6 +294,16 @@ impl<L1: L1Provider + Send> Gateway<L1> {
         }
         self.keep_up(clock, true);
         Ok(self.sealer.as_ref().map_or(0, Sealer::unposted))
+    }
+
+    /// Whether the chains have all blocks that sealed batches have, or have others in their place.
+    fn has_restored(&mut self, clock: &dyn Clock) -> Result<bool, GatewayError> {
+        if self.restore()? {
+            return Ok(true);
+        }
+        // Batches may be given up for it.
+        self.keep_up(clock, false);
+        self.restore()
     }
 
     /// Lets the sealer follow the chains, and goes on from what other gateways have sealed.

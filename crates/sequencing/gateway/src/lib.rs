@@ -138,6 +138,7 @@ mod plan;
 mod poster;
 mod preconfirmed;
 mod records;
+mod restore;
 mod room;
 mod round;
 mod seal;

@@ -16,6 +16,7 @@ pub use chains::UnionChains;
 pub use fill::Closed;
 pub use ledger::{Ledger, Lost};
 
+pub(crate) use keep::Short;
 pub(crate) use ledger::Base;
 pub(crate) use make::blobs;
 pub(crate) use offer::Offer;
@@ -222,6 +223,10 @@ impl Sealer {
         self.take_over_base()?;
         self.take_over_losses()?;
         self.drop_replaced(chains)?;
+        if !matches!(self.short(chains)?, Short::No) {
+            self.is_scanned = false;
+            return Ok(());
+        }
         self.look_for_late(chains)?;
         if !self.scan(chains)? {
             return Ok(());
