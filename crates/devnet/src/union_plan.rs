@@ -8,7 +8,7 @@ use crate::{
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, ChainId, U256};
 use lockstep_contracts::{
-    BeaconChain, Cafe, Delegation, L1Addresses, OptedInProposer, SettingsError, StateLayout,
+    BeaconChain, Cafe, Delegation, MemberAddresses, OptedInProposer, SettingsError, StateLayout,
     UnionAddresses, UnionHoldings, UnionSettings, union_genesis_accounts, union_predeploys,
 };
 use lockstep_lookahead::PROVABLE_SLOTS;
@@ -46,7 +46,7 @@ pub struct OptedInValidator {
 /// registered and delegated. Rollup number `n` has the chain id [`ROLLUP_CHAIN_ID`]` + n`.
 #[derive(Clone, Debug)]
 pub struct UnionPlan {
-    /// The rollups; each genesis has a Gate, a port, and an example of an app ([`CAFE`]).
+    /// The rollups; each genesis has a Gate, a port, a token bridge, and an example of an app ([`CAFE`]).
     pub rollups: Vec<RollupPlan>,
     /// What the contracts on L1 begin with.
     pub settings: UnionSettings,
@@ -114,12 +114,12 @@ impl UnionPlan {
 fn member(
     chain: ChainId,
     beginning: &Beginning,
-    addresses: L1Addresses,
+    addresses: MemberAddresses,
     funded: &[Address],
     operators: &Operators,
 ) -> RollupPlan {
-    let mut plan = RollupPlan::of_chain(chain, beginning, addresses, funded, operators);
-    plan.genesis.alloc.extend(union_predeploys());
+    let mut plan = RollupPlan::of_chain(chain, beginning, addresses.rollup, funded, operators);
+    plan.genesis.alloc.extend(union_predeploys(addresses.token_portal));
     let cafe = GenesisAccount {
         nonce: Some(1),
         code: Some(Cafe::DEPLOYED_BYTECODE.clone()),
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::{L1_CHAIN_ID, MNEMONIC, accounts, beacon::ValidatorKeys, l1_genesis, operators};
     use lockstep_chain::{Chain, Ethereum, EthereumHardfork, Rollup};
-    use lockstep_contracts::{GATE, PORT};
+    use lockstep_contracts::{GATE, PORT, TOKEN_BRIDGE};
 
     const BEGINNING: Beginning =
         Beginning { timestamp: 1_700_000_000, l1_origin: 0, block_time_s: 1 };
@@ -170,8 +170,10 @@ mod tests {
         plan.put_into(&mut genesis).expect("the settings are valid");
         Ethereum::from_genesis(&genesis).expect("the genesis is valid");
         let UnionAddresses { lookahead, registry, inbox, vault, rollups } = &plan.addresses;
-        let of_rollups =
-            rollups.iter().flat_map(|at| [at.output_oracle, at.system_config, at.portal]);
+        let of_rollups = rollups.iter().flat_map(|at| {
+            let rollup = at.rollup;
+            [rollup.output_oracle, rollup.system_config, rollup.portal, at.token_portal]
+        });
         let contracts: Vec<_> = [*lookahead, *registry, *inbox, *vault].into_iter().collect();
         for contract in contracts.into_iter().chain(of_rollups) {
             assert!(genesis.alloc.get(&contract).is_some_and(|account| account.code.is_some()));
@@ -192,9 +194,13 @@ mod tests {
             let config = rollup.config(L1_CHAIN_ID, Default::default(), Default::default());
             config.validate().expect("it is valid");
             assert_eq!(config.l2_chain_id, id);
-            assert!([GATE, PORT, CAFE].iter().all(|it| rollup.genesis.alloc.contains_key(it)));
+            assert!(
+                [GATE, PORT, TOKEN_BRIDGE, CAFE]
+                    .iter()
+                    .all(|it| rollup.genesis.alloc.contains_key(it))
+            );
             assert!(rollup.settings.batch_inbox.to_string().ends_with(&id.to_string()));
         }
-        assert_ne!(plan.addresses.rollups[0].portal, plan.addresses.rollups[1].portal);
+        assert_ne!(plan.addresses.rollups[0].token_portal, plan.addresses.rollups[1].token_portal);
     }
 }

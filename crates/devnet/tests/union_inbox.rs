@@ -10,6 +10,8 @@
 mod common;
 #[path = "union_inbox/poster.rs"]
 mod poster;
+#[path = "common/proof.rs"]
+mod proof;
 
 use alloy_consensus::{Header, SignableTransaction, TxEip4844, TxReceipt};
 use alloy_primitives::{Address, B256, Bytes, Log, Signature, U256};
@@ -18,25 +20,17 @@ use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall, SolEvent};
 use common::{FakeEngine, config, genesis, run, start};
 use lockstep_chain::{Ethereum, EthereumHardfork, EthereumTransaction};
-use lockstep_contracts::{
-    BeaconHeader, Inbox, ProposersProof, union_batch_hash, validator_key_root,
-};
+use lockstep_contracts::{Inbox, ProposersProof, union_batch_hash};
 use lockstep_devnet::{
     Beginning, L1_CHAIN_ID, MNEMONIC, OptedInValidator, UnionPlan,
-    beacon::{DevBeacon, ImportedBlock, Preset, ValidatorKeys, types::Validator},
+    beacon::{DevBeacon, Preset, ValidatorKeys},
     l1_genesis, operators,
-    ssz::hash_pair,
 };
 use lockstep_execution::{BlockExecutor, MemoryState};
+use proof::proof;
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
 const POSTER: Address = Address::repeat_byte(0x77);
-
-/// A validator's key is the first of a state's eight fields for it.
-const VALIDATOR_FIELDS: usize = 8;
-const PROPOSER_LOOKAHEAD: usize = 37;
-const VALIDATORS: usize = 11;
-const STATE_DEPTH: usize = 6;
 
 /// A beacon, and the state of its L1, with a union for which half of the proposers chose one of two gateways.
 struct World {
@@ -117,7 +111,7 @@ impl World {
         let timestamp = self.beacon.view().spec().slot_time(self.next_slot());
         let head = self.beacon.view().head();
         let validators = slots.map(|slot| self.proposer(slot) as usize).collect::<Vec<_>>();
-        proof(&head, timestamp, &validators, self.preset)
+        proof(&head.block, &head.state, timestamp, &validators, self.preset)
     }
 
     fn batch(&self, slot: u64, parent: B256) -> Inbox::Batch {
@@ -205,63 +199,6 @@ impl World {
         let outcome = outcome?;
         Some((outcome.gas_used, logs.filter(|_| outcome.success)))
     }
-}
-
-/// The proof that a gateway sends along.
-fn proof(
-    head: &ImportedBlock,
-    timestamp: u64,
-    validators: &[usize],
-    preset: &Preset,
-) -> ProposersProof {
-    let header = head.block.message.header(preset);
-    let state = &head.state;
-    let fields = state.field_roots(preset);
-    let chunks = preset.slots_per_epoch as usize / 2;
-    let lookahead = (0..chunks).map(|chunk| *state.proposer_lookahead.tree().get(chunk).unwrap());
-    let key_branch = |index: usize| {
-        let validator: Validator = state.validators.get(index).unwrap();
-        let mut branch = branch(&validator.field_roots(preset), 3, 0);
-        assert_eq!(validator.field_roots(preset).len(), VALIDATOR_FIELDS);
-        branch.extend(state.validators.tree().branch(index));
-        branch.push(length(state.validators.len()));
-        branch.extend(self::branch(&fields, STATE_DEPTH, VALIDATORS));
-        branch
-    };
-    let keys = validators.iter().map(|index| state.validators.get(*index).unwrap().pubkey);
-    ProposersProof {
-        timestamp,
-        header: BeaconHeader {
-            slot: header.slot,
-            proposerIndex: header.proposer_index,
-            parentRoot: header.parent_root,
-            stateRoot: header.state_root,
-            bodyRoot: header.body_root,
-        },
-        lookahead: lookahead.collect(),
-        lookaheadBranch: branch(&fields, STATE_DEPTH, PROPOSER_LOOKAHEAD),
-        keys: keys.map(|key| validator_key_root(&key)).collect(),
-        keyBranches: validators.iter().map(|index| key_branch(*index)).collect(),
-    }
-}
-
-/// The siblings of a leaf in a tree of `2^depth`, lowest first.
-fn branch(leaves: &[B256], depth: usize, mut index: usize) -> Vec<B256> {
-    let mut layer = leaves.to_vec();
-    layer.resize(1 << depth, B256::ZERO);
-    let mut siblings = Vec::new();
-    for _ in 0..depth {
-        siblings.push(layer[index ^ 1]);
-        layer = layer.chunks(2).map(|pair| hash_pair(&pair[0], &pair[1])).collect();
-        index /= 2;
-    }
-    siblings
-}
-
-fn length(count: usize) -> B256 {
-    let mut chunk = B256::ZERO;
-    chunk[..8].copy_from_slice(&(count as u64).to_le_bytes());
-    chunk
 }
 
 #[test]

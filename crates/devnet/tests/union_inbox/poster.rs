@@ -1,6 +1,6 @@
 //! The gateway's poster against the inbox's own code.
 
-use crate::{World, gateway_of, proof};
+use crate::{World, gateway_of, proof::proof};
 use alloy_consensus::{
     SignableTransaction, Signed, Transaction, TxEip1559, TxEip4844WithSidecar,
     transaction::{EthereumTxEnvelope, SignerRecoverable},
@@ -261,7 +261,7 @@ impl SlotOwners for Shared {
         let validators: Vec<usize> =
             (slot..=owner.by_slot).map(|slot| proposer(slot).unwrap() as usize).collect();
         assert!(gateway_of(*validators.last().unwrap() as u64).is_some());
-        Ok(Some(proof(head, *timestamp, &validators, preset)))
+        Ok(Some(proof(&head.block, &head.state, *timestamp, &validators, preset)))
     }
 }
 

@@ -10,8 +10,8 @@ use lockstep_protocol::{BlockInfo, MAX_SEQUENCER_DRIFT_FJORD, SpanBatch, UnionCo
 
 /// Consecutive L1 blocks, the last of which is the one that derivation is at.
 ///
-/// It holds a sequencing window's at most, 80 bytes for each, and reads what lies before the blocks that
-/// derivation went over when a batch begins there.
+/// It holds a sequencing window's at most, 80 bytes for each: those that derivation went over, whether they have a batch or
+/// not. What lies before them is read when a batch begins there, which can be once after derivation began.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ancestry {
     blocks: VecDeque<BlockInfo>,

@@ -51,7 +51,6 @@ impl UnionSource {
     ) -> Result<Pull<Batch>, DeriveError> {
         if let Some(posted) = self.posted.front() {
             let (inclusion, union) = (context.traversal.origin(), &self.union);
-            self.ancestry.advance(inclusion, union.seq_window_size);
             let (ancestry, l1) = (&mut self.ancestry, &mut *context.l1);
             let mut origins = OriginRules { union, inclusion, ancestry, l1 };
             let data = posted.blobs.concat().into();
@@ -69,7 +68,11 @@ impl UnionSource {
                 }
             });
         }
-        self.waiting = self.waiting.or_else(|| context.traversal.take());
+        if let Some(block) = context.traversal.take() {
+            // Also one without batches: what lies between two of them need not be read again then.
+            self.ancestry.advance(block, self.union.seq_window_size);
+            self.waiting = Some(block);
+        }
         let Some(block) = self.waiting else { return Ok(Pull::Exhausted) };
         self.posted = self.read(block, context.l1, context.blobs, context.counters)?;
         self.waiting = None;

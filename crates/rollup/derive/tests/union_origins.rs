@@ -106,6 +106,51 @@ fn a_batch_that_is_late_for_one_rollup_is_late_for_all() {
     }
 }
 
+/// An owner lets every other L1 block have a batch that begins as far back as one may. It costs a follower, and whoever proves
+/// its rollup, what derivation reads of L1 anyway.
+#[test]
+fn batches_that_begin_long_ago_make_nobody_read_l1_again() {
+    let headers_read = |batches: u64| {
+        let mut world = UnionWorld::new(2);
+        world.run_slots(1);
+        for _ in 0..4 {
+            world.sequence_empty();
+            world.next_slot();
+        }
+        world.sequence_empty();
+        let empty = world.batch();
+        world.l1.borrow_mut().mine_many(20);
+        for _ in 0..10 {
+            let head = world.l1.borrow().head();
+            for _ in 0..batches {
+                let mut batch = empty.clone();
+                // Its last origin is right, so all of them are looked up.
+                change_span(&world, &mut batch, |span| {
+                    for (block, ahead) in span.blocks.iter_mut().zip(1..) {
+                        block.epoch_num = (head.number - 20 + ahead).min(head.number);
+                    }
+                    span.l1_origin_check.copy_from_slice(&head.hash[..20]);
+                });
+                world.post(&batch);
+            }
+            world.l1.borrow_mut().mine_many(2);
+        }
+        let drops = [("union_origin", 10 * batches)];
+        let expected = if batches == 0 { &[][..] } else { &drops };
+        let mut read = Vec::new();
+        for mut follower in world.followers() {
+            world.l1.borrow_mut().headers_read = 0;
+            follower.run();
+            assert_eq!(follower.drops(), expected);
+            read.push(world.l1.borrow().headers_read);
+        }
+        read
+    };
+    let without = headers_read(0);
+    assert_eq!(headers_read(1), without);
+    assert_eq!(headers_read(3), without);
+}
+
 #[test]
 fn the_first_block_of_jovian_is_empty_on_all_rollups() {
     let at = GENESIS_TIME + 3 * BLOCK_TIME;

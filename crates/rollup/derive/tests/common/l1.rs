@@ -62,6 +62,8 @@ pub(crate) struct L1 {
     pub(crate) branch: u8,
     /// The call that fails, once: 0 is the next one.
     pub(crate) fail_at: Option<usize>,
+    /// How many headers were asked for.
+    pub(crate) headers_read: usize,
 }
 
 impl L1 {
@@ -74,6 +76,7 @@ impl L1 {
             logs: Vec::new(),
             branch: 0,
             fail_at: None,
+            headers_read: 0,
         };
         this.mine();
         this
@@ -214,7 +217,9 @@ impl L1Provider for SharedL1 {
     type Error = L1Error;
 
     fn header_by_hash(&mut self, hash: B256) -> Result<Header, L1Error> {
-        self.borrow_mut().find(hash).map(|block| block.header.clone())
+        let mut l1 = self.borrow_mut();
+        l1.headers_read += 1;
+        l1.find(hash).map(|block| block.header.clone())
     }
 
     fn block_by_number(&mut self, number: u64) -> Result<Option<BlockInfo>, L1Error> {

@@ -184,6 +184,18 @@ impl Ledger {
         })
     }
 
+    /// The newest block of a rollup that is in a batch of L1; `None` while it is not known what L1 has.
+    pub fn posted(&self, chain: ChainId) -> Option<BlockNumHash> {
+        self.with(|state| {
+            if state.is_doubtful || state.seen.is_none() {
+                return None;
+            }
+            let base = state.base.as_ref()?.cursors.get(&chain).copied();
+            let taken = state.batches.iter().take(state.posted());
+            taken.rev().find_map(|batch| Some(batch.spans.get(&chain)?.last)).or(base)
+        })
+    }
+
     /// Where L1 stands.
     pub(crate) fn see(&self, inbox: InboxState, number: u64, slot: Slot) {
         self.with(|state| state.seen = Some(Seen { inbox, number, slot }));
@@ -293,5 +305,61 @@ impl Ledger {
     /// What L1 had, and the batches on it.
     pub(crate) fn chain(&self) -> Option<(Base, Vec<Arc<SealedBatch>>)> {
         self.with(|state| Some((state.base.clone()?, state.batches.iter().cloned().collect())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SealedSpan;
+    use alloy_primitives::Bytes;
+
+    const CHAIN: ChainId = 901;
+
+    fn block(number: u64) -> BlockNumHash {
+        BlockNumHash::new(number, B256::with_last_byte(number as u8))
+    }
+
+    /// The batch of a slot, with the blocks of [`CHAIN`] after the first up to the second.
+    fn batch(slot: Slot, blocks: Option<(u64, u64)>) -> Arc<SealedBatch> {
+        let span =
+            blocks.map(|(first, last)| SealedSpan { parent: block(first), last: block(last) });
+        Arc::new(SealedBatch {
+            slot,
+            parent: B256::repeat_byte(slot as u8 - 1),
+            hash: B256::repeat_byte(slot as u8),
+            data: Bytes::new(),
+            blob_hashes: Vec::new(),
+            signature: Bytes::new(),
+            spans: span.map(|span| (CHAIN, span)).into_iter().collect(),
+            is_filled: true,
+        })
+    }
+
+    #[test]
+    fn posted_is_what_the_batches_in_l1_hold_whatever_their_slots() {
+        let ledger = Ledger::default();
+        let taken = |slot: Slot| {
+            let head = B256::repeat_byte(slot as u8);
+            ledger.see(InboxState { head, next_slot: slot + 1, window_slots: 100 }, slot + 1, slot + 1);
+            ledger.posted(CHAIN)
+        };
+        assert_eq!(taken(4), None, "nothing is known yet");
+        ledger.with(|state| {
+            let cursors = BTreeMap::from([(CHAIN, block(6))]);
+            state.base = Some(Base { head: B256::repeat_byte(4), next_slot: 5, cursors });
+            state.batches =
+                [batch(5, Some((6, 8))), batch(6, None), batch(7, Some((8, 12)))].into();
+        });
+        assert_eq!(taken(4), Some(block(6)));
+        assert_eq!(taken(5), Some(block(8)));
+        assert_eq!(taken(6), Some(block(8)), "the batch of slot 6 has no block of the rollup");
+        assert_eq!(taken(7), Some(block(12)));
+        // L1 was reorganised.
+        assert_eq!(taken(5), Some(block(8)));
+        // Somebody else's batch, of which it is not known what it holds.
+        assert_eq!(taken(9), Some(block(6)));
+        ledger.begin_anew(true);
+        assert_eq!(ledger.posted(CHAIN), None, "it is not known what L1 has");
     }
 }
