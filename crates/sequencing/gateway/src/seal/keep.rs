@@ -1,6 +1,6 @@
 //! What is kept of what was sealed, and what is taken back since it can be posted no more.
 
-use super::{Base, Lost, Offer, SealedBatch, Sealer, UnionChains, batch::contents};
+use super::{Base, Lost, SealedBatch, Sealer, UnionChains, batch::contents};
 use crate::GatewayError;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::ChainId;
@@ -10,16 +10,6 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
-
-/// Whether chains lack blocks that sealed batches have.
-#[derive(Debug)]
-pub(crate) enum Short {
-    No,
-    /// Those of this batch, on these rollups, and perhaps of others after it.
-    Of(Offer),
-    /// Those before a batch; L1 has them.
-    Before,
-}
 
 impl Sealer {
     /// Goes on from what L1 has, if that was found out anew: with the batches that follow it.
@@ -138,42 +128,6 @@ impl Sealer {
             }
         }
         Ok(true)
-    }
-
-    /// Whether a chain lacks blocks that sealed batches have.
-    pub(crate) fn short(&self, chains: &impl UnionChains) -> Result<Short, GatewayError> {
-        let mut is_short = false;
-        for (chain, last) in self.ledger.with(|state| state.newest_blocks()) {
-            match chains.hash(chain, last.number)? {
-                None => is_short = true,
-                // The batches are found to be replaced.
-                Some(found) if found != last.hash => return Ok(Short::No),
-                Some(_) => {}
-            }
-        }
-        if !is_short {
-            return Ok(Short::No);
-        }
-        for batch in self.ledger.with(|state| state.batches.clone()) {
-            let (mut cursors, mut is_before) = (BTreeMap::new(), false);
-            for (chain, span) in &batch.spans {
-                if chains.hash(*chain, span.last.number)?.is_none() {
-                    let parent = chains.hash(*chain, span.parent.number)?;
-                    if parent.is_some_and(|found| found != span.parent.hash) {
-                        return Ok(Short::No);
-                    }
-                    is_before |= parent.is_none();
-                    cursors.insert(*chain, span.parent);
-                }
-            }
-            if is_before {
-                return Ok(Short::Before);
-            }
-            if !cursors.is_empty() {
-                return Ok(Short::Of(Offer::own((*batch).clone(), cursors)));
-            }
-        }
-        Ok(Short::No)
     }
 
     /// Takes back the blocks from the first slot on whose transactions can be posted no more. Whether there were any.

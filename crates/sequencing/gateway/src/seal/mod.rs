@@ -9,6 +9,7 @@ mod ledger;
 mod make;
 mod offer;
 mod scan;
+mod short;
 mod stale;
 
 pub use batch::{SealedBatch, SealedSpan};
@@ -16,10 +17,10 @@ pub use chains::UnionChains;
 pub use fill::Closed;
 pub use ledger::{Ledger, Lost};
 
-pub(crate) use keep::Short;
 pub(crate) use ledger::Base;
 pub(crate) use make::blobs;
 pub(crate) use offer::Offer;
+pub(crate) use short::Short;
 
 use crate::{GatewayError, GatewayKey, GatewayLink};
 use alloy_eips::BlockNumHash;

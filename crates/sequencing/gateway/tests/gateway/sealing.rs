@@ -384,6 +384,30 @@ fn what_was_signed_is_there_again_after_a_power_failure() {
     }
 }
 
+/// L1 is reorganised below what was signed: nothing brings it back, and the union goes on without.
+#[test]
+fn what_l1_was_reorganised_below_is_not_made_again() {
+    let mut world = World::new(2, 4);
+    let (inbox, mut random) = (Shared::new(5), Random(5));
+    let mut union = inbox.start(&world);
+    run(&inbox, &mut world, &mut union, &mut random, 100);
+    inbox.0.lock().l1.faults.empty_block = 1_000;
+    run(&inbox, &mut world, &mut union, &mut random, 400);
+    let newest = world.l1[0].blocks.lock().len() as u64 - 1;
+    world.l1[0].grow(newest - 6, newest, 1);
+    for _ in 0..4 {
+        inbox.round(&world, &mut union);
+    }
+    let sealed = inbox.0.lock().sealed.0.lock().len();
+    inbox.0.lock().l1.faults.empty_block = 0;
+    for _ in 0..20 * SLOT_SECONDS {
+        inbox.round(&world, &mut union);
+    }
+    settle(&inbox, &world, &mut union);
+    union.running.assert_transcripts();
+    assert!(inbox.0.lock().sealed.0.lock().len() > sealed + 2, "it goes on");
+}
+
 /// A gateway that ends seals what it has, and L1 takes it.
 #[test]
 fn a_gateway_that_ends_leaves_nothing_unposted() {
