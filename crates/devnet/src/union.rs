@@ -9,9 +9,9 @@ use alloy_primitives::Address;
 use lockstep_batcher::{Account, KzgProver, RpcL1};
 use lockstep_contracts::UnionAddresses;
 use lockstep_gateway::{
-    Bell, Gateway, GatewayKey, GatewaySettings, Ledger, LocalMember, LookaheadOwners, Member,
-    Poster, PosterMember, PosterParts, PosterSettings, RpcInbox, SealSettings, Sealer, SealerParts,
-    Sequencer,
+    Audits, Bell, Gateway, GatewayKey, GatewaySettings, Ledger, LocalMember, LookaheadOwners,
+    Member, Poster, PosterMember, PosterParts, PosterSettings, RpcInbox, SealSettings, Sealer,
+    SealerParts, Sequencer,
 };
 use lockstep_node::PartError;
 use lockstep_providers::L1Client;
@@ -92,7 +92,10 @@ impl UnionGateway {
         let sealed = config.data_dir.as_ref().map(|folder| folder.join(SEALED_FILE));
         let sealer = sealer(rollups, &operators.batcher, sealed.as_deref())?;
         let ledger = sealer.ledger();
-        let gateway = Gateway::new(members, settings, log.as_deref())?.with_sealer(sealer);
+        let audits = Arc::new(Audits::default());
+        let gateway = Gateway::new(members, settings, log.as_deref())?
+            .with_sealer(sealer)
+            .with_audits(audits.clone());
         let bell = Arc::new(Bell::default());
         for (nodes, _) in rollups {
             ring_for_transactions(nodes, &bell);
@@ -111,6 +114,7 @@ impl UnionGateway {
         let is_ordering = Arc::new(AtomicBool::new(false));
         let begun = is_ordering.clone();
         let (drains, drained) = oneshot::channel();
+        let audits = RunningAudits(audits);
         let ordering = task::spawn(async move {
             for (node, rollup) in &followed {
                 if !drive::caught_up(node, rollup).await {
@@ -126,12 +130,17 @@ impl UnionGateway {
                 let kept = clock.clone();
                 let gateway = task::spawn_blocking(move || order(gateway, &*kept, &rung)).await?;
                 drain(gateway, clock, patience).await?;
+                audits.0.stop();
                 // Nobody may wait for it.
                 let _ = drains.send(());
                 Ok::<_, PartError>(())
             };
             let compare = drive::compare_union(node, agreement, poll);
-            tokio::try_join!(order, post, compare)?;
+            let judging = audits.0.clone();
+            let judge = async {
+                task::spawn_blocking(move || judging.run()).await.map_err(PartError::from)
+            };
+            tokio::try_join!(order, post, compare, judge)?;
             Ok::<_, PartError>(())
         });
         Ok(Self { bell, is_ordering, drained: Some(drained), ordering: Some(ordering) })
@@ -165,6 +174,15 @@ impl UnionGateway {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// Audits that end when nobody waits for them any more.
+struct RunningAudits(Arc<Audits>);
+
+impl Drop for RunningAudits {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 

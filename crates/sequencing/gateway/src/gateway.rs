@@ -1,8 +1,9 @@
 //! The gateway: which rollups get a block next, and when.
 
 use crate::{
-    Bell, Clock, GatewayError, Preconfirmed, SealSettings, Sealer, Sequencer,
+    Audits, Bell, Clock, GatewayError, Preconfirmed, SealSettings, Sealer, Sequencer,
     agreement::Agreement,
+    audits::Made,
     decisions::{Decision, DecisionLog},
     engines::Engines,
     filling::Source,
@@ -87,6 +88,7 @@ pub struct Gateway<L1> {
     callers: BTreeMap<ChainId, B256Map<u32>>,
     /// Makes the batches of slots; without it every slot is taken for the gateway's own.
     pub(crate) sealer: Option<Sealer>,
+    pub(crate) audits: Option<Arc<Audits>>,
     block_time: Duration,
     /// Until when L1 is not asked, by the clock that is not set back.
     pub(crate) l1_silent_until: Duration,
@@ -136,6 +138,7 @@ impl<L1: L1Provider + Send> Gateway<L1> {
             agreed,
             callers,
             sealer: None,
+            audits: None,
             block_time: Duration::from_secs(block_time),
             l1_silent_until: Duration::ZERO,
         })
@@ -149,6 +152,13 @@ impl<L1: L1Provider + Send> Gateway<L1> {
         let max_blobs = self.settings.max_blobs.min(sealer.max_blobs());
         let settings = GatewaySettings { max_blobs, ..self.settings };
         Self { sealer: Some(sealer), settings, ..self }
+    }
+
+    /// Seals no slot before its blocks are judged by somebody who runs these audits, or that has taken too long. After a block
+    /// that others will not find as it was made, no more users' transactions are taken.
+    #[must_use]
+    pub fn with_audits(self, audits: Arc<Audits>) -> Self {
+        Self { audits: Some(audits), ..self }
     }
 
     /// Makes one block for each rollup that is due next, and returns when they are complete: for blocks
@@ -292,6 +302,7 @@ impl<L1: L1Provider + Send> Gateway<L1> {
             return;
         }
         let now = clock.unix_time();
+        self.follow_audits(now.as_secs(), ends);
         self.seal(now, ends);
         if !ends && self.adopt(now.as_secs()) {
             self.seal(now, ends);
@@ -407,6 +418,10 @@ impl<L1: L1Provider + Send> Gateway<L1> {
                 engine.extend(parent, hash).map_err(GatewayError::engine(chain))?;
             }
             member.shown.clear();
+            if let Some(audits) = &self.audits {
+                let engine = member.sequencer.engine().clone();
+                audits.add(Made { chain, timestamp: report.timestamp, hash, engine });
+            }
             self.agreed.heads.insert(chain, hash);
         }
         self.unfinished.clear();

@@ -42,6 +42,9 @@ pub enum Closed {
     /// The poster cannot post, and an operator must mend that.
     #[error("posting fails for good")]
     Failing,
+    /// A block was not what others will find. Report it, and start the gateway anew.
+    #[error("a block that was made here is not what others will find")]
+    NotReproduced,
 }
 
 impl Sealer {
@@ -61,7 +64,8 @@ impl Sealer {
                     reason @ (Closed::Unsealed
                     | Closed::Unknown
                     | Closed::Unposted
-                    | Closed::Failing),
+                    | Closed::Failing
+                    | Closed::NotReproduced),
                 ) => {
                     tracing::warn!(target: "lockstep_gateway", slot, %reason, "takes no users' transactions");
                 }
@@ -96,6 +100,9 @@ impl Sealer {
         }
         if state.failure.is_some() {
             return Err(Closed::Failing);
+        }
+        if self.distrusted.is_some() {
+            return Err(Closed::NotReproduced);
         }
         match state.owners.get(&slot) {
             Some(Ownership::Owned(owner)) if owner.gateway == self.key.address => {}
