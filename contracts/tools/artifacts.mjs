@@ -8,6 +8,7 @@ import path from 'node:path';
 
 const CONTRACTS = {
     default: [
+        'BridgedToken',
         'FeeVault',
         'GasPriceOracle',
         'Gate',
@@ -16,10 +17,11 @@ const CONTRACTS = {
         'OutputOracle',
         'Portal',
         'SystemConfig',
+        'TokenBridge',
         'WETH9',
     ],
     examples: ['Arbitrage', 'Cafe', 'CrossSwap', 'Lender', 'Pool', 'Token'],
-    union: ['Inbox', 'Lookahead', 'Registry', 'UnionPortal', 'Vault'],
+    union: ['Inbox', 'Lookahead', 'Registry', 'TokenPortal', 'UnionPortal', 'Vault'],
 };
 
 const [profile, out, into] = process.argv.slice(2);

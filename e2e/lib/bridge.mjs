@@ -1,8 +1,11 @@
 //! Deposits and withdrawals by viem's `op-stack` actions, for a rollup of a dev chain and its L1.
 
+import assert from 'node:assert/strict';
 import { createPublicClient, createWalletClient, defineChain, http } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import { publicActionsL1, publicActionsL2, walletActionsL1, walletActionsL2 } from 'viem/op-stack';
+
+import { until } from './wait.mjs';
 
 const nativeCurrency = { name: 'Ether', symbol: 'ETH', decimals: 18 };
 
@@ -44,4 +47,18 @@ export function bridgeOf(l1, rollup, privateKey) {
         l1: clientsOf(chainOf(l1, 'L1'), account, publicActionsL1(), walletActionsL1()),
         rollup: clientsOf(target, account, publicActionsL2(), walletActionsL2()),
     };
+}
+
+/** Proves the withdrawal of a rollup's receipt when an output is claimed, and finalizes it when it may be; the receipt. */
+export async function finalize({ account, target: targetChain, l1, rollup }, receipt) {
+    const status = () => l1.reader.getWithdrawalStatus({ receipt, targetChain });
+    await until('an output to be claimed', async () => (await status()) === 'ready-to-prove', { seconds: 90 });
+    const { output, withdrawal } = await l1.reader.waitToProve({ receipt, targetChain });
+    const proof = await rollup.reader.buildProveWithdrawal({ account, output, withdrawal });
+    assert.equal((await l1.mined(await l1.wallet.proveWithdrawal(proof))).status, 'success');
+    // viem goes by the clock here, the contract by that of the L1, which is behind.
+    const finalizing = () => l1.wallet.finalizeWithdrawal({ targetChain, withdrawal });
+    const paid = await l1.mined(await until('the proof to be old enough', finalizing, { seconds: 90, every: 1 }));
+    assert.equal(paid.status, 'success');
+    return paid;
 }

@@ -12,7 +12,7 @@ import { within } from './wait.mjs';
 /** Scenarios on the chain that they share; each has an account of its own, so their order does not matter. */
 const SHARED = ['cast', 'forge', 'viem', 'blocks', 'ethers', 'web3py', 'ipc', 'beacon', 'rollup', 'verify'];
 /** Scenarios that start nodes of their own. */
-const OWN = ['restart', 'union', 'apps', 'foreign', 'ethereumjs', 'lodestar'];
+const OWN = ['restart', 'union', 'apps', 'tokens', 'foreign', 'ethereumjs', 'lodestar'];
 /** Scenarios that measure, and run only when they are named. */
 const MEASURE = ['latency'];
 const DEADLINE_S = 600;

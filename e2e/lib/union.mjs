@@ -7,6 +7,8 @@ import { walletFor } from './traffic.mjs';
 export const GATE = '0x42000000000000000000000000000000000000E0';
 export const PORT = '0x42000000000000000000000000000000000000E1';
 
+export const TOKEN_BRIDGE = '0x42000000000000000000000000000000000000e2';
+
 /** Where the OP Stack collects fees on a rollup: priority, base, L1 and operator fees. */
 export const FEE_VAULTS = ['11', '19', '1A', '1b'].map((end) => `0x42000000000000000000000000000000000000${end}`);
 
@@ -39,4 +41,20 @@ export function membersOf(dev, privateKey) {
             balance: (address) => client.getBalance({ address }),
         };
     });
+}
+
+/** Blocks of the same time on all rollups: the newest that each has. */
+export async function commonBlock(members) {
+    const heads = await Promise.all(members.map(({ client }) => client.getBlockNumber({ cacheTime: 0 })));
+    return heads.reduce((least, it) => (it < least ? it : least));
+}
+
+/** All ether of a rollup at a block, if these are all that have any, and what it has said with a peer by then. */
+export async function etherOf({ client }, peer, holders, blockNumber) {
+    const unique = [...new Set(holders.map((address) => address.toLowerCase()))];
+    const balances = await Promise.all(unique.map((address) => client.getBalance({ address, blockNumber })));
+    const [hash, sent, received] = await client.readContract({
+        ...{ address: GATE, abi: artifact('Gate').abi, functionName: 'transcript', args: [BigInt(peer.chainId)], blockNumber },
+    });
+    return { ether: balances.reduce((sum, it) => sum + it), hash, sent, received };
 }

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { parseEther } from 'viem';
 import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts';
 import { getL2TransactionHashes } from 'viem/op-stack';
-import { bridgeOf } from '../lib/bridge.mjs';
+import { bridgeOf, finalize } from '../lib/bridge.mjs';
 import { skip } from '../lib/checks.mjs';
 import { runCommand } from '../lib/process.mjs';
 import { foundry } from '../lib/target.mjs';
 import { walletFor } from '../lib/traffic.mjs';
-import { FEE_VAULTS, GATE, PORT, artifact, membersOf } from '../lib/union.mjs';
+import { FEE_VAULTS, GATE, PORT, artifact, commonBlock, etherOf, membersOf } from '../lib/union.mjs';
 import { until } from '../lib/wait.mjs';
 
 /** What every account of a dev chain begins with. */
@@ -83,14 +83,14 @@ export default async function ({ check, target, directory, contracts: { IGate } 
         const status = await json('status', ...at);
         assert.deepEqual(status.problems, []);
         assert.deepEqual(status.rollups.map(({ name }) => name), ['alpha', 'beta']);
-        for (const { newest, posted, safe, finalized } of status.rollups) {
-            assert.ok(newest >= posted && newest >= safe && safe >= finalized && posted > 0);
+        for (const { preconfirmed, posted, safe, final } of status.rollups) {
+            assert.ok(preconfirmed >= posted && posted >= safe && safe >= final && posted > 0);
         }
         // Of three validators two opted in, so every slot of the look-ahead but its last ones has an owner.
         assert.ok(status.slots.length > 1 && status.slots[0].isDecided && status.slots[0].gateway);
-        const hashes = status.superTransactions.map(({ transactionHash }) => transactionHash);
-        assert.ok(hashes.length >= 2);
-        assert.match(await lockstep('status', ...at), /^slots .*\n(.*\n)?alpha .*\nbeta /m);
+        const levels = status.superTransactions.map(({ level }) => level);
+        assert.ok(levels.length >= 2 && ['safe', 'final'].includes(levels[1]), levels.join());
+        assert.match(await lockstep('status', ...at), /^slots .*\n.*\n +preconfirmed .*\nalpha .*\nbeta /m);
     });
 
     const supply = 1_000_000n;
@@ -189,22 +189,11 @@ export default async function ({ check, target, directory, contracts: { IGate } 
         ...[...accounts, ...FEE_VAULTS, friend, dev.cafe, GATE, PORT, swap.address, lender.address, arbitrage.address],
         ...[poolA, poolB, dear, tokenA, tokenB].map(({ address }) => address),
     ];
-    /** All ether of a rollup at a block, and what it has sent and received by then. */
-    const worth = async (member, other, blockNumber) => {
-        const unique = [...new Set(holders.map((address) => address.toLowerCase()))];
-        const balances = await Promise.all(unique.map((address) => member.client.getBalance({ address, blockNumber })));
-        const [hash, sent, received] = await member.client.readContract({
-            ...{ address: GATE, abi: IGate.abi, functionName: 'transcript', args: [BigInt(other.chainId)], blockNumber },
-        });
-        return { ether: balances.reduce((sum, it) => sum + it), hash, sent, received };
-    };
     const kept = async (member) =>
         l1.client.readContract({ ...vault, functionName: 'balanceOf', args: [BigInt(member.chainId), ZERO] });
-    /** Blocks of the same time on both rollups. */
     const both = async () => {
-        const heads = await Promise.all(members.map(({ client }) => client.getBlockNumber({ cacheTime: 0 })));
-        const at = heads[0] < heads[1] ? heads[0] : heads[1];
-        return Promise.all([worth(alpha, beta, at), worth(beta, alpha, at)]);
+        const at = await commonBlock(members);
+        return Promise.all([etherOf(alpha, beta, holders, at), etherOf(beta, alpha, holders, at)]);
     };
     const genesis = BigInt(accounts.length) * BALANCE;
 
@@ -232,19 +221,10 @@ export default async function ({ check, target, directory, contracts: { IGate } 
         assert.equal((await onAlpha.rollup.mined(arrived)).status, 'success');
         assert.equal((await alpha.send(cafe, 'order', [BigInt(beta.chainId), 500n], { value: parseEther('3') })).status, 'success');
 
-        const { l1: down, rollup: up, account, target: chain } = onBeta;
+        const { l1: down, rollup: up, account } = onBeta;
         const heir = privateKeyToAddress(generatePrivateKey());
         const request = await down.reader.buildInitiateWithdrawal({ account, to: heir, value: parseEther('2'), gas: 50_000n });
-        const receipt = await up.mined(await up.wallet.initiateWithdrawal(request));
-        const status = () => down.reader.getWithdrawalStatus({ receipt, targetChain: chain });
-        await until('an output to be claimed', async () => (await status()) === 'ready-to-prove', { seconds: 90 });
-        const { output, withdrawal } = await down.reader.waitToProve({ receipt, targetChain: chain });
-        const proof = await up.reader.buildProveWithdrawal({ account, output, withdrawal });
-        assert.equal((await down.mined(await down.wallet.proveWithdrawal(proof))).status, 'success');
-        // viem goes by the clock here, the contract by that of the L1, which is behind.
-        const finalize = () => down.wallet.finalizeWithdrawal({ targetChain: chain, withdrawal });
-        const paid = await down.mined(await until('the proof to be old enough', finalize, { seconds: 90, every: 1 }));
-        assert.equal(paid.status, 'success');
+        await finalize(onBeta, await up.mined(await up.wallet.initiateWithdrawal(request)));
         assert.equal(await down.reader.getBalance({ address: heir }), parseEther('2'));
         assert.deepEqual(await Promise.all(members.map(kept)), [before[0] + parseEther('3'), before[1] - parseEther('2')]);
         const [a, b] = await both();
@@ -274,7 +254,7 @@ export default async function ({ check, target, directory, contracts: { IGate } 
             assert.equal(roots(report).at(-1), outputRoot);
         }
         const [ofAlpha, ofBeta] = online.rollups.map(({ transcripts }) => Object.values(transcripts)[0]);
-        const a = await worth(alpha, beta, BigInt(number));
+        const a = await etherOf(alpha, beta, holders, BigInt(number));
         assert.deepEqual([ofAlpha.hash, ofAlpha.sent, ofAlpha.received], [a.hash, String(a.sent), String(a.received)]);
         assert.deepEqual([ofBeta.hash, ofBeta.sent, ofBeta.received], [a.hash, String(a.received), String(a.sent)]);
 

@@ -7,7 +7,7 @@ import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts';
 import { getL2TransactionHashes } from 'viem/op-stack';
 import { skip } from '../lib/checks.mjs';
 import { verifyAccountProof } from '../lib/blocks.mjs';
-import { bridgeOf } from '../lib/bridge.mjs';
+import { bridgeOf, finalize } from '../lib/bridge.mjs';
 import { rpc } from '../lib/rpc.mjs';
 import { walletFor } from '../lib/traffic.mjs';
 import { until } from '../lib/wait.mjs';
@@ -101,7 +101,7 @@ export default async function ({ check, target: program, dev, account: { private
         assert.equal(output.outputRoot, keccak256(concat(parts)));
     });
 
-    const { account, target, ...bridge } = bridgeOf(dev.l1, rollup, privateKey);
+    const bridge = bridgeOf(dev.l1, rollup, privateKey);
     const derived = rpc(rollup.follower.http);
 
     await check('what is sequenced is posted, and becomes safe for a node that reads the L1 alone', async () => {
@@ -130,6 +130,7 @@ export default async function ({ check, target: program, dev, account: { private
     });
 
     await check('a deposit on L1 arrives on the rollup', async () => {
+        const { account } = bridge;
         const request = await bridge.rollup.reader.buildDepositTransaction({ account, mint: parseEther('1'), to: friend });
         const before = await client.getBalance({ address: friend });
         const receipt = await bridge.l1.mined(await bridge.l1.wallet.depositTransaction(request));
@@ -141,27 +142,19 @@ export default async function ({ check, target: program, dev, account: { private
 
     await check('the fee for L1 is estimated from what the rollup knows of L1', async () => {
         assert.ok((await bridge.rollup.reader.getL1BaseFee()) > 0n);
-        assert.ok((await bridge.rollup.reader.estimateL1Fee({ account, to: friend, value: 1n })) > 0n);
+        assert.ok((await bridge.rollup.reader.estimateL1Fee({ account: bridge.account, to: friend, value: 1n })) > 0n);
     });
 
     await check('a withdrawal is proven against a claimed output, and paid out on L1', async () => {
-        const { l1, rollup: l2 } = bridge;
+        const { account, l1, rollup: l2, target: targetChain } = bridge;
         const heir = privateKeyToAddress(generatePrivateKey());
         const request = await l1.reader.buildInitiateWithdrawal({
             ...{ account, to: heir, value: parseEther('0.25') },
             gas: 50_000n, // asked about it, the L1 would take the zero address for the sender
         });
         const receipt = await l2.mined(await l2.wallet.initiateWithdrawal(request));
-        const status = () => l1.reader.getWithdrawalStatus({ receipt, targetChain: target });
-        await until('an output to be claimed', async () => (await status()) === 'ready-to-prove', { seconds: 90 });
-        const { output, withdrawal } = await l1.reader.waitToProve({ receipt, targetChain: target });
-        const proof = await l2.reader.buildProveWithdrawal({ account, output, withdrawal });
-        assert.equal((await l1.mined(await l1.wallet.proveWithdrawal(proof))).status, 'success');
-        // viem goes by the clock here, the contract by that of the L1, which is behind.
-        const finalize = () => l1.wallet.finalizeWithdrawal({ targetChain: target, withdrawal });
-        const paid = await l1.mined(await until('the proof to be old enough', finalize, { seconds: 90, every: 1 }));
-        assert.equal(paid.status, 'success');
-        assert.equal(await status(), 'finalized');
+        await finalize(bridge, receipt);
+        assert.equal(await l1.reader.getWithdrawalStatus({ receipt, targetChain }), 'finalized');
         assert.equal(await l1.reader.getBalance({ address: heir }), parseEther('0.25'));
     });
 }

@@ -100,6 +100,40 @@ export default async function ({ check, target, directory, contracts: { Callee, 
         await home.mined(receipt.transactionHash);
     });
 
+    await check('a transaction becomes preconfirmed, posted and safe, in this order, and heads tell the same', async () => {
+        const levels = ['pending', 'preconfirmed', 'posted', 'safe', 'settled', 'final'];
+        const wrong = [];
+        /** The levels that a new transaction goes through until it is safe. */
+        const climb = async () => {
+            const request = await home.wallet.prepareTransactionRequest({ to: home.wallet.account.address, value: 0n, gas: 21_000n });
+            const { transactionHash: hash } = await home.call('eth_sendRawTransactionSync', await home.wallet.signTransaction(request));
+            const seen = [];
+            const isSafe = async () => {
+                const heads = await home.call('lockstep_heads');
+                const { level, blockNumber, blockHash } = await home.call('lockstep_confirmation', hash);
+                if (seen.at(-1) !== level) seen.push(level);
+                // The heads were asked for before: what they reach, the transaction has reached.
+                const reached = levels.filter((name) => heads[name]?.hash && BigInt(heads[name].number) >= BigInt(blockNumber));
+                if (reached.some((name) => levels.indexOf(name) > levels.indexOf(level))) wrong.push(`${reached}: ${level}`);
+                if (level !== 'preconfirmed' && !blockHash) wrong.push(`${level} in an open block`);
+                return ['safe', 'final'].includes(level);
+            };
+            await until('a transaction to be safe', isSafe, { seconds: 60, every: 0.05 });
+            if (seen.some((level, index) => levels.indexOf(level) < levels.indexOf(seen[index - 1]))) wrong.push(seen.join());
+            return seen;
+        };
+        // A node may see a batch on L1 and derive it at the same moment.
+        const isWhole = async () => (await climb()).slice(0, 3).join() === 'preconfirmed,posted,safe';
+        await until('a transaction that is seen at each level', isWhole, { seconds: 120 });
+        assert.deepEqual(wrong, []);
+        const heads = await home.call('lockstep_heads');
+        const numbers = ['preconfirmed', 'posted', 'safe'].map((name) => Number(heads[name].number));
+        assert.deepEqual(numbers, [...numbers].sort((a, b) => b - a));
+        assert.equal(heads.settled, null);
+        // A node that only derives has not seen what was posted.
+        assert.equal((await home.derived('lockstep_heads')).posted, null);
+    });
+
     await check('nodes that know one rollup alone derive the same from L1', async () => {
         for (const { client, call, derived } of [home, peer]) {
             const number = Number(await client.getBlockNumber({ cacheTime: 0 }));

@@ -1,6 +1,9 @@
 //! `lockstep conformance`: run official fixtures and report.
 
-use crate::{progress, transcripts};
+use crate::{
+    output::{print_json, say},
+    progress, transcripts,
+};
 use clap::Args as ClapArgs;
 use core::num::NonZeroUsize;
 use eyre::{Context, Result, ensure};
@@ -72,7 +75,7 @@ fn run_transcripts(args: &Args, filter: Option<&Regex>) -> Result<bool> {
 /// Prints a report; whether it has no failure.
 fn tell(args: &Args, report: &Report) -> Result<bool> {
     if args.json {
-        println!("{}", serde_json::to_string_pretty(report)?);
+        print_json(report)?;
     } else {
         print(report);
     }
@@ -85,18 +88,18 @@ fn all_cores() -> NonZeroUsize {
 
 fn print(report: &Report) {
     for failure in report.failures.iter().take(SHOWN_FAILURES) {
-        println!("FAILED {}\n       {}", failure.case, failure.reason);
+        say!("FAILED {}\n       {}", failure.case, failure.reason);
     }
     if report.failures.len() > SHOWN_FAILURES {
-        println!("… and {} more; see --json", report.failures.len() - SHOWN_FAILURES);
+        say!("… and {} more; see --json", report.failures.len() - SHOWN_FAILURES);
     }
-    println!("{:<12} {:>9} {:>7} {:>7}", "suite", "passed", "failed", "skipped");
+    say!("{:<12} {:>9} {:>7} {:>7}", "suite", "passed", "failed", "skipped");
     for (suite, counts) in &report.by_suite {
-        println!("{suite:<12} {:>9} {:>7} {:>7}", counts.passed, counts.failed, counts.skipped);
+        say!("{suite:<12} {:>9} {:>7} {:>7}", counts.passed, counts.failed, counts.skipped);
     }
     let total = report.counts;
-    println!("{:<12} {:>9} {:>7} {:>7}", "total", total.passed, total.failed, total.skipped);
+    say!("{:<12} {:>9} {:>7} {:>7}", "total", total.passed, total.failed, total.skipped);
     for skip in &report.skips {
-        println!("skipped {}: {}", skip.count, skip.reason);
+        say!("skipped {}: {}", skip.count, skip.reason);
     }
 }

@@ -1,6 +1,6 @@
 //! `lockstep db`: look after the chains on disk while no node uses them.
 
-use crate::{chain, progress};
+use crate::{chain, output::say, progress};
 use alloy_genesis::Genesis;
 use clap::{Args as ClapArgs, Subcommand};
 use eyre::{Context, Result, ensure};
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
             for answer in on_each(target, &Unwind { to: *to })? {
                 if !target.json {
                     let Unwound { from, to } = answer.outcome;
-                    println!("{}: from block {from} to block {to}", answer.folder.display());
+                    say!("{}: from block {from} to block {to}", answer.folder.display());
                 }
             }
             Ok(true)
@@ -198,7 +198,7 @@ fn on_each<T: Task>(target: &Target, task: &T) -> Result<Vec<Answer<T::Outcome>>
         };
         let answer = Answer { folder, outcome };
         if target.json {
-            println!("{}", serde_json::to_string(&answer)?);
+            say!("{}", serde_json::to_string(&answer)?);
         }
         answers.push(answer);
     }
@@ -251,10 +251,10 @@ fn chain_folders(folder: &Path) -> Result<Vec<PathBuf>> {
 fn print_check(answer: &Answer<CheckReport>) {
     let Answer { folder, outcome } = answer;
     for problem in &outcome.problems {
-        println!("PROBLEM {problem}");
+        say!("PROBLEM {problem}");
     }
     let CheckReport { blocks, transactions, accounts, slots, nodes, codes, .. } = outcome;
-    println!(
+    say!(
         "{}: {blocks} blocks, {transactions} transactions, {accounts} accounts, {slots} slots, \
          {nodes} trie nodes, {codes} codes, {} problems",
         folder.display(),
@@ -264,17 +264,17 @@ fn print_check(answer: &Answer<CheckReport>) {
 
 fn print_stats(answer: &Answer<StorageStats>) {
     let Answer { folder, outcome } = answer;
-    println!("{}: newest block {}", folder.display(), outcome.tip);
-    println!("{:<24} {:>12} {:>14} {:>6}", "table", "rows", "bytes", "depth");
+    say!("{}: newest block {}", folder.display(), outcome.tip);
+    say!("{:<24} {:>12} {:>14} {:>6}", "table", "rows", "bytes", "depth");
     for table in &outcome.tables {
-        println!("{:<24} {:>12} {:>14} {:>6}", table.name, table.entries, table.bytes, table.depth);
+        say!("{:<24} {:>12} {:>14} {:>6}", table.name, table.entries, table.bytes, table.depth);
     }
-    println!("{:<24} {:>12} {:>14}", "database in use", "", outcome.database_bytes);
-    println!("{:<24} {:>12} {:>14}", "static files", "segments", "bytes");
+    say!("{:<24} {:>12} {:>14}", "database in use", "", outcome.database_bytes);
+    say!("{:<24} {:>12} {:>14}", "static files", "segments", "bytes");
     for file in &outcome.files {
-        println!("{:<24} {:>12} {:>14}", file.kind, file.segments, file.bytes);
+        say!("{:<24} {:>12} {:>14}", file.kind, file.segments, file.bytes);
     }
-    println!("{:<24} {:>12} {:>14}", "log", outcome.log.segments, outcome.log.bytes);
+    say!("{:<24} {:>12} {:>14}", "log", outcome.log.segments, outcome.log.bytes);
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ mod welcome;
 
 use crate::{
     network::{self, NetworkArgs},
+    output::{print_json, print_line, terminal_size},
     service::{self, ServiceArgs, Stop, SystemClock, loopback, print_event},
-    status::{self, Observer},
+    status::{self, Observer, Room},
 };
 use clap::{Args as ClapArgs, ValueEnum};
 use eyre::{Result, ensure};
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use std::{
     future::pending,
     io::{self, IsTerminal},
+    iter,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -158,9 +160,10 @@ async fn serve(args: &Args, terminal: Option<Terminal>, stop: Stop) -> Result<()
     };
     let ready = ready(args, &devnet);
     if args.json {
-        print_event(&ready)?
+        print_event(&ready)?;
     } else {
-        print!("{}", welcome::text(&ready, &program()))
+        let columns = terminal_size().map_or(usize::MAX, |size| size.columns);
+        print_line(&welcome::text(&ready, &program(), columns))?;
     }
     let failed = tokio::select! {
         failed = devnet.failed() => failed,
@@ -204,7 +207,8 @@ async fn try_watch(ready: &Value, terminal: &Terminal) -> Result<()> {
         })
         .await?;
         let mut lines = vec![String::new()];
-        lines.extend(status::lines(&network));
+        let room = terminal.room();
+        lines.extend(status::lines(&network, Room { rows: room.rows.saturating_sub(1), ..room }));
         terminal.show(lines)?;
         sleep(VIEW_INTERVAL).await;
     }
@@ -266,7 +270,9 @@ fn ready(args: &Args, devnet: &Devnet) -> Value {
         None => json!({ "http": args.l1, "beacon": args.l1_beacon }),
     };
     let operators = devnet.operators();
-    let rollups = devnet.rollups().iter().map(|rollup| {
+    let token_portals = devnet.union().into_iter().flat_map(|union| &union.rollups);
+    let token_portals = token_portals.map(|at| Some(at.token_portal)).chain(iter::repeat(None));
+    let rollups = devnet.rollups().iter().zip(token_portals).map(|(rollup, token_portal)| {
         let (sequencer, follower) = (rollup.sequencer(), rollup.follower());
         let contracts = rollup.contracts();
         json!({
@@ -281,6 +287,7 @@ fn ready(args: &Args, devnet: &Devnet) -> Value {
             "rollupConfig": rollup.file(),
             "contracts": {
                 "portal": contracts.portal,
+                "tokenPortal": token_portal,
                 "systemConfig": contracts.system_config,
                 "outputOracle": contracts.output_oracle,
                 "batchInbox": rollup.config().batch_inbox_address,
@@ -325,6 +332,6 @@ fn print_genesis(args: &Args) -> Result<()> {
         Some(genesis) => genesis,
         None => dev_l1_genesis(&config(args), SystemClock.unix_time().as_secs())?,
     };
-    println!("{}", serde_json::to_string_pretty(&genesis)?);
+    print_json(&genesis)?;
     Ok(())
 }

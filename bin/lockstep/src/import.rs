@@ -2,6 +2,7 @@
 
 use crate::{
     chain::{self, L1},
+    output::say,
     progress,
 };
 use alloy_primitives::{B256, Sealed};
@@ -65,12 +66,12 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let head = engine.view().head();
     let (number, hash, state_root) = (head.number, head.seal(), head.state_root);
     if args.json {
-        println!(
+        say!(
             "{}",
             json!({ "imported": imported, "head": number, "hash": hash, "stateRoot": state_root })
         );
     } else {
-        println!("imported {imported} blocks; the head is block {number} {hash}");
+        say!("imported {imported} blocks; the head is block {number} {hash}");
     }
     Ok(true)
 }

@@ -1,10 +1,16 @@
 //! The Lockstep command line.
 
+#![deny(
+    clippy::print_stdout,
+    reason = "`output` prints: a reader may leave, and others write what is printed"
+)]
+
 mod chain;
 mod clock;
 mod conformance;
 mod db;
 mod dev;
+mod fate;
 mod import;
 mod network;
 mod node;
@@ -79,11 +85,15 @@ fn main() -> ExitCode {
         Command::Trace(args) => trace::run(&args),
         Command::Verify(args) => verify::run(&args),
     };
+    let result = result.and_then(|holds| match output::failure() {
+        Some(reason) => Err(eyre::eyre!(reason)),
+        None => Ok(holds),
+    });
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_FAILED),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", output::plain(&format!("{error:#}")));
             ExitCode::from(EXIT_USAGE)
         }
     }

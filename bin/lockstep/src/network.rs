@@ -1,12 +1,11 @@
 //! The rollups of a running network, over JSON-RPC.
 
-use alloy_primitives::{B256, U64};
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use eyre::{Result, bail, ensure, eyre};
 use lockstep_devnet::{ROLLUP_CHAIN_ID, rollup_name};
 use lockstep_protocol::RollupConfig;
 use lockstep_providers::{ClientError, L2Client, RpcClient, Timeouts};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{fmt, time::Duration};
 
@@ -162,14 +161,6 @@ impl RollupNode {
         let is_of_a_block = block_time > 0 && since.is_multiple_of(block_time);
         is_of_a_block.then(|| self.config.genesis.l2.number + since / block_time)
     }
-
-    /// The number of the last block before this time, in seconds; that of the first block if there is none.
-    pub(crate) fn blocks_before(&self, time: u64) -> u64 {
-        let first = self.config.genesis.l2.number;
-        let since = time.saturating_sub(self.config.genesis.l2_time);
-        let blocks = since.saturating_sub(1).checked_div(self.config.block_time);
-        first.saturating_add(blocks.unwrap_or_default())
-    }
 }
 
 impl fmt::Display for RollupNode {
@@ -195,46 +186,6 @@ pub(crate) fn grouped(number: u64) -> String {
     out
 }
 
-/// How sure it is that a transaction stays (`lockstep_confirmation`); later levels are surer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Level {
-    /// It waits in the node's pool.
-    Pending,
-    /// The sequencer has executed it, and says where it stands.
-    Preconfirmed,
-    /// Its block's data is in a block of L1.
-    Posted,
-    /// Its block was derived from L1.
-    Safe,
-    /// Its block's state is proven on L1.
-    Settled,
-    /// Its block was derived from finalized blocks of L1.
-    Final,
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pending => "pending",
-            Self::Preconfirmed => "preconfirmed",
-            Self::Posted => "posted",
-            Self::Safe => "safe",
-            Self::Settled => "settled",
-            Self::Final => "final",
-        })
-    }
-}
-
-/// What `lockstep_confirmation` answers.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Confirmation {
-    pub(crate) level: Level,
-    pub(crate) block_number: Option<U64>,
-    pub(crate) block_hash: Option<B256>,
-}
-
 /// Refuses what a node says of another chain.
 pub(crate) fn expect_chain(node: &RollupNode, chain: u64) -> Result<()> {
     ensure!(node.chain_id() == chain, "{} is of chain {}, not {chain}", node.url, node.chain_id());
@@ -251,17 +202,6 @@ mod tests {
         assert_eq!(rollup_url("http://h:1").expect("it is a URL"), "http://h:1");
         assert!(rollup_url("betta").is_err());
         assert_eq!((name_of(901), name_of(10)), ("alpha".to_owned(), "chain 10".to_owned()));
-    }
-
-    #[test]
-    fn levels_are_ordered_as_the_design_orders_them() {
-        let levels = ["pending", "preconfirmed", "posted", "safe", "settled", "final"];
-        let parsed: Vec<Level> = levels
-            .iter()
-            .map(|name| serde_json::from_value((*name).into()).expect("it is a level"))
-            .collect();
-        assert!(parsed.is_sorted());
-        assert_eq!(parsed.iter().map(ToString::to_string).collect::<Vec<_>>(), levels);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod table;
 
+use crate::output::print_json;
 use crate::progress;
 use clap::Args as ClapArgs;
 use core::{num::NonZeroU32, ops::ControlFlow, time::Duration};
@@ -101,7 +102,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     bar.finish_and_clear();
     replay.summary.finish();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&replay)?);
+        print_json(&replay)?;
     } else {
         table::print_summary(&replay.summary);
     }

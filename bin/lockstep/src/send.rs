@@ -3,7 +3,9 @@
 mod calldata;
 
 use crate::{
-    network::{Confirmation, Level, RollupNode, grouped, rollup_url},
+    clock::{Stopwatch, pause},
+    fate::{Fate, Receipt},
+    network::{RollupNode, grouped, rollup_url},
     output::{print_json, print_line},
 };
 use alloy_consensus::{SignableTransaction, TxEip1559};
@@ -14,11 +16,15 @@ use alloy_primitives::{
 };
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
-use clap::Args as ClapArgs;
+use clap::{
+    Args as ClapArgs,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use eyre::{Context, OptionExt, Result, bail, ensure, eyre};
 use lockstep_devnet::{MNEMONIC, accounts};
 use lockstep_providers::ClientError;
-use serde::{Deserialize, Serialize};
+use lockstep_rpc::ConfirmationLevel;
+use serde::Serialize;
 use serde_json::json;
 use std::time::Duration;
 
@@ -69,23 +75,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "GAS")]
     gas_limit: Option<u64>,
     /// How sure it must be before this command ends.
-    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Preconfirmed)]
-    wait: Level,
+    #[arg(long, value_name = "LEVEL", default_value_t = ConfirmationLevel::Preconfirmed, value_parser = levels())]
+    wait: ConfirmationLevel,
     /// How long to wait for that, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// What a node says of a transaction that was executed.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Receipt {
-    status: U64,
-    gas_used: U64,
-    contract_address: Option<Address>,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,7 +92,7 @@ struct Sent {
     rollup: String,
     chain_id: u64,
     from: Address,
-    level: Level,
+    level: ConfirmationLevel,
     block_number: Option<u64>,
     block_hash: Option<B256>,
     /// Whether it did not revert; not known of one that waits.
@@ -130,22 +127,32 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let node = RollupNode::connect(&rollup_url(&args.rollup)?)?;
     let signer = signer(args)?;
     let raw = sign(args, &node, &signer)?;
-    let begin = crate::clock::Stopwatch::start();
-    let mut sent = submit(args, &node, signer.address(), &raw)?;
+    let begin = Stopwatch::start();
+    let (hash, mut known) = submit(args, &node, &raw)?;
     let deadline = Duration::from_secs(args.timeout);
-    while sent.level < args.wait {
+    let fate = loop {
+        let fate = Fate::ask(hash, &node, known)?.ok_or_else(|| {
+            eyre!(
+                "{} does not know {hash} any more: another transaction of {} took its place",
+                node.url,
+                signer.address()
+            )
+        })?;
+        if fate.is(args.wait) {
+            break fate;
+        }
         ensure!(
             begin.elapsed() < deadline,
-            "{} is {} after {} s; --timeout says how long to wait for {}",
-            sent.transaction_hash,
-            sent.level,
+            "{hash} is {} after {} s, and not known to be {}: wait for longer with --timeout SECONDS, or look later \
+             with `lockstep trace {hash}`",
+            fate.confirmation.level,
             args.timeout,
             args.wait
         );
-        crate::clock::pause(POLL);
-        sent.ask(&node)?;
-    }
-    sent.seconds = begin.elapsed().as_secs_f64();
+        known = fate.receipt;
+        pause(POLL);
+    };
+    let sent = Sent::new(hash, &node, signer.address(), &fate, begin.elapsed());
     if args.json {
         print_json(&sent)?;
     } else {
@@ -218,62 +225,59 @@ fn input(args: &Args) -> Result<Bytes> {
     }
 }
 
-/// Sends the transaction. One that is to be executed is answered when it was.
-fn submit(args: &Args, node: &RollupNode, from: Address, raw: &Bytes) -> Result<Sent> {
+/// Sends the transaction; its hash. One that is to be executed is answered when it was.
+fn submit(args: &Args, node: &RollupNode, raw: &Bytes) -> Result<(B256, Option<Receipt>)> {
     let hash = alloy_primitives::keccak256(raw);
-    let sent = if args.wait > Level::Pending {
+    let sent = if args.wait > ConfirmationLevel::Pending {
         node.call::<Option<Receipt>>("eth_sendRawTransactionSync", &json!([raw]))
     } else {
         node.call::<B256>("eth_sendRawTransaction", &json!([raw])).map(|_| None)
     };
-    let receipt = match sent {
-        Ok(receipt) => receipt,
-        Err(ClientError::Rpc { code: SYNC_TIMEOUT, .. }) => None,
-        Err(error) => return Err(error.into()),
+    match sent {
+        Ok(receipt) => Ok((hash, receipt)),
+        Err(ClientError::Rpc { code: SYNC_TIMEOUT, .. }) => Ok((hash, None)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How sure a transaction can be.
+fn levels() -> impl TypedValueParser<Value = ConfirmationLevel> {
+    let value = |level: ConfirmationLevel| {
+        let help = match level {
+            ConfirmationLevel::Pending => "it waits in the node's pool",
+            ConfirmationLevel::Preconfirmed => {
+                "the sequencer has executed it, and says where it stands"
+            }
+            ConfirmationLevel::Posted => "its block's data is in a block of L1",
+            ConfirmationLevel::Safe => "its block was derived from L1",
+            ConfirmationLevel::Settled => "its block's state is proven on L1",
+            ConfirmationLevel::Final => "its block was derived from finalized blocks of L1",
+        };
+        PossibleValue::new(level.name()).help(help)
     };
-    let mut sent = Sent {
-        transaction_hash: hash,
-        rollup: node.name.clone(),
-        chain_id: node.chain_id(),
-        from,
-        level: Level::Pending,
-        block_number: None,
-        block_hash: None,
-        success: None,
-        gas_used: None,
-        contract_address: None,
-        seconds: 0.0,
-    };
-    sent.take(receipt);
-    sent.ask(node)?;
-    Ok(sent)
+    let names = PossibleValuesParser::new(ConfirmationLevel::ALL.map(value));
+    names.try_map(|name| {
+        let found = ConfirmationLevel::ALL.into_iter().find(|level| level.name() == name);
+        found.ok_or("no confirmation level")
+    })
 }
 
 impl Sent {
-    /// Asks how sure it is by now.
-    fn ask(&mut self, node: &RollupNode) -> Result<()> {
-        let hash = self.transaction_hash;
-        let confirmation: Option<Confirmation> =
-            node.call("lockstep_confirmation", &json!([hash]))?;
-        let confirmation = confirmation.ok_or_else(|| {
-            eyre!("{}: {hash} is not known any more: another one took its place", node.url)
-        })?;
-        self.level = confirmation.level;
-        self.block_number = confirmation.block_number.map(|number| number.to());
-        self.block_hash = confirmation.block_hash;
-        if self.success.is_none() && self.level > Level::Pending {
-            let receipt: Option<Receipt> =
-                node.call("eth_getTransactionReceipt", &json!([self.transaction_hash]))?;
-            self.take(receipt);
+    fn new(hash: B256, node: &RollupNode, from: Address, fate: &Fate, waited: Duration) -> Self {
+        let Fate { confirmation, receipt } = fate;
+        Self {
+            transaction_hash: hash,
+            rollup: node.name.clone(),
+            chain_id: node.chain_id(),
+            from,
+            level: confirmation.level,
+            block_number: confirmation.block_number.map(|number| number.to()),
+            block_hash: confirmation.block_hash,
+            success: receipt.map(|it| it.is_success()),
+            gas_used: receipt.map(|it| it.gas_used()),
+            contract_address: receipt.and_then(|it| it.contract_address),
+            seconds: waited.as_secs_f64(),
         }
-        Ok(())
-    }
-
-    fn take(&mut self, receipt: Option<Receipt>) {
-        let Some(receipt) = receipt else { return };
-        self.success = Some(receipt.status == U64::from(1));
-        self.gas_used = Some(receipt.gas_used.to());
-        self.contract_address = receipt.contract_address;
     }
 
     fn text(&self, node: &RollupNode) -> String {

@@ -1,11 +1,12 @@
 //! What long-running commands share: the runtime, the clock, logs, metrics and the signal to stop.
 
+use crate::output::{plain, print_line};
 use clap::{Args as ClapArgs, ValueEnum};
 use eyre::{Context, Result, eyre};
 use lockstep_devnet::Clock;
 use lockstep_node::Metrics;
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     net::{Ipv4Addr, SocketAddr},
     sync::LazyLock,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -89,7 +90,7 @@ pub(crate) fn run_with_logs<F: Future<Output = Result<()>>>(
             _ = signals => Err(eyre!("stopped by a second signal")),
         };
         if let Err(error) = &ended {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", plain(&format!("{error:#}")));
         }
         Ok(ended.is_ok())
     });
@@ -158,10 +159,7 @@ pub(crate) fn loopback(port: u16) -> SocketAddr {
 
 /// Prints one event as a line of JSON, at once.
 pub(crate) fn print_event(event: &serde_json::Value) -> Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{event}")?;
-    out.flush()?;
-    Ok(())
+    print_line(&event.to_string())
 }
 
 /// The clock of the machine.

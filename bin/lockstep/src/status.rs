@@ -4,17 +4,18 @@ mod observer;
 mod view;
 
 pub(crate) use observer::Observer;
-pub(crate) use view::lines;
+pub(crate) use view::{Room, lines};
 
 use crate::{
     network::{BEACON_PORT, L1_PORT, NetworkArgs, local},
-    output::{print_json, print_line},
+    output::{print_json, print_line, terminal_size},
     service::SystemClock,
 };
 use alloy_primitives::{Address, B256};
 use clap::Args as ClapArgs;
 use eyre::Result;
 use lockstep_devnet::Clock;
+use lockstep_rpc::ConfirmationLevel;
 use serde::Serialize;
 
 #[derive(Debug, ClapArgs)]
@@ -37,7 +38,7 @@ pub(crate) struct Args {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Network {
     /// Not known if its node does not answer.
-    pub(crate) l1: Option<Heads>,
+    pub(crate) l1: Option<L1Heads>,
     /// The current slot and some after it; none of rollups that are no union.
     pub(crate) slots: Vec<Slot>,
     pub(crate) rollups: Vec<Rollup>,
@@ -47,14 +48,13 @@ pub(crate) struct Network {
     pub(crate) problems: Vec<String>,
 }
 
-/// The newest blocks of a chain, by how sure they are.
+/// The newest blocks of L1, by their tags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Heads {
-    /// Of a rollup the newest one that is preconfirmed, complete or not.
-    pub(crate) newest: u64,
-    pub(crate) safe: u64,
-    pub(crate) finalized: u64,
+pub(crate) struct L1Heads {
+    pub(crate) latest: u64,
+    pub(crate) safe: Option<u64>,
+    pub(crate) finalized: Option<u64>,
 }
 
 /// Who owns a slot of the L1.
@@ -70,16 +70,19 @@ pub(crate) struct Slot {
     pub(crate) is_decided: bool,
 }
 
-/// How far a rollup is.
+/// How far a rollup is: its newest block of each confirmation level (`lockstep_heads`), as far as its node knows.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Rollup {
     pub(crate) name: String,
     pub(crate) chain_id: u64,
-    #[serde(flatten)]
-    pub(crate) heads: Heads,
-    /// The newest block whose data is in a block of L1; not known of a rollup that is in no union.
+    /// Complete or not.
+    pub(crate) preconfirmed: u64,
     pub(crate) posted: Option<u64>,
+    pub(crate) safe: Option<u64>,
+    pub(crate) settled: Option<u64>,
+    #[serde(rename = "final")]
+    pub(crate) finalized: Option<u64>,
     /// Of the blocks of the last seconds.
     pub(crate) gas_per_second: f64,
     /// Of the blocks of the last seconds; those of users.
@@ -97,6 +100,8 @@ pub(crate) struct SuperTransaction {
     pub(crate) peers: Vec<u64>,
     pub(crate) transaction_hash: B256,
     pub(crate) block_number: u64,
+    /// How sure the block is.
+    pub(crate) level: ConfirmationLevel,
 }
 
 /// Runs the command; whether everything could be found out.
@@ -109,7 +114,9 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     if args.json {
         print_json(&network)?;
     } else {
-        print_line(&lines(&network).join("\n"))?;
+        let columns = terminal_size().map_or(Room::UNLIMITED.columns, |size| size.columns);
+        let room = Room { columns, ..Room::UNLIMITED };
+        print_line(&lines(&network, room).join("\n"))?;
     }
     Ok(network.problems.is_empty())
 }

@@ -3,13 +3,15 @@
 mod tree;
 
 use crate::{
-    network::{Confirmation, Level, NetworkArgs, RollupNode, expect_chain},
+    fate::Fate,
+    network::{NetworkArgs, RollupNode, expect_chain},
     output::{print_json, print_line},
 };
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use clap::Args as ClapArgs;
 use eyre::{Result, WrapErr, bail, eyre};
 use lockstep_chain::{PORT, UnionRules};
+use lockstep_rpc::ConfirmationLevel;
 use lockstep_union::{CallNode, CallTree, Part};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -58,13 +60,6 @@ struct Transaction {
     input: Bytes,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Receipt {
-    status: U64,
-    gas_used: U64,
-}
-
 /// What became of the user's transaction.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,7 +67,7 @@ struct Root {
     transaction_hash: B256,
     chain_id: u64,
     block_number: Option<u64>,
-    level: Option<Level>,
+    level: Option<ConfirmationLevel>,
     from: Address,
     /// Nobody if it creates a contract.
     to: Option<Address>,
@@ -247,18 +242,17 @@ impl Known {
 }
 
 impl Root {
-    /// How sure the transaction is, and its receipt. That is there once its block is complete, for which is waited
-    /// a moment.
-    fn fate(hash: B256, node: &RollupNode) -> Result<(Option<Confirmation>, Option<Receipt>)> {
+    /// What became of the transaction. What it came to is known once its block is complete, for which is waited a
+    /// moment.
+    fn fate(hash: B256, node: &RollupNode) -> Result<Option<Fate>> {
         let mut waited = 0;
         loop {
-            let confirmation: Option<Confirmation> =
-                node.call("lockstep_confirmation", &json!([hash]))?;
-            let receipt: Option<Receipt> =
-                node.call("eth_getTransactionReceipt", &json!([hash]))?;
-            let is_executed = confirmation.is_some_and(|it| it.level > Level::Pending);
-            if receipt.is_some() || !is_executed || waited == RECEIPT_POLLS {
-                return Ok((confirmation, receipt));
+            let fate = Fate::ask(hash, node, None)?;
+            let waits = fate.is_some_and(|it| {
+                it.confirmation.level > ConfirmationLevel::Pending && it.receipt.is_none()
+            });
+            if !waits || waited == RECEIPT_POLLS {
+                return Ok(fate);
             }
             waited += 1;
             crate::clock::pause(RECEIPT_POLL);
@@ -269,7 +263,9 @@ impl Root {
         let transaction: Option<Transaction> =
             node.call("eth_getTransactionByHash", &json!([hash]))?;
         let Some(Transaction { from, to, value, input }) = transaction else { return Ok(None) };
-        let (confirmation, receipt) = Self::fate(hash, node)?;
+        let fate = Self::fate(hash, node)?;
+        let (confirmation, receipt) =
+            (fate.map(|it| it.confirmation), fate.and_then(|it| it.receipt));
         Ok(Some(Self {
             transaction_hash: hash,
             chain_id: node.chain_id(),
@@ -279,8 +275,8 @@ impl Root {
             to,
             value,
             input,
-            success: receipt.as_ref().map(|it| it.status == U64::from(1)),
-            gas_used: receipt.as_ref().map(|it| it.gas_used.to()),
+            success: receipt.map(|it| it.is_success()),
+            gas_used: receipt.map(|it| it.gas_used()),
         }))
     }
 }

@@ -9,7 +9,11 @@ mod transcript;
 
 pub(crate) use online::read_config as read_rollup_config;
 
-use crate::{progress, replay::stopwatch};
+use crate::{
+    output::{print_json, say},
+    progress,
+    replay::stopwatch,
+};
 use clap::Args as ClapArgs;
 use core::time::Duration;
 use eyre::{Result, ensure};
@@ -112,9 +116,9 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     bar.finish_and_clear();
     let summary = verification.summarise();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&verification)?);
+        print_json(&verification)?;
     } else {
-        verification.unreadable.iter().for_each(|error| println!("UNREADABLE {error}"));
+        verification.unreadable.iter().for_each(|error| say!("UNREADABLE {error}"));
         summary.print();
     }
     ensure!(summary.unreadable == 0, "{} blocks could not be read", summary.unreadable);
@@ -187,16 +191,16 @@ impl BlockResult {
         let Self { number, transactions, gas, preimages, time_us, mgas_per_s, .. } = self;
         if self.reproduced {
             let time = time_us / 1e3;
-            return println!(
+            return say!(
                 "block {number} reproduced: {} ({transactions} transactions, {gas} gas, {preimages} \
                  pre-images, {time:.3} ms, {mgas_per_s:.1} Mgas/s)",
                 self.expected_hash,
             );
         }
-        println!("block {number} NOT REPRODUCED: expected {}", self.expected_hash);
+        say!("block {number} NOT REPRODUCED: expected {}", self.expected_hash);
         match (&self.error, &self.hash, &self.header) {
-            (Some(error), _, _) => println!("  {error}"),
-            (_, Some(hash), Some(header)) => println!("  got {hash}: {header}"),
+            (Some(error), _, _) => say!("  {error}"),
+            (_, Some(hash), Some(header)) => say!("  got {hash}: {header}"),
             _ => {}
         }
     }
@@ -206,7 +210,7 @@ impl Summary {
     fn print(&self) {
         let Self { blocks, reproduced, gas, time_us, mgas_per_s, .. } = self;
         let time = time_us / 1e6;
-        println!(
+        say!(
             "{reproduced} of {blocks} blocks reproduced: {gas} gas in {time:.3} s, \
              {mgas_per_s:.1} Mgas/s"
         );

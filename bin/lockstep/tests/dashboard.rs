@@ -55,7 +55,7 @@ fn every_metric_of_the_dashboard_is_recorded_somewhere() {
         })
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
-    for room in ["engine", "pool", "rpc", "follower", "batcher", "devnet"] {
+    for room in ["engine", "pool", "rpc", "follower", "batcher", "gateway", "devnet"] {
         let prefix = format!("lockstep_{room}_");
         assert!(names.iter().any(|name| name.starts_with(&prefix)), "{room} is not shown");
     }

@@ -11,6 +11,12 @@ interface IEtherReceiver {
     function donateETH() external payable;
 }
 
+/// What the vault asks of a portal that brings tokens in.
+interface ITokenPayer {
+    /// Moves tokens of `from` to the vault, which is asking in a call by this very portal.
+    function payToken(IERC20 token, address from, uint256 amount) external;
+}
+
 /// Keeps the ether and the tokens of all rollups of a union, and an account of whose they are.
 ///
 /// Whatever is proven elsewhere, no rollup gives more than it was given: its account is checked here, at every payment
@@ -21,7 +27,7 @@ interface IEtherReceiver {
 contract Vault is ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
-    event RollupAdded(uint256 indexed rollup, address indexed portal);
+    event RollupAdded(uint256 indexed rollup, address indexed portal, address indexed tokenPortal);
     event AdminChanged(address indexed before, address indexed admin);
     event Deposited(uint256 indexed rollup, address indexed token, uint256 amount);
     event Paid(uint256 indexed rollup, address indexed token, address indexed to, uint256 amount);
@@ -33,7 +39,7 @@ contract Vault is ReentrancyGuardTransient {
     /// No rollup has this portal.
     error NotAPortal(address caller);
     error UnknownRollup(uint256 rollup);
-    error AlreadyAdded(uint256 rollup, address portal);
+    error AlreadyAdded(uint256 rollup, address portal, address tokenPortal);
     /// The rollup has less than it is to give.
     error Overdrawn(uint256 rollup, address token, uint256 balance, uint256 amount);
     /// Ether is not deposited as a token.
@@ -47,7 +53,8 @@ contract Vault is ReentrancyGuardTransient {
     /// Who moves value between rollups, as it is proven that their transactions did.
     address public settlement;
     mapping(uint256 rollup => address) public portalOf;
-    /// The rollup of a portal; zero is none.
+    mapping(uint256 rollup => address) public tokenPortalOf;
+    /// The rollup of a portal of either kind; zero is none.
     mapping(address portal => uint256) public rollupOf;
     mapping(uint256 rollup => mapping(address token => uint256)) public balanceOf;
 
@@ -58,14 +65,16 @@ contract Vault is ReentrancyGuardTransient {
         emit AdminChanged(address(0), admin_);
     }
 
-    /// Adds a rollup, by its chain id, with the contract that deposits and withdraws for it. Both for good.
-    function addRollup(uint256 rollup, address portal) external {
+    /// Adds a rollup, by its chain id, with the contracts that deposit and withdraw for it, ether and tokens. All for good.
+    function addRollup(uint256 rollup, address portal, address tokenPortal) external {
         if (msg.sender != admin) revert NotAdmin();
-        if (rollup == 0 || portal == address(0)) revert InvalidConfig();
-        if (portalOf[rollup] != address(0) || rollupOf[portal] != 0) revert AlreadyAdded(rollup, portal);
-        portalOf[rollup] = portal;
-        rollupOf[portal] = rollup;
-        emit RollupAdded(rollup, portal);
+        if (rollup == 0 || portal == address(0) || tokenPortal == address(0)) revert InvalidConfig();
+        if (portalOf[rollup] != address(0) || rollupOf[portal] != 0 || rollupOf[tokenPortal] != 0) {
+            revert AlreadyAdded(rollup, portal, tokenPortal);
+        }
+        (portalOf[rollup], tokenPortalOf[rollup]) = (portal, tokenPortal);
+        (rollupOf[portal], rollupOf[tokenPortal]) = (rollup, rollup);
+        emit RollupAdded(rollup, portal, tokenPortal);
     }
 
     /// Hands the right to add rollups on; to address zero, the union is closed.
@@ -80,12 +89,15 @@ contract Vault is ReentrancyGuardTransient {
         _credit(_rollupOfCaller(), ETHER, msg.value);
     }
 
-    /// Takes from the caller's allowance, for its rollup, and returns what arrived: some tokens keep a fee.
-    function depositToken(IERC20 token, uint256 amount) external nonReentrant returns (uint256 arrived) {
+    /// Has the caller move tokens of `from` here, for its rollup, and returns what arrived: some tokens keep a fee.
+    ///
+    /// The portal moves them and not the vault, so that an allowance is for the portal of one rollup, and no other can use
+    /// it; and it moves them straight here, so that a fee is kept once.
+    function depositToken(IERC20 token, address from, uint256 amount) external nonReentrant returns (uint256 arrived) {
         if (address(token) == ETHER) revert NotAToken();
         uint256 rollup = _rollupOfCaller();
         uint256 before = token.balanceOf(address(this));
-        token.safeTransferFrom(msg.sender, address(this), amount);
+        ITokenPayer(msg.sender).payToken(token, from, amount);
         arrived = token.balanceOf(address(this)) - before;
         _credit(rollup, address(token), arrived);
     }

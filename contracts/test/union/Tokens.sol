@@ -56,3 +56,126 @@ contract HookToken is ERC20("Hook", "HOOK") {
         if (hook != address(0)) (reached,) = hook.call(data);
     }
 }
+
+/// As tokens were before ERC-20 was final: a name of 32 bytes, transfers that return nothing.
+contract OldToken {
+    bytes32 public constant name = "Old";
+    bytes32 public constant symbol = "OLD";
+    mapping(address account => uint256) public balanceOf;
+    mapping(address owner => mapping(address spender => uint256)) private allowed;
+
+    function mint(address to, uint256 amount) external {
+        balanceOf[to] += amount;
+    }
+
+    function approve(address spender, uint256 amount) external {
+        allowed[msg.sender][spender] = amount;
+    }
+
+    function transfer(address to, uint256 amount) external {
+        balanceOf[msg.sender] -= amount;
+        balanceOf[to] += amount;
+    }
+
+    function transferFrom(address from, address to, uint256 amount) external {
+        allowed[from][msg.sender] -= amount;
+        balanceOf[from] -= amount;
+        balanceOf[to] += amount;
+    }
+}
+
+/// Pays nobody that it has blocked.
+contract BlockingToken is ERC20("Blocking", "BLK") {
+    mapping(address account => bool) private isBlocked;
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    function setBlocked(address account, bool blocked) external {
+        isBlocked[account] = blocked;
+    }
+
+    function _update(address from, address to, uint256 amount) internal override {
+        require(!isBlocked[to], "blocked");
+        super._update(from, to, amount);
+    }
+}
+
+/// Balances change by themselves.
+contract RebasingToken is ERC20("Rebasing", "REB") {
+    uint256 private percent = 100;
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    function rebase(uint256 percent_) external {
+        percent = percent_;
+    }
+
+    function balanceOf(address account) public view override returns (uint256) {
+        return super.balanceOf(account) * percent / 100;
+    }
+
+    function _update(address from, address to, uint256 amount) internal override {
+        super._update(from, to, from == address(0) ? amount : amount * 100 / percent);
+    }
+}
+
+/// Answers whatever it is asked about itself with the same bytes, or fails.
+contract OddToken is ERC20("", "") {
+    bytes private answer;
+    bool private fails;
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    function say(bytes calldata answer_) external {
+        (answer, fails) = (answer_, false);
+    }
+
+    function fail(bytes calldata reason) external {
+        (answer, fails) = (reason, true);
+    }
+
+    function name() public view override returns (string memory) {
+        _answer();
+    }
+
+    function symbol() public view override returns (string memory) {
+        _answer();
+    }
+
+    function decimals() public view override returns (uint8) {
+        _answer();
+    }
+
+    function _answer() private view {
+        bytes memory output = answer;
+        bool isRevert = fails;
+        assembly ("memory-safe") {
+            if isRevert { revert(add(output, 32), mload(output)) }
+            return(add(output, 32), mload(output))
+        }
+    }
+}
+
+/// Answers with as much as its gas pays for.
+contract LoudToken is ERC20("", "") {
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    function name() public pure override returns (string memory) {
+        assembly ("memory-safe") {
+            return(0, 300000)
+        }
+    }
+
+    function symbol() public pure override returns (string memory) {
+        while (true) {}
+        return "";
+    }
+}

@@ -24,9 +24,9 @@ contract UnionPortalTest is Bridge {
         // Both rollups' claims are made by the same proposer here, who can claim anything.
         portalB = new UnionPortal(oracle, config, vault);
         vm.prank(ADMIN);
-        vault.addRollup(A, address(portalA));
+        vault.addRollup(A, address(portalA), address(0x70));
         vm.prank(ADMIN);
-        vault.addRollup(B, address(portalB));
+        vault.addRollup(B, address(portalB), address(0x71));
         vm.deal(address(this), 1000 ether);
     }
 

@@ -86,7 +86,7 @@ contract VaultTest is Vaulting {
         vault.depositEther{value: 1}();
         vm.expectRevert(stranger);
         vm.prank(caller);
-        vault.depositToken(token, 1);
+        vault.depositToken(token, caller, 1);
         vm.expectRevert(stranger);
         vm.prank(caller);
         vault.withdrawEther(0);
@@ -98,27 +98,31 @@ contract VaultTest is Vaulting {
         vault.move(A, B, ETHER, 0);
         vm.expectRevert(Vault.NotAdmin.selector);
         vm.prank(caller);
-        vault.addRollup(903, caller);
+        vault.addRollup(903, caller, caller);
         vm.expectRevert(Vault.NotAdmin.selector);
         vm.prank(caller);
         vault.changeAdmin(caller);
     }
 
-    function test_a_rollup_and_its_portal_are_added_for_good() public {
-        address portal = address(new Puppet(vault));
-        uint256[2] memory rollups = [A, 903];
-        address[2] memory portals = [portal, address(portalA)];
-        for (uint256 i = 0; i < 2; ++i) {
-            vm.expectRevert(abi.encodeWithSelector(Vault.AlreadyAdded.selector, rollups[i], portals[i]));
-            vm.prank(ADMIN);
-            vault.addRollup(rollups[i], portals[i]);
+    function refuses(uint256 rollup, address portal, address tokenPortal, bytes memory reason) private {
+        vm.expectRevert(reason);
+        vm.prank(ADMIN);
+        vault.addRollup(rollup, portal, tokenPortal);
+    }
+
+    function test_a_rollup_and_its_portals_are_added_for_good() public {
+        (address one, address other) = (address(new Puppet(vault)), address(new Puppet(vault)));
+        (uint256[3] memory rollups, address[3] memory portals) = ([A, 903, 903], [one, address(portalA), one]);
+        address[3] memory tokenPortals = [other, other, address(portalA)];
+        for (uint256 i = 0; i < 3; ++i) {
+            (uint256 rollup, address portal, address tokenPortal) = (rollups[i], portals[i], tokenPortals[i]);
+            bytes4 selector = Vault.AlreadyAdded.selector;
+            refuses(rollup, portal, tokenPortal, abi.encodeWithSelector(selector, rollup, portal, tokenPortal));
         }
-        vm.expectRevert(Vault.InvalidConfig.selector);
-        vm.prank(ADMIN);
-        vault.addRollup(0, portal);
-        vm.expectRevert(Vault.InvalidConfig.selector);
-        vm.prank(ADMIN);
-        vault.addRollup(903, address(0));
+        bytes memory invalid = abi.encodeWithSelector(Vault.InvalidConfig.selector);
+        refuses(0, one, other, invalid);
+        refuses(903, address(0), other, invalid);
+        refuses(903, one, address(0), invalid);
         vm.expectRevert(abi.encodeWithSelector(Vault.UnknownRollup.selector, 903));
         move(A, 903, ETHER, 0);
         vm.expectRevert(abi.encodeWithSelector(Vault.UnknownRollup.selector, 903));
@@ -128,7 +132,8 @@ contract VaultTest is Vaulting {
         vault.changeAdmin(address(0));
         vm.expectRevert(Vault.NotAdmin.selector);
         vm.prank(ADMIN);
-        vault.addRollup(903, portal);
+        vault.addRollup(903, one, other);
+        require(vault.portalOf(903) == address(0) && vault.rollupOf(other) == 0, "not added");
     }
 
     function testFuzz_a_token_that_keeps_a_fee_counts_for_what_arrives(uint128 amount) public {
@@ -142,11 +147,9 @@ contract VaultTest is Vaulting {
     function test_a_token_that_says_no_is_no_deposit() public {
         IERC20 quiet = IERC20(address(new QuietToken()));
         vm.expectRevert(abi.encodeWithSelector(SafeERC20.SafeERC20FailedOperation.selector, address(quiet)));
-        vm.prank(address(portalA));
-        vault.depositToken(quiet, 1);
+        portalA.depositToken(quiet, 1);
         vm.expectRevert(Vault.NotAToken.selector);
-        vm.prank(address(portalA));
-        vault.depositToken(IERC20(ETHER), 1);
+        portalA.depositToken(IERC20(ETHER), 1);
     }
 
     /// A portal that asks again while it is paid gets what its rollup has, and no more.

@@ -2,11 +2,12 @@
 pragma solidity ^0.8.30;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {Vault} from "../../src/union/Vault.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ITokenPayer, Vault} from "../../src/union/Vault.sol";
 import {vm} from "../lib/Vm.sol";
 
-/// A portal that does what it is told.
-contract Puppet {
+/// A portal that does what it is told, for ether and tokens.
+contract Puppet is ITokenPayer {
     Vault private vault;
     bool public greedy;
 
@@ -23,8 +24,11 @@ contract Puppet {
     }
 
     function depositToken(IERC20 token, uint256 amount) external returns (uint256) {
-        token.approve(address(vault), amount);
-        return vault.depositToken(token, amount);
+        return vault.depositToken(token, address(this), amount);
+    }
+
+    function payToken(IERC20 token, address, uint256 amount) external {
+        SafeERC20.safeTransfer(token, address(vault), amount);
     }
 
     function withdrawEther(uint256 amount) external {
@@ -57,9 +61,9 @@ abstract contract Vaulting {
         portalA = new Puppet(vault);
         portalB = new Puppet(vault);
         vm.prank(ADMIN);
-        vault.addRollup(A, address(portalA));
+        vault.addRollup(A, address(portalA), address(portalA));
         vm.prank(ADMIN);
-        vault.addRollup(B, address(portalB));
+        vault.addRollup(B, address(portalB), address(portalB));
     }
 
     function move(uint256 from, uint256 to, address token, uint256 amount) internal {

@@ -3,6 +3,7 @@
 use crate::{
     Agreement, AgreementError, Clock, DevAccount, JointAgreement, LocalRollup, Proposer, Sequencer,
     foreign::{POLLS_LATER, Settlement},
+    posted::PostedInChannels,
 };
 use alloy_primitives::keccak256;
 use lockstep_batcher::{
@@ -147,6 +148,8 @@ pub(crate) struct Posting {
     pub(crate) l2: LocalRollup,
     /// What the sequencer may put into blocks.
     pub(crate) throttle: Arc<Throttle>,
+    /// What L1 has.
+    pub(crate) posted: Arc<PostedInChannels>,
 }
 
 impl Posting {
@@ -168,13 +171,14 @@ pub(crate) async fn post(
     clock: Arc<dyn Clock>,
     poll: Duration,
 ) -> Result<(), PartError> {
-    let throttle = posting.throttle.clone();
+    let (throttle, posted) = (posting.throttle.clone(), posting.posted.clone());
     let batcher = posting.begin(clock.unix_time())?;
     // Not the clock: somebody may set it.
     let start = Instant::now();
     let step = move |batcher: &mut Batcher<RpcL1, LocalRollup>| {
         let outcome = batcher.step(start.elapsed());
         throttle.set(batcher.limits());
+        posted.set(batcher.posted());
         if outcome.is_ok() {
             let now = clock.unix_time().as_secs_f64();
             gauge!("lockstep_devnet_last_post_seconds").set(now);

@@ -49,13 +49,17 @@ mod beacon_engine;
 mod devnet;
 mod drive;
 mod embedded;
+mod error;
 mod foreign;
 mod genesis;
 mod joint_agreement;
+mod l1_access;
 mod l1_wallet;
 mod local_rollup;
+mod network_plan;
 mod parts;
 mod plan;
+mod posted;
 mod proposer;
 mod rollup;
 mod settings;
@@ -68,7 +72,8 @@ pub use lockstep_ssz as ssz;
 
 pub use accounts::{ACCOUNTS, DevAccount, MNEMONIC, Operators, accounts, operators};
 pub use agreement::{Agreement, AgreementError};
-pub use devnet::{DevRollup, Devnet, DevnetError, dev_l1_genesis};
+pub use devnet::{DevRollup, Devnet};
+pub use error::DevnetError;
 pub use foreign::ForeignL1Error;
 pub use genesis::{
     BALANCE, CAFE, GAS_LIMIT, L1_CHAIN_ID, ROLLUP_CHAIN_ID, l1_genesis, rollup_genesis,
@@ -78,6 +83,7 @@ pub use l1_wallet::WalletError;
 pub use local_rollup::{LocalRollup, SafeBlock};
 pub use lockstep_batcher::DataAvailability;
 pub use lockstep_gateway::{Clock, Sequencer, SequencerError};
+pub use network_plan::dev_l1_genesis;
 pub use parts::dev_server;
 pub use plan::{Beginning, FINALIZATION_PERIOD_S, RollupPlan};
 pub use proposer::{Proposer, ProposerError};

@@ -4,62 +4,33 @@ use crate::{
     Agreement, Clock, DevnetConfig, DevnetError, LocalRollup, Operators, Proposer, Sequencer,
     ThrottledBuilder,
     drive::{self, Posting},
-    foreign::Settlement,
+    l1_access::L1Access,
+    network_plan::PlannedRollup,
     parts::{node_builder, rpc_settings},
+    posted::{PostedInBatches, PostedInChannels},
     settings::{nth_server, store_rollup_config},
     signer::DevSigner,
 };
-use alloy_genesis::Genesis;
-use alloy_primitives::Address;
 use lockstep_batcher::{BatcherConfig, ChannelPolicy, RpcL1, SubmissionPolicy, Throttle};
-use lockstep_chain::{Ethereum, Rollup};
-use lockstep_gateway::Preconfirmed;
-use lockstep_node::{FollowedL1, FollowedRollup, Node, NodeBuilder, NodeContext};
-use lockstep_protocol::RollupConfig;
-use lockstep_providers::{BeaconClient, ClientError, L1Client, Retry, RpcClient, Timeouts};
+use lockstep_chain::Rollup;
+use lockstep_gateway::{Ledger, Preconfirmed};
+use lockstep_node::{FollowedRollup, Node, NodeBuilder, NodeContext};
 use lockstep_rpc::{ServerSettings, UnionMembers};
-use lockstep_storage::GenesisBlock;
 use std::{sync::Arc, time::Duration};
-
-/// How often an L1 is asked for something new at least, and at most.
-const MAX_POLL: Duration = Duration::from_secs(2);
-const MIN_POLL: Duration = Duration::from_millis(200);
 
 /// L1 blocks after which what the batcher has is posted, so that nobody waits for long.
 const CHANNEL_DURATION: u64 = 3;
 
-/// How long the sequencer waits for an L1 that says nothing, each of the two times that it asks. A block
-/// is late by twice as much at most, and keeps its origin then.
-const SEQUENCER_TIMEOUTS: Timeouts =
-    Timeouts { connect: Duration::from_secs(1), total: Duration::from_secs(3) };
-
-/// The L1 as the rollup's nodes see it.
-#[derive(Clone)]
-pub(crate) struct L1Access {
-    pub(crate) url: String,
-    pub(crate) beacon_url: String,
-    pub(crate) chain: Arc<Ethereum>,
-    /// Whether blobs come with cell proofs.
-    pub(crate) has_osaka: bool,
-    /// Seconds from one block to the next, as far as that is known.
-    pub(crate) block_time_s: u64,
-    /// What must be there, on an L1 that others run.
-    pub(crate) settlement: Option<Settlement>,
-}
-
-/// How a rollup begins.
-pub(crate) struct RollupStart<'a> {
-    pub(crate) name: String,
-    /// Its number, from 0.
-    pub(crate) index: usize,
-    pub(crate) genesis: &'a Genesis,
-    pub(crate) first: &'a GenesisBlock<Rollup>,
-    pub(crate) rollup: Arc<RollupConfig>,
-    pub(crate) output_oracle: Address,
-    pub(crate) operators: Operators,
-    pub(crate) signer: Arc<DevSigner>,
-    pub(crate) clock: Arc<dyn Clock>,
+/// What all rollups of a network work with.
+pub(crate) struct Network<'a> {
+    pub(crate) config: &'a DevnetConfig,
+    pub(crate) l1: &'a L1Access,
+    pub(crate) operators: &'a Operators,
+    pub(crate) signer: &'a Arc<DevSigner>,
+    pub(crate) clock: &'a Arc<dyn Clock>,
     pub(crate) members: &'a Members,
+    /// What L1 has of a union.
+    pub(crate) ledger: Option<&'a Arc<Ledger>>,
 }
 
 /// The rollups of the network, for calls from one to another: the nodes on which blocks are made, and those
@@ -83,77 +54,27 @@ pub(crate) struct RollupNodes {
     pub(crate) shown: Arc<Preconfirmed>,
 }
 
-impl L1Access {
-    pub(crate) fn poll(&self) -> Duration {
-        (Duration::from_secs(self.block_time_s) / 4).clamp(MIN_POLL, MAX_POLL)
-    }
-
-    /// A client of its own for whoever asks: no two share what they were told.
-    pub(crate) fn client(&self) -> Result<L1Client, ClientError> {
-        l1_client(&self.url)
-    }
-
-    /// The L1 for one that makes blocks and cannot wait for long.
-    pub(crate) fn sequencer_client(&self) -> Result<L1Client, ClientError> {
-        Ok(L1Client::new(RpcClient::http(&self.url, SEQUENCER_TIMEOUTS)?))
-    }
-
-    /// The beacon node of the L1.
-    pub(crate) fn beacon(&self) -> Result<BeaconClient, ClientError> {
-        BeaconClient::http(
-            std::slice::from_ref(&self.beacon_url),
-            Timeouts::default(),
-            Retry::default(),
-        )
-    }
-
-    fn followed(&self) -> Result<FollowedL1<L1Client, BeaconClient>, ClientError> {
-        Ok(FollowedL1 {
-            chain: self.chain.clone(),
-            blocks: self.client()?,
-            blobs: self.beacon()?,
-            poll: self.poll(),
-        })
-    }
-}
-
-/// The L1 behind this URL.
-pub(crate) fn l1_client(url: &str) -> Result<L1Client, ClientError> {
-    Ok(L1Client::new(RpcClient::http(url, Timeouts::default())?))
-}
-
 impl RollupNodes {
     pub(crate) async fn start(
-        config: &DevnetConfig,
-        start: RollupStart<'_>,
-        l1: L1Access,
+        network: &Network<'_>,
+        planned: &PlannedRollup,
     ) -> Result<Self, DevnetError> {
-        if let Some(folder) = &config.data_dir {
-            store_rollup_config(&folder.join(&start.name), &start.rollup)?;
+        if let Some(folder) = &network.config.data_dir {
+            store_rollup_config(&folder.join(&planned.name), &planned.config)?;
         }
-        let name = format!("{}-follower", start.name);
-        let rollup = FollowedRollup::new(start.rollup.clone());
-        let (told, followed) = (rollup.clone(), l1.followed()?);
-        let server = nth_server(&config.follower_server, start.index);
-        let follower = builder(config, &start, &name, server, &rollup)?
-            .peers(start.members.followers.clone())
-            .consensus(move |node| told.follow(node, followed))
-            .launch()
-            .await
-            .map_err(DevnetError::node(&name))?;
-        let derived = LocalRollup { view: follower.context().view(), rollup };
-        start.members.followers.add(derived.view.clone(), None);
-        let told = FollowedRollup::new(start.rollup.clone());
+        let (follower, derived) = start_follower(network, planned).await?;
+        network.members.followers.add(derived.view.clone(), None);
+        let told = FollowedRollup::new(planned.config.clone());
         let shown = Arc::new(Preconfirmed::default());
         let parts = (told.clone(), derived.clone());
-        let sequencer = match &start.rollup.union {
-            None => Self::start_sequencer(config, &start, l1, parts).await,
-            Some(_) => Self::start_member(config, &start, l1, parts, shown.clone()).await,
+        let sequencer = match network.ledger {
+            None => start_sequencer(network, planned, parts).await,
+            Some(ledger) => start_member(network, planned, parts, shown.clone(), ledger).await,
         };
         match sequencer {
             Ok(sequencer) => {
                 let view = sequencer.context().view();
-                start.members.sequencers.add(view, Some(shown.clone()));
+                network.members.sequencers.add(view, Some(shown.clone()));
                 Ok(Self { sequencer, follower, told, derived, shown })
             }
             Err(error) => {
@@ -163,104 +84,121 @@ impl RollupNodes {
             }
         }
     }
+}
 
-    /// A node whose blocks it sequences itself, and posts in channels.
-    async fn start_sequencer(
-        config: &DevnetConfig,
-        start: &RollupStart<'_>,
-        l1: L1Access,
-        (rollup, derived): (FollowedRollup, LocalRollup),
-    ) -> Result<Node<Rollup>, DevnetError> {
-        let name = &start.name;
-        let (told, clock) = (rollup.clone(), start.clock.clone());
-        let batcher = start.operators.batcher.clone();
-        let settings = batcher_config(config, &l1);
-        let (followed, asked) = (l1.followed()?, l1.sequencer_client()?);
-        let operator = l1.client()?.rpc().clone();
-        let throttle = Arc::new(Throttle::default());
-        let set_by_batcher = throttle.clone();
-        let proposer = Proposer::new(
-            operator.clone(),
-            start.operators.proposer.clone(),
-            start.output_oracle,
-            derived.clone(),
-        );
-        let server = nth_server(&config.rollup_server, start.index);
-        builder(config, start, name, server, &rollup)?
-            .payload_builder(move |pool| ThrottledBuilder::new(pool.clone(), throttle))
-            .consensus(move |node: NodeContext<Rollup>| async move {
-                let own = LocalRollup { view: node.view(), rollup: told.clone() };
-                let sequencer = Sequencer::new(
-                    node.engine().clone(),
-                    told.config.clone(),
-                    l1.chain.clone(),
-                    asked,
-                );
-                let posting = Posting {
-                    config: settings,
-                    account: batcher,
-                    l1: RpcL1::new(operator),
-                    l2: own.clone(),
-                    throttle: set_by_batcher,
-                };
-                let poll = l1.poll();
-                tokio::try_join!(
-                    told.clone().follow(node.clone(), followed),
-                    drive::sequence(node.clone(), told, sequencer, clock.clone()),
-                    drive::post(node.clone(), posting, clock, poll),
-                    drive::keep_settled(node.clone(), l1.settlement),
-                    drive::propose(node.clone(), vec![proposer], poll),
-                    drive::compare(node, Agreement::new(own, derived), poll),
-                )?;
-                Ok(())
-            })
-            .launch()
-            .await
-            .map_err(DevnetError::node(name))
-    }
+/// A node that derives the rollup from L1, and nothing else.
+async fn start_follower(
+    network: &Network<'_>,
+    planned: &PlannedRollup,
+) -> Result<(Node<Rollup>, LocalRollup), DevnetError> {
+    let name = format!("{}-follower", planned.name);
+    let rollup = FollowedRollup::new(planned.config.clone());
+    let (told, followed) = (rollup.clone(), network.l1.followed()?);
+    let server = nth_server(&network.config.follower_server, planned.index);
+    let node = builder(network, planned, &name, server, &rollup)?
+        .lockstep_rpc(None)
+        .peers(network.members.followers.clone())
+        .consensus(move |node| told.follow(node, followed))
+        .launch()
+        .await
+        .map_err(DevnetError::node(&name))?;
+    let derived = LocalRollup { view: node.context().view(), rollup };
+    Ok((node, derived))
+}
 
-    /// A node of a union's member. The gateway makes its blocks.
-    async fn start_member(
-        config: &DevnetConfig,
-        start: &RollupStart<'_>,
-        l1: L1Access,
-        (rollup, derived): (FollowedRollup, LocalRollup),
-        shown: Arc<Preconfirmed>,
-    ) -> Result<Node<Rollup>, DevnetError> {
-        let (told, followed) = (rollup.clone(), l1.followed()?);
-        let server = nth_server(&config.rollup_server, start.index);
-        builder(config, start, &start.name, server, &rollup)?
-            .pending(shown)
-            .peers(start.members.sequencers.clone())
-            .consensus(move |node: NodeContext<Rollup>| async move {
-                let own = LocalRollup { view: node.view(), rollup: told.clone() };
-                tokio::try_join!(
-                    told.follow(node.clone(), followed),
-                    drive::compare(node, Agreement::new(own, derived), l1.poll()),
-                )?;
-                Ok(())
-            })
-            .launch()
-            .await
-            .map_err(DevnetError::node(&start.name))
-    }
+/// A node whose blocks it sequences itself, and posts in channels.
+async fn start_sequencer(
+    network: &Network<'_>,
+    planned: &PlannedRollup,
+    (rollup, derived): (FollowedRollup, LocalRollup),
+) -> Result<Node<Rollup>, DevnetError> {
+    let name = &planned.name;
+    let (l1, operators) = (network.l1.clone(), network.operators);
+    let (told, clock) = (rollup.clone(), network.clock.clone());
+    let batcher = operators.batcher.clone();
+    let settings = batcher_config(network.config, &l1);
+    let (followed, asked) = (l1.followed()?, l1.sequencer_client()?);
+    let operator = l1.client()?.rpc().clone();
+    let (throttle, posted) = (Arc::new(Throttle::default()), Arc::new(PostedInChannels::default()));
+    let told_by_batcher = (throttle.clone(), posted.clone());
+    let output_oracle = planned.contracts.output_oracle;
+    let account = operators.proposer.clone();
+    let proposer = Proposer::new(operator.clone(), account, output_oracle, derived.clone());
+    let server = nth_server(&network.config.rollup_server, planned.index);
+    builder(network, planned, name, server, &rollup)?
+        .lockstep_rpc(Some(posted))
+        .payload_builder(move |pool| ThrottledBuilder::new(pool.clone(), throttle))
+        .consensus(move |node: NodeContext<Rollup>| async move {
+            let own = LocalRollup { view: node.view(), rollup: told.clone() };
+            let engine = node.engine().clone();
+            let sequencer = Sequencer::new(engine, told.config.clone(), l1.chain.clone(), asked);
+            let posting = Posting {
+                config: settings,
+                account: batcher,
+                l1: RpcL1::new(operator),
+                l2: own.clone(),
+                throttle: told_by_batcher.0,
+                posted: told_by_batcher.1,
+            };
+            let poll = l1.poll();
+            tokio::try_join!(
+                told.clone().follow(node.clone(), followed),
+                drive::sequence(node.clone(), told, sequencer, clock.clone()),
+                drive::post(node.clone(), posting, clock, poll),
+                drive::keep_settled(node.clone(), l1.settlement),
+                drive::propose(node.clone(), vec![proposer], poll),
+                drive::compare(node, Agreement::new(own, derived), poll),
+            )?;
+            Ok(())
+        })
+        .launch()
+        .await
+        .map_err(DevnetError::node(name))
+}
+
+/// A node of a union's member. The gateway makes its blocks.
+async fn start_member(
+    network: &Network<'_>,
+    planned: &PlannedRollup,
+    (rollup, derived): (FollowedRollup, LocalRollup),
+    shown: Arc<Preconfirmed>,
+    ledger: &Arc<Ledger>,
+) -> Result<Node<Rollup>, DevnetError> {
+    let posted = PostedInBatches { chain: planned.config.l2_chain_id, ledger: ledger.clone() };
+    let (told, followed, poll) = (rollup.clone(), network.l1.followed()?, network.l1.poll());
+    let server = nth_server(&network.config.rollup_server, planned.index);
+    builder(network, planned, &planned.name, server, &rollup)?
+        .lockstep_rpc(Some(Arc::new(posted)))
+        .pending(shown)
+        .peers(network.members.sequencers.clone())
+        .consensus(move |node: NodeContext<Rollup>| async move {
+            let own = LocalRollup { view: node.view(), rollup: told.clone() };
+            tokio::try_join!(
+                told.follow(node.clone(), followed),
+                drive::compare(node, Agreement::new(own, derived), poll),
+            )?;
+            Ok(())
+        })
+        .launch()
+        .await
+        .map_err(DevnetError::node(&planned.name))
 }
 
 /// A node of the rollup which keeps its chain under `name`.
 fn builder(
-    config: &DevnetConfig,
-    start: &RollupStart<'_>,
+    network: &Network<'_>,
+    planned: &PlannedRollup,
     name: &str,
     server: ServerSettings,
     rollup: &FollowedRollup,
 ) -> Result<NodeBuilder<Rollup>, DevnetError> {
+    let (config, genesis) = (network.config, &planned.genesis);
     let folder = config.data_dir.as_ref().map(|folder| folder.join(name));
-    let chain = start.rollup.chain();
-    Ok(node_builder(chain, start.genesis, start.first, folder.as_deref())?
-        .rpc(rpc_settings(config, start.genesis, name), server)
-        .signer(start.signer.clone())
-        .rollup_rpc(rollup.clone())
-        .lockstep_rpc(None))
+    let chain = planned.config.chain();
+    Ok(node_builder(chain, genesis, &planned.first, folder.as_deref())?
+        .rpc(rpc_settings(config, genesis, name), server)
+        .signer(network.signer.clone())
+        .rollup_rpc(rollup.clone()))
 }
 
 fn batcher_config(config: &DevnetConfig, l1: &L1Access) -> BatcherConfig {

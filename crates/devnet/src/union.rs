@@ -1,23 +1,23 @@
 //! The gateway of a development union: it makes the blocks of all rollups, posts them, and claims their outputs.
 
 use crate::{
-    Clock, DevAccount, DevnetConfig, DevnetError, JointAgreement, L1_CHAIN_ID, Operators, Proposer,
+    Clock, DevRollup, DevnetConfig, DevnetError, JointAgreement, L1_CHAIN_ID, Operators, Proposer,
     drive,
-    rollup::{L1Access, RollupNodes},
+    network_plan::PlannedRollup,
+    rollup::{Network, RollupNodes},
 };
-use alloy_primitives::Address;
 use lockstep_batcher::{Account, KzgProver, RpcL1};
+use lockstep_chain::Rollup;
 use lockstep_contracts::UnionAddresses;
 use lockstep_gateway::{
     Audits, Bell, Gateway, GatewayKey, GatewaySettings, Ledger, LocalMember, LookaheadOwners,
     Member, Poster, PosterMember, PosterParts, PosterSettings, RpcInbox, SealSettings, Sealer,
     SealerParts, Sequencer,
 };
-use lockstep_node::PartError;
+use lockstep_node::{FollowedRollup, NodeContext, PartError};
 use lockstep_providers::L1Client;
 use lockstep_ssz::Preset;
 use std::{
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -35,6 +35,9 @@ const DECISIONS_FILE: &str = "gateway-decisions";
 
 /// The file of the batches that it has signed.
 const SEALED_FILE: &str = "gateway-sealed";
+
+/// The file of what proves to L1 who owned slots.
+const OWNERS_FILE: &str = "gateway-owners";
 
 /// For how many L1 slots at most, and for how long, a gateway that ends waits for L1 to take what users were shown.
 const DRAIN_SLOTS: u64 = 5;
@@ -57,93 +60,41 @@ pub(crate) struct UnionGateway {
 }
 
 impl UnionGateway {
-    /// Starts the gateway for these rollups, each with its output oracle.
+    /// Starts the gateway for these rollups, whose batches `sealer` makes.
     pub(crate) fn start(
-        config: &DevnetConfig,
-        rollups: &[(&RollupNodes, Address)],
-        l1: &L1Access,
+        network: &Network<'_>,
+        rollups: &[DevRollup],
         contracts: &UnionAddresses,
-        operators: &Operators,
-        clock: Arc<dyn Clock>,
+        sealer: Sealer,
     ) -> Result<Self, DevnetError> {
-        let mut members = Vec::new();
-        let mut proposers = Vec::new();
-        for (nodes, output_oracle) in rollups {
-            let node = nodes.sequencer.context();
-            let rollup_config = nodes.told.config.clone();
-            let client = l1.sequencer_client()?;
-            members.push(Member {
-                sequencer: Sequencer::new(
-                    node.engine().clone(),
-                    rollup_config,
-                    l1.chain.clone(),
-                    client,
-                ),
-                pool: node.pool().clone(),
-                shown: nodes.shown.clone(),
-            });
-            let rpc = l1.client()?.rpc().clone();
-            let account = operators.proposer.clone();
-            proposers.push(Proposer::new(rpc, account, *output_oracle, nodes.derived.clone()));
-        }
-        let settings =
-            GatewaySettings { update_interval: config.update_interval, ..Default::default() };
-        let log = config.data_dir.as_ref().map(|folder| folder.join(DECISIONS_FILE));
-        let sealed = config.data_dir.as_ref().map(|folder| folder.join(SEALED_FILE));
-        let sealer = sealer(rollups, &operators.batcher, sealed.as_deref())?;
-        let ledger = sealer.ledger();
+        let poster = poster(network, rollups, contracts, sealer.ledger())?;
         let audits = Arc::new(Audits::default());
-        let gateway = Gateway::new(members, settings, log.as_deref())?
-            .with_sealer(sealer)
-            .with_audits(audits.clone());
+        let gateway = gateway(network, rollups)?.with_sealer(sealer).with_audits(audits.clone());
+        let proposers = rollups.iter().map(|rollup| proposer(network, rollup));
+        let followers = rollups.iter().map(|it| it.nodes().derived.clone()).collect();
         let bell = Arc::new(Bell::default());
-        for (nodes, _) in rollups {
-            ring_for_transactions(nodes, &bell);
+        for rollup in rollups {
+            ring_for_transactions(rollup.nodes(), &bell);
         }
-        let followed: Vec<_> = rollups
-            .iter()
-            .map(|(nodes, _)| (nodes.sequencer.context().clone(), nodes.told.clone()))
-            .collect();
-        let poll = l1.poll();
-        let poster = poster(rollups, l1, contracts, &operators.batcher, ledger)?;
-        let followers = rollups.iter().map(|(nodes, _)| nodes.derived.clone()).collect();
-        let agreement = JointAgreement::new(followers);
-        let rung = bell.clone();
-        let slots = Duration::from_secs(l1.block_time_s.saturating_mul(DRAIN_SLOTS));
-        let patience = slots.min(MAX_DRAIN);
+        let slots = Duration::from_secs(network.l1.block_time_s.saturating_mul(DRAIN_SLOTS));
         let is_ordering = Arc::new(AtomicBool::new(false));
-        let begun = is_ordering.clone();
         let (drains, drained) = oneshot::channel();
-        let audits = RunningAudits(audits);
-        let ordering = task::spawn(async move {
-            for (node, rollup) in &followed {
-                if !drive::caught_up(node, rollup).await {
-                    return Ok(());
-                }
-            }
-            let Some((node, _)) = followed.into_iter().next() else { return Ok(()) };
-            // It ends with the node, and none of its failures is final.
-            tokio::spawn(drive::propose(node.clone(), proposers, poll));
-            let post = drive::post_union(node.clone(), poster, clock.clone(), poll);
-            begun.store(true, Ordering::SeqCst);
-            let order = async {
-                let kept = clock.clone();
-                let gateway = task::spawn_blocking(move || order(gateway, &*kept, &rung)).await?;
-                drain(gateway, clock, patience).await?;
-                audits.0.stop();
-                // Nobody may wait for it.
-                let _ = drains.send(());
-                Ok::<_, PartError>(())
-            };
-            let compare = drive::compare_union(node, agreement, poll);
-            let judging = audits.0.clone();
-            let judge = async {
-                task::spawn_blocking(move || judging.run()).await.map_err(PartError::from)
-            };
-            tokio::try_join!(order, post, compare, judge)?;
-            Ok::<_, PartError>(())
-        });
-        Ok(Self { bell, is_ordering, drained: Some(drained), ordering: Some(ordering) })
+        let running = Running {
+            gateway,
+            audits: RunningAudits(audits),
+            poster,
+            proposers: proposers.collect::<Result<_, _>>()?,
+            agreement: JointAgreement::new(followers),
+            followed: rollups.iter().map(|rollup| followed(rollup.nodes())).collect(),
+            bell: bell.clone(),
+            clock: network.clock.clone(),
+            poll: network.l1.poll(),
+            patience: slots.min(MAX_DRAIN),
+            is_ordering: is_ordering.clone(),
+            drains,
+        };
+        let ordering = Some(task::spawn(running.run()));
+        Ok(Self { bell, is_ordering, drained: Some(drained), ordering })
     }
 
     /// Completes when the gateway has failed so that the network cannot go on.
@@ -177,6 +128,59 @@ impl UnionGateway {
     }
 }
 
+/// A gateway in real time, and what works beside it.
+struct Running {
+    gateway: Gateway<L1Client>,
+    audits: RunningAudits,
+    poster: Poster,
+    proposers: Vec<Proposer>,
+    agreement: JointAgreement,
+    /// The nodes of the rollups, and how far each has derived.
+    followed: Vec<(NodeContext<Rollup>, FollowedRollup)>,
+    bell: Arc<Bell>,
+    clock: Arc<dyn Clock>,
+    poll: Duration,
+    /// How long L1 is waited for at the end.
+    patience: Duration,
+    /// Set when it begins to make blocks.
+    is_ordering: Arc<AtomicBool>,
+    /// Told when L1 has what users were shown, or nobody waits for that any more.
+    drains: oneshot::Sender<()>,
+}
+
+impl Running {
+    /// Makes and posts blocks until the bell is stopped.
+    async fn run(self) -> Result<(), PartError> {
+        for (node, rollup) in &self.followed {
+            if !drive::caught_up(node, rollup).await {
+                return Ok(());
+            }
+        }
+        let Some((node, _)) = self.followed.into_iter().next() else { return Ok(()) };
+        let (gateway, bell, clock, poll) = (self.gateway, self.bell, self.clock, self.poll);
+        let audits = self.audits;
+        // It ends with the node, and none of its failures is final.
+        tokio::spawn(drive::propose(node.clone(), self.proposers, poll));
+        let post = drive::post_union(node.clone(), self.poster, clock.clone(), poll);
+        self.is_ordering.store(true, Ordering::SeqCst);
+        let order = async {
+            let kept = clock.clone();
+            let gateway = task::spawn_blocking(move || order(gateway, &*kept, &bell)).await?;
+            drain(gateway, clock, self.patience).await?;
+            audits.0.stop();
+            // Nobody may wait for it.
+            let _ = self.drains.send(());
+            Ok::<_, PartError>(())
+        };
+        let compare = drive::compare_union(node, self.agreement, poll);
+        let judging = audits.0.clone();
+        let judge =
+            async { task::spawn_blocking(move || judging.run()).await.map_err(PartError::from) };
+        tokio::try_join!(order, post, compare, judge)?;
+        Ok(())
+    }
+}
+
 /// Audits that end when nobody waits for them any more.
 struct RunningAudits(Arc<Audits>);
 
@@ -186,32 +190,71 @@ impl Drop for RunningAudits {
     }
 }
 
-/// What makes the batches of the union's slots: `operator` is the gateway to which they were delegated.
-fn sealer(
-    rollups: &[(&RollupNodes, Address)],
-    operator: &DevAccount,
-    file: Option<&Path>,
+/// The node on which a rollup's blocks are made, and how far it has derived.
+fn followed(nodes: &RollupNodes) -> (NodeContext<Rollup>, FollowedRollup) {
+    (nodes.sequencer.context().clone(), nodes.told.clone())
+}
+
+/// What orders the transactions of all rollups.
+fn gateway(network: &Network<'_>, rollups: &[DevRollup]) -> Result<Gateway<L1Client>, DevnetError> {
+    let config = network.config;
+    let member = |rollup: &DevRollup| {
+        let (nodes, node) = (rollup.nodes(), rollup.sequencer().context());
+        let (engine, chain) = (node.engine().clone(), network.l1.chain.clone());
+        let client = network.l1.sequencer_client()?;
+        Ok::<_, DevnetError>(Member {
+            sequencer: Sequencer::new(engine, nodes.told.config.clone(), chain, client),
+            pool: node.pool().clone(),
+            shown: nodes.shown.clone(),
+        })
+    };
+    let members = rollups.iter().map(member).collect::<Result<_, _>>()?;
+    let update_interval = config.update_interval;
+    let settings = GatewaySettings { update_interval, ..GatewaySettings::default() };
+    let log = config.data_dir.as_ref().map(|folder| folder.join(DECISIONS_FILE));
+    Ok(Gateway::new(members, settings, log.as_deref())?)
+}
+
+/// What claims the outputs of a rollup.
+fn proposer(network: &Network<'_>, rollup: &DevRollup) -> Result<Proposer, DevnetError> {
+    let rpc = network.l1.client()?.rpc().clone();
+    let (account, derived) = (network.operators.proposer.clone(), rollup.nodes().derived.clone());
+    Ok(Proposer::new(rpc, account, rollup.contracts().output_oracle, derived))
+}
+
+/// What makes the batches of the union's slots, for the gateway to which they were delegated.
+pub(crate) fn sealer(
+    config: &DevnetConfig,
+    operators: &Operators,
+    rollups: &[PlannedRollup],
 ) -> Result<Sealer, DevnetError> {
+    let operator = &operators.batcher;
     let parts = SealerParts {
-        rollups: rollups.iter().map(|(nodes, _)| nodes.told.config.clone()).collect(),
+        rollups: rollups.iter().map(|rollup| rollup.config.clone()).collect(),
         key: GatewayKey { address: operator.address, signer: Box::new(operator.signer.clone()) },
         prover: Box::new(KzgProver),
     };
-    Ok(Sealer::new(SealSettings::default(), parts, file)?)
+    let file = config.data_dir.as_ref().map(|folder| folder.join(SEALED_FILE));
+    Ok(Sealer::new(SealSettings::default(), parts, file.as_deref())?)
 }
 
-/// What posts them; `operator` pays.
+/// What posts them, and pays for that.
 fn poster(
-    rollups: &[(&RollupNodes, Address)],
-    l1: &L1Access,
+    network: &Network<'_>,
+    rollups: &[DevRollup],
     contracts: &UnionAddresses,
-    operator: &DevAccount,
     ledger: Arc<Ledger>,
 ) -> Result<Poster, DevnetError> {
+    let (l1, operator) = (network.l1, &network.operators.batcher);
     let client = l1.client()?;
     let rpc = client.rpc().clone();
     let owners = LookaheadOwners::new(l1.beacon()?, client, contracts.registry, &Preset::MAINNET)?;
-    let members = rollups.iter().map(|(nodes, _)| {
+    let owners = match &network.config.data_dir {
+        Some(folder) => owners.with_file(folder.join(OWNERS_FILE))?,
+        None => owners,
+    };
+    let members = rollups.iter().map(|rollup| {
+        let nodes = rollup.nodes();
         let config = nodes.told.config.clone();
         let node = LocalMember {
             view: nodes.sequencer.context().view(),

@@ -2,15 +2,16 @@
 
 use crate::{
     BALANCE, Beginning, CAFE, Operators, ROLLUP_CHAIN_ID, RollupPlan,
-    beacon::{BeaconSpec, types::BlsPublicKey},
-    plan::{nobody, supply},
+    beacon::{BeaconLimits, BeaconSpec, types::BlsPublicKey},
+    plan::{SEQUENCING_WINDOW, nobody, supply},
 };
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, ChainId, U256};
 use lockstep_contracts::{
-    BeaconChain, Cafe, Delegation, L1Addresses, OptedInProposer, SettingsError, StateLayout,
+    BeaconChain, Cafe, Delegation, MemberAddresses, OptedInProposer, SettingsError, StateLayout,
     UnionAddresses, UnionHoldings, UnionSettings, union_genesis_accounts, union_predeploys,
 };
+use lockstep_lookahead::PROVABLE_SLOTS;
 
 /// The collateral of each proposer's key: 1 ether, in wei.
 const COLLATERAL: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
@@ -18,9 +19,16 @@ const COLLATERAL: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 /// For how many slots after its last delegated one a proposer's collateral stays.
 const EXIT_DELAY_SLOTS: u64 = 64;
 
-/// For how many slots after its own a batch can be posted: half an hour of a machine that sleeps, and not longer than the
-/// beacon chain keeps the states from which owners are proven.
+/// For how many slots after its own a batch can be posted: half an hour of a machine that sleeps.
 const WINDOW_SLOTS: u64 = 1_000;
+
+/// Owners can be proven for as long, also by a gateway that has lost what it kept; and a slot's batch that the inbox takes is
+/// derived from.
+const _: () = assert!(
+    WINDOW_SLOTS < BeaconLimits::STATES
+        && WINDOW_SLOTS <= PROVABLE_SLOTS
+        && WINDOW_SLOTS < SEQUENCING_WINDOW
+);
 
 /// A validator of the L1 that opted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +46,7 @@ pub struct OptedInValidator {
 /// registered and delegated. Rollup number `n` has the chain id [`ROLLUP_CHAIN_ID`]` + n`.
 #[derive(Clone, Debug)]
 pub struct UnionPlan {
-    /// The rollups; each genesis has a Gate, a port, and an example of an app ([`CAFE`]).
+    /// The rollups; each genesis has a Gate, a port, a token bridge, and an example of an app ([`CAFE`]).
     pub rollups: Vec<RollupPlan>,
     /// What the contracts on L1 begin with.
     pub settings: UnionSettings,
@@ -106,12 +114,12 @@ impl UnionPlan {
 fn member(
     chain: ChainId,
     beginning: &Beginning,
-    addresses: L1Addresses,
+    addresses: MemberAddresses,
     funded: &[Address],
     operators: &Operators,
 ) -> RollupPlan {
-    let mut plan = RollupPlan::of_chain(chain, beginning, addresses, funded, operators);
-    plan.genesis.alloc.extend(union_predeploys());
+    let mut plan = RollupPlan::of_chain(chain, beginning, addresses.rollup, funded, operators);
+    plan.genesis.alloc.extend(union_predeploys(addresses.token_portal));
     let cafe = GenesisAccount {
         nonce: Some(1),
         code: Some(Cafe::DEPLOYED_BYTECODE.clone()),
@@ -137,7 +145,7 @@ mod tests {
     use super::*;
     use crate::{L1_CHAIN_ID, MNEMONIC, accounts, beacon::ValidatorKeys, l1_genesis, operators};
     use lockstep_chain::{Chain, Ethereum, EthereumHardfork, Rollup};
-    use lockstep_contracts::{GATE, PORT};
+    use lockstep_contracts::{GATE, PORT, TOKEN_BRIDGE};
 
     const BEGINNING: Beginning =
         Beginning { timestamp: 1_700_000_000, l1_origin: 0, block_time_s: 1 };
@@ -162,8 +170,10 @@ mod tests {
         plan.put_into(&mut genesis).expect("the settings are valid");
         Ethereum::from_genesis(&genesis).expect("the genesis is valid");
         let UnionAddresses { lookahead, registry, inbox, vault, rollups } = &plan.addresses;
-        let of_rollups =
-            rollups.iter().flat_map(|at| [at.output_oracle, at.system_config, at.portal]);
+        let of_rollups = rollups.iter().flat_map(|at| {
+            let rollup = at.rollup;
+            [rollup.output_oracle, rollup.system_config, rollup.portal, at.token_portal]
+        });
         let contracts: Vec<_> = [*lookahead, *registry, *inbox, *vault].into_iter().collect();
         for contract in contracts.into_iter().chain(of_rollups) {
             assert!(genesis.alloc.get(&contract).is_some_and(|account| account.code.is_some()));
@@ -184,9 +194,13 @@ mod tests {
             let config = rollup.config(L1_CHAIN_ID, Default::default(), Default::default());
             config.validate().expect("it is valid");
             assert_eq!(config.l2_chain_id, id);
-            assert!([GATE, PORT, CAFE].iter().all(|it| rollup.genesis.alloc.contains_key(it)));
+            assert!(
+                [GATE, PORT, TOKEN_BRIDGE, CAFE]
+                    .iter()
+                    .all(|it| rollup.genesis.alloc.contains_key(it))
+            );
             assert!(rollup.settings.batch_inbox.to_string().ends_with(&id.to_string()));
         }
-        assert_ne!(plan.addresses.rollups[0].portal, plan.addresses.rollups[1].portal);
+        assert_ne!(plan.addresses.rollups[0].token_portal, plan.addresses.rollups[1].token_portal);
     }
 }

@@ -3,8 +3,11 @@
 //! The terminal stays as it is: no other screen, no other mode, a cursor that is seen. So there is nothing to restore,
 //! however the process ends.
 
+use crate::{
+    output::{Size, plain, terminal_size},
+    status::Room,
+};
 use parking_lot::Mutex;
-use rustix::termios::tcgetwinsize;
 use std::{
     collections::VecDeque,
     io::{self, IsTerminal, Write},
@@ -13,8 +16,9 @@ use std::{
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Log lines that are shown.
-const EVENTS: usize = 6;
+/// The most log lines that are shown, and the fewest, if there are any.
+const MAX_EVENTS: usize = 6;
+const MIN_EVENTS: usize = 2;
 
 /// The longest log line that is kept, in characters.
 const MAX_EVENT: usize = 1_000;
@@ -22,55 +26,76 @@ const MAX_EVENT: usize = 1_000;
 /// A terminal of which that is not known.
 const DEFAULT_SIZE: Size = Size { rows: 24, columns: 80 };
 
-/// Of a terminal, in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Size {
-    rows: usize,
-    columns: usize,
-}
-
 /// What is shown at the end of the terminal.
 #[derive(Debug, Default)]
 struct Screen {
-    /// Lines that are on the terminal now.
-    shown: usize,
+    /// The widths of the lines that are on the terminal now.
+    shown: Vec<usize>,
     lines: Vec<String>,
     /// The newest log lines.
     events: VecDeque<String>,
 }
 
+/// How many log lines are shown on a terminal of this size.
+const fn shown_events(size: Size) -> usize {
+    let share = size.rows / 8;
+    if share < MIN_EVENTS {
+        MIN_EVENTS
+    } else if share > MAX_EVENTS {
+        MAX_EVENTS
+    } else {
+        share
+    }
+}
+
+/// How many rows there are for what is shown above the log lines.
+fn rows_above(size: Size) -> usize {
+    // The last row is the cursor's.
+    size.rows.saturating_sub(1).saturating_sub(shown_events(size)).max(1)
+}
+
 impl Screen {
-    /// What takes the lines off the terminal.
-    fn erased(&mut self) -> String {
-        match std::mem::take(&mut self.shown) {
+    /// What brings the cursor to the first of the lines that are shown.
+    fn begun(&mut self, size: Size) -> String {
+        // A line that was wider than the terminal is by now takes several rows.
+        let rows = |width: &usize| width.div_ceil(size.columns.max(1)).max(1);
+        match self.shown.drain(..).map(|width| rows(&width)).sum::<usize>() {
             0 => String::new(),
-            shown => format!("\r\x1b[{shown}A\x1b[J"),
+            rows => format!("\r\x1b[{rows}A"),
         }
+    }
+
+    /// What writes the lines from there on. Each takes the place of what was in its row, so that nothing flickers.
+    fn written(&mut self, size: Size) -> String {
+        let mut out = String::new();
+        let skipped = self.events.len().saturating_sub(shown_events(size));
+        let events = self.events.iter().skip(skipped).map(|event| format!("          {event}"));
+        let lines = self.lines.iter().take(rows_above(size)).cloned();
+        for line in lines.chain(events) {
+            // A line that is as wide as the terminal would take two rows in some.
+            let line: String = line.chars().take(size.columns.saturating_sub(1)).collect();
+            self.shown.push(line.chars().count());
+            out.push_str(&line);
+            out.push_str("\x1b[K\n");
+        }
+        out + "\x1b[J"
     }
 
     /// What puts the lines on the terminal, in place of those that are there.
     fn drawn(&mut self, size: Size) -> String {
-        let mut out = self.erased();
-        let events = self.events.iter().map(|event| format!("        {event}"));
-        // The last row is the cursor's.
-        let room = size.rows.saturating_sub(1);
-        for line in self.lines.iter().cloned().chain(events).take(room) {
-            // A line that is as wide as the terminal would take two rows in some.
-            out.extend(line.chars().take(size.columns.saturating_sub(1)));
-            out.push('\n');
-            self.shown += 1;
-        }
-        out
+        self.begun(size) + &self.written(size)
     }
 
-    /// What adds a line above the others.
-    fn added(&mut self, line: &str, size: Size) -> String {
-        let mut out = self.erased();
-        out.push_str(line);
-        if !line.ends_with('\n') {
-            out.push('\n');
+    /// What adds text above the lines.
+    fn added(&mut self, text: &str, size: Size) -> String {
+        let mut out = self.begun(size);
+        for line in plain(text).lines() {
+            out.push_str(line);
+            // It may be wider than the terminal.
+            out.push_str("\x1b[K\n");
         }
-        out + &self.drawn(size)
+        out.push_str("\x1b[J");
+        out + &self.written(size)
     }
 
     /// Keeps a log line, `DATE'T'TIME.FRACTION LEVEL …`, with its time to seconds.
@@ -86,7 +111,7 @@ impl Screen {
         let text = text.trim_end().chars().take(MAX_EVENT);
         let plain = text.map(|it| if it.is_control() { ' ' } else { it });
         self.events.push_back(plain.collect());
-        let extra = self.events.len().saturating_sub(EVENTS);
+        let extra = self.events.len().saturating_sub(MAX_EVENTS);
         self.events.drain(..extra);
     }
 }
@@ -99,6 +124,12 @@ impl Terminal {
     /// Nothing is shown yet; log lines are kept until something is.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Some(Screen::default()))))
+    }
+
+    /// The room for what is shown above the newest log lines.
+    pub(super) fn room(&self) -> Room {
+        let size = size();
+        Room { columns: size.columns, rows: rows_above(size) }
     }
 
     /// Shows these lines, and the newest log lines below them.
@@ -116,12 +147,7 @@ impl Terminal {
 }
 
 fn size() -> Size {
-    match tcgetwinsize(io::stdout()) {
-        Ok(size) if size.ws_row > 0 && size.ws_col > 0 => {
-            Size { rows: size.ws_row.into(), columns: size.ws_col.into() }
-        }
-        _ => DEFAULT_SIZE,
-    }
+    terminal_size().unwrap_or(DEFAULT_SIZE)
 }
 
 fn print(text: &str) -> io::Result<()> {
@@ -185,18 +211,26 @@ mod tests {
     #[test]
     fn lines_take_the_place_of_those_before() {
         let mut screen = screen(&["one", "two"]);
-        assert_eq!(screen.drawn(SIZE), "one\ntwo\n");
+        assert_eq!(screen.drawn(SIZE), "one\x1b[K\ntwo\x1b[K\n\x1b[J");
         screen.lines.pop();
-        assert_eq!(screen.drawn(SIZE), "\r\x1b[2A\x1b[Jone\n");
-        assert_eq!(screen.added("log", SIZE), "\r\x1b[1A\x1b[Jlog\none\n");
+        assert_eq!(screen.drawn(SIZE), "\r\x1b[2Aone\x1b[K\n\x1b[J");
+        assert_eq!(
+            screen.added("log\x1b[2J\nmore", SIZE),
+            "\r\x1b[1Alog [2J\x1b[K\nmore\x1b[K\n\x1b[Jone\x1b[K\n\x1b[J"
+        );
     }
 
     #[test]
     fn nothing_is_shown_that_the_terminal_has_no_room_for() {
         let mut screen = screen(&["0123456789ab", "→→→→→→→→→→→", "3", "4", "5", "6", "7"]);
-        assert_eq!(screen.drawn(SIZE), "012345678\n→→→→→→→→→\n3\n4\n5\n");
-        assert_eq!(screen.erased(), "\r\x1b[5A\x1b[J");
-        assert_eq!(screen.erased(), "");
+        let drawn = screen.drawn(SIZE).replace("\x1b[K", "");
+        assert_eq!(
+            drawn, "012345678\n→→→→→→→→→\n3\n\x1b[J",
+            "there is room for two log lines, too"
+        );
+        // On a terminal that is narrower by now, what was drawn takes more rows.
+        assert_eq!(screen.begun(Size { columns: 5, ..SIZE }), "\r\x1b[5A");
+        assert_eq!(screen.begun(SIZE), "");
     }
 
     #[test]
@@ -205,11 +239,15 @@ mod tests {
         for number in 0..9 {
             screen.remember(&format!("2026-11-21T18:39:47.123456Z  INFO number {number}\x1b[2J\n"));
         }
-        let wide = Size { rows: 9, columns: 80 };
+        for (rows, events) in [(9, 2), (24, 3), (40, 5), (100, 6)] {
+            let drawn = screen.drawn(Size { rows, columns: 80 });
+            assert_eq!(drawn.lines().count(), events + 1, "{rows} rows");
+        }
+        let wide = Size { rows: 48, columns: 80 };
+        let _ = screen.begun(wide);
         let drawn = screen.drawn(wide);
-        assert_eq!(drawn.lines().count(), EVENTS);
-        assert_eq!(drawn.lines().next(), Some("        18:39:47  INFO number 3 [2J"));
+        assert_eq!(drawn.lines().next(), Some("          18:39:47  INFO number 3 [2J\x1b[K"));
         screen.remember("short");
-        assert!(screen.drawn(wide).ends_with("        short\n"));
+        assert!(screen.drawn(wide).ends_with("          short\x1b[K\n\x1b[J"));
     }
 }

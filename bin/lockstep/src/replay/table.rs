@@ -1,27 +1,34 @@
 //! The results for people.
 
 use super::{BlockResult, Summary, Timing};
+use crate::output::say;
 use lockstep_testkit::Error;
 
 /// Mismatches of one block printed in full; the rest are in the JSON output.
 const SHOWN_MISMATCHES: usize = 10;
 
 pub(super) fn print_head() {
-    println!(
+    say!(
         "{:>9}  {:<16} {:>5} {:>11} {:>12} {:>12} {:>8}",
-        "block", "fork", "txs", "gas", "time", "shortest", "Mgas/s"
+        "block",
+        "fork",
+        "txs",
+        "gas",
+        "time",
+        "shortest",
+        "Mgas/s"
     );
 }
 
 pub(super) fn print(result: &Result<BlockResult, Error>) {
     let block = match result {
         Ok(block) => block,
-        Err(error) => return println!("UNREADABLE {error}"),
+        Err(error) => return say!("UNREADABLE {error}"),
     };
     let milliseconds = |us: f64| format!("{:.3} ms", us / 1e3);
     let column = |value: fn(Timing) -> f64| block.time.map(value);
     let dash = || "-".to_owned();
-    println!(
+    say!(
         "{:>9}  {:<16} {:>5} {:>11} {:>12} {:>12} {:>8}",
         block.number,
         block.fork,
@@ -32,18 +39,18 @@ pub(super) fn print(result: &Result<BlockResult, Error>) {
         column(|time| time.mgas_per_s).map_or_else(dash, |speed| format!("{speed:.1}")),
     );
     for note in &block.notes {
-        println!("           note: {note}");
+        say!("           note: {note}");
     }
     for mismatch in block.mismatches.iter().take(SHOWN_MISMATCHES) {
-        println!("           MISMATCH {mismatch}");
+        say!("           MISMATCH {mismatch}");
     }
     if block.mismatches.len() > SHOWN_MISMATCHES {
-        println!("           … and {} more", block.mismatches.len() - SHOWN_MISMATCHES);
+        say!("           … and {} more", block.mismatches.len() - SHOWN_MISMATCHES);
     }
 }
 
 pub(super) fn print_summary(summary: &Summary) {
-    println!(
+    say!(
         "{} blocks, {} executed: {} transactions, {} gas in {:.3} s, {:.1} Mgas/s; {} mismatches",
         summary.blocks,
         summary.executed,
@@ -54,6 +61,6 @@ pub(super) fn print_summary(summary: &Summary) {
         summary.mismatches,
     );
     if summary.decoded_only > 0 {
-        println!("{} blocks were decoded and not executed", summary.decoded_only);
+        say!("{} blocks were decoded and not executed", summary.decoded_only);
     }
 }

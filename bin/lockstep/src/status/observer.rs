@@ -1,6 +1,6 @@
 //! Asks the nodes of a network what it looks like.
 
-use super::{Heads, Network, Rollup, Slot, SuperTransaction};
+use super::{L1Heads, Network, Rollup, Slot, SuperTransaction};
 use crate::network::RollupNode;
 use alloy_primitives::{Address, B256, Bytes, U64};
 use alloy_sol_types::SolCall;
@@ -9,6 +9,7 @@ use lockstep_chain::{PORT, UnionRules};
 use lockstep_contracts::Inbox;
 use lockstep_lookahead::{LookaheadError, LookaheadSource, Ownership};
 use lockstep_providers::{BeaconClient, ClientError, L1Client, Retry, RpcClient, Timeouts};
+use lockstep_rpc::ConfirmationLevel;
 use lockstep_union::Part;
 use serde::Deserialize;
 use serde_json::json;
@@ -57,6 +58,7 @@ struct Watched {
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     number: u64,
+    hash: B256,
     timestamp: u64,
     gas_used: u64,
     transactions: u64,
@@ -67,10 +69,17 @@ struct Numbered {
     number: U64,
 }
 
+impl Numbered {
+    fn number(&self) -> u64 {
+        self.number.to()
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Block {
     number: U64,
+    hash: B256,
     timestamp: U64,
     gas_used: U64,
     transactions: Vec<Transaction>,
@@ -85,16 +94,15 @@ struct Transaction {
     input: Bytes,
 }
 
+/// What `lockstep_heads` answers.
 #[derive(Debug, Deserialize)]
-struct SyncStatus {
-    unsafe_l2: Number,
-    safe_l2: Number,
-    finalized_l2: Number,
-}
-
-#[derive(Debug, Deserialize)]
-struct Number {
-    number: u64,
+struct Heads {
+    preconfirmed: Numbered,
+    posted: Option<Numbered>,
+    safe: Option<Numbered>,
+    settled: Option<Numbered>,
+    #[serde(rename = "final")]
+    finalized: Option<Numbered>,
 }
 
 impl Observer {
@@ -129,15 +137,8 @@ impl Observer {
                 Err(error) => network.problems.push(format!("owners of slots: {error:#}")),
             }
         }
-        let posted = network.l1.and_then(|_| match self.posted_until() {
-            Ok(posted) => posted,
-            Err(error) => {
-                network.problems.push(format!("the inbox: {error:#}"));
-                None
-            }
-        });
         for watched in &mut self.rollups {
-            match watched.observe(posted, &mut self.super_transactions) {
+            match watched.observe(&mut self.super_transactions) {
                 Ok(rollup) => network.rollups.push(rollup),
                 Err(error) => network.problems.push(format!("{}: {error}", watched.node)),
             }
@@ -146,23 +147,13 @@ impl Observer {
         network
     }
 
-    fn l1_heads(&self) -> Result<Heads, ClientError> {
+    fn l1_heads(&self) -> Result<L1Heads, ClientError> {
         let tags = ["latest", "safe", "finalized"].map(|tag| json!([tag, false]));
         let heads: Vec<Option<Numbered>> =
             self.l1.rpc().batch_all("eth_getBlockByNumber", &tags)?;
-        let mut numbers = heads.iter().map(|head| head.as_ref().map_or(0, |it| it.number.to()));
-        let mut next = || numbers.next().unwrap_or_default();
-        Ok(Heads { newest: next(), safe: next(), finalized: next() })
-    }
-
-    /// When the first slot begins that can still have a batch, in seconds: blocks before it are on L1. `None` of rollups that are
-    /// in no union.
-    fn posted_until(&self) -> Result<Option<u64>> {
-        let Some(union) = self.rollups.iter().find_map(|it| it.node.config.union.as_ref()) else {
-            return Ok(None);
-        };
-        let next = ask::<Inbox::nextSlotCall>(&self.l1, union.inbox, &Inbox::nextSlotCall {})?;
-        Ok(Some(union.slot_start(next)))
+        let mut heads = heads.iter().map(|head| head.as_ref().map(Numbered::number));
+        let mut next = || heads.next().flatten();
+        Ok(L1Heads { latest: next().unwrap_or_default(), safe: next(), finalized: next() })
     }
 
     /// The owners of the current slot and some after it, if the rollups are a union.
@@ -231,66 +222,78 @@ fn ask<C: SolCall>(l1: &L1Client, contract: Address, call: &C) -> Result<C::Retu
 }
 
 impl Watched {
-    /// Blocks before the time `posted`, in seconds, are on L1.
-    fn observe(
-        &mut self,
-        posted: Option<u64>,
-        super_transactions: &mut VecDeque<SuperTransaction>,
-    ) -> Result<Rollup, ClientError> {
-        let status: SyncStatus = self.node.call("optimism_syncStatus", &json!([]))?;
-        let pending: Option<Numbered> =
-            self.node.call("eth_getBlockByNumber", &json!(["pending", false]))?;
-        let complete = status.unsafe_l2.number;
-        self.read_blocks(complete, super_transactions)?;
-        let (gas, transactions) = self.rates();
-        Ok(Rollup {
+    fn observe(&mut self, found: &mut VecDeque<SuperTransaction>) -> Result<Rollup, ClientError> {
+        let heads: Heads = self.node.call("lockstep_heads", &json!([]))?;
+        let complete: U64 = self.node.call("eth_blockNumber", &json!([]))?;
+        self.read_blocks(complete.to(), found)?;
+        let (gas_per_second, transactions_per_second) = self.rates();
+        let chain_id = self.node.chain_id();
+        let number = |head: &Option<Numbered>| head.as_ref().map(Numbered::number);
+        let rollup = Rollup {
             name: self.node.name.clone(),
-            chain_id: self.node.chain_id(),
-            posted: posted.map(|time| self.node.blocks_before(time).min(complete)),
-            heads: Heads {
-                newest: pending.map_or(complete, |it| it.number.to::<u64>().max(complete)),
-                safe: status.safe_l2.number,
-                finalized: status.finalized_l2.number,
-            },
-            gas_per_second: gas,
-            transactions_per_second: transactions,
-        })
+            chain_id,
+            preconfirmed: heads.preconfirmed.number(),
+            posted: number(&heads.posted),
+            safe: number(&heads.safe),
+            settled: number(&heads.settled),
+            finalized: number(&heads.finalized),
+            gas_per_second,
+            transactions_per_second,
+        };
+        for found in found.iter_mut().filter(|found| found.home == chain_id) {
+            found.level = rollup.level_of(found.block_number);
+        }
+        Ok(rollup)
     }
 
     /// Reads the blocks up to `newest` that are not known.
     fn read_blocks(
         &mut self,
         newest: u64,
-        super_transactions: &mut VecDeque<SuperTransaction>,
+        found: &mut VecDeque<SuperTransaction>,
     ) -> Result<(), ClientError> {
-        if self.blocks.back().is_some_and(|last| last.number > newest) {
-            // They were taken back.
-            self.blocks.clear();
-        }
-        let first = self.blocks.back().map_or(0, |last| last.number.saturating_add(1));
-        let first = first.max(newest.saturating_sub(MAX_BLOCKS - 1)).max(1);
-        let wanted: Vec<_> =
-            (first..=newest).map(|number| json!([format!("{number:#x}"), true])).collect();
-        let blocks: Vec<Option<Block>> = self.node.call_each("eth_getBlockByNumber", &wanted)?;
-        for block in blocks.into_iter().flatten() {
-            for found in self.super_transactions_of(&block) {
-                if !super_transactions.contains(&found) {
-                    super_transactions.push_back(found);
-                }
+        let chain = self.node.chain_id();
+        let mut blocks = self.ask_blocks(newest)?;
+        match (self.blocks.back(), blocks.first()) {
+            (Some(last), Some(first)) if last.hash == first.hash => drop(blocks.remove(0)),
+            // Too many came since.
+            (Some(last), Some(first)) if first.number.to::<u64>() > last.number => {
+                self.blocks.clear();
             }
+            (Some(_), _) => {
+                // They were taken back, and what is in their place may be something else.
+                self.blocks.clear();
+                found.retain(|it| it.home != chain);
+                blocks = self.ask_blocks(newest)?;
+            }
+            (None, _) => {}
+        }
+        for block in blocks {
+            found.extend(self.super_transactions_of(&block));
+            let users = block.transactions.iter().filter(|it| !it.is_deposit());
             self.blocks.push_back(Seen {
                 number: block.number.to(),
+                hash: block.hash,
                 timestamp: block.timestamp.to(),
                 gas_used: block.gas_used.to(),
-                transactions: block.transactions.iter().filter(|it| !it.is_deposit()).count()
-                    as u64,
+                transactions: users.count() as u64,
             });
         }
         let extra = self.blocks.len().saturating_sub(MAX_BLOCKS as usize);
         self.blocks.drain(..extra);
-        let extra = super_transactions.len().saturating_sub(MAX_SUPER);
-        super_transactions.drain(..extra);
+        let extra = found.len().saturating_sub(MAX_SUPER);
+        found.drain(..extra);
         Ok(())
+    }
+
+    /// The blocks from the newest one that is known to `newest`.
+    fn ask_blocks(&self, newest: u64) -> Result<Vec<Block>, ClientError> {
+        let first = self.blocks.back().map_or(0, |last| last.number);
+        let first = first.max(newest.saturating_sub(MAX_BLOCKS - 1)).max(1);
+        let wanted: Vec<_> =
+            (first..=newest).map(|number| json!([format!("{number:#x}"), true])).collect();
+        let blocks: Vec<Option<Block>> = self.node.call_each("eth_getBlockByNumber", &wanted)?;
+        Ok(blocks.into_iter().flatten().collect())
     }
 
     /// Gas and transactions per second, of the blocks of the last seconds.
@@ -302,7 +305,7 @@ impl Watched {
         let seconds =
             last.timestamp.saturating_sub(first).saturating_add(self.node.config.block_time);
         let seconds = seconds.max(1) as f64;
-        let sum = |of: fn(&Seen) -> u64| recent.iter().map(|seen| of(seen)).sum::<u64>() as f64;
+        let sum = |of: fn(&Seen) -> u64| recent.iter().map(|seen| of(seen) as f64).sum::<f64>();
         (sum(|seen| seen.gas_used) / seconds, sum(|seen| seen.transactions) / seconds)
     }
 
@@ -325,9 +328,28 @@ impl Watched {
                 peers: peers.into_iter().collect(),
                 transaction_hash: user.hash,
                 block_number: block.number.to(),
+                level: ConfirmationLevel::Preconfirmed,
             })
         });
         found.collect()
+    }
+}
+
+impl Rollup {
+    /// How sure a block is.
+    fn level_of(&self, number: u64) -> ConfirmationLevel {
+        let reaches = |newest: Option<u64>| newest.is_some_and(|newest| number <= newest);
+        if reaches(self.finalized) {
+            ConfirmationLevel::Final
+        } else if reaches(self.settled) {
+            ConfirmationLevel::Settled
+        } else if reaches(self.safe) {
+            ConfirmationLevel::Safe
+        } else if reaches(self.posted) {
+            ConfirmationLevel::Posted
+        } else {
+            ConfirmationLevel::Preconfirmed
+        }
     }
 }
 

@@ -181,8 +181,8 @@ fn short(address: Address) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::Level;
     use alloy_primitives::B256;
+    use lockstep_rpc::ConfirmationLevel;
     use lockstep_union::SuperId;
 
     fn call(number: u32, parent: Option<usize>, chain: u64) -> CallNode {
@@ -216,7 +216,7 @@ mod tests {
             transaction_hash: B256::repeat_byte(1),
             chain_id: 901,
             block_number: Some(17),
-            level: Some(Level::Safe),
+            level: Some(ConfirmationLevel::Safe),
             from: Address::repeat_byte(7),
             to: Some(Address::repeat_byte(8)),
             value: U256::ZERO,

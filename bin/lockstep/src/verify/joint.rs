@@ -5,6 +5,7 @@ use super::{
     report::{self, Verified},
     transcript::Transcript,
 };
+use crate::output::{print_json, say};
 use eyre::{OptionExt, Result, WrapErr, ensure};
 use serde::Serialize;
 use std::{collections::BTreeSet, fs, path::Path};
@@ -105,7 +106,7 @@ pub(super) fn run(members: &[RangeArgs], json: bool) -> Result<bool> {
         not_verified: not_verified.into_iter().collect(),
     };
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report)?;
     } else {
         report.print();
     }
@@ -162,25 +163,25 @@ impl Report {
     fn print(&self) {
         let rollups = self.rollups.len();
         if self.verified {
-            println!("{rollups} rollups verified, which agree on every call between them");
+            say!("{rollups} rollups verified, which agree on every call between them");
         } else {
-            println!("{rollups} rollups NOT VERIFIED together");
+            say!("{rollups} rollups NOT VERIFIED together");
         }
         for Disagreement { first, second, of_first, of_second } in &self.disagreements {
-            println!("  chains {first} and {second} tell of different calls between them");
+            say!("  chains {first} and {second} tell of different calls between them");
             for (chain, transcript) in [(first, of_first), (second, of_second)] {
                 match transcript {
                     Some(Transcript { hash, sent, received }) => {
-                        println!(
+                        say!(
                             "    {chain}: transcript {hash}, sent {sent} wei, received {received} wei"
                         );
                     }
-                    None => println!("    {chain}: no transcript"),
+                    None => say!("    {chain}: no transcript"),
                 }
             }
         }
         for chain in &self.not_verified {
-            println!("  chain {chain} of the union was not verified");
+            say!("  chain {chain} of the union was not verified");
         }
     }
 }

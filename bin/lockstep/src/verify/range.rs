@@ -6,6 +6,7 @@ use super::{
     report::{Part, Report, Verified},
     transcript::Transcript,
 };
+use crate::output::print_json;
 use crate::progress;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
@@ -90,7 +91,7 @@ pub(super) fn run(args: &RangeArgs, json: bool) -> Result<bool> {
     }
     let Verified { report, .. } = verify(args, json)?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report)?;
     } else {
         report.print();
     }

@@ -1,6 +1,7 @@
 //! What came of a range.
 
 use super::transcript::Transcript;
+use crate::output::say;
 use lockstep_host::{L1Blocks, Outcome};
 use lockstep_protocol::RollupConfig;
 use serde::Serialize;
@@ -72,18 +73,15 @@ impl Part {
             self;
         let first = from + 1;
         if self.verified {
-            println!("blocks {first} to {to} verified: output root {output_root} ({seconds:.1} s)");
-            return println!(
-                "  after output root {} at L1 block {l1_head}",
-                self.agreed_output_root
-            );
+            say!("blocks {first} to {to} verified: output root {output_root} ({seconds:.1} s)");
+            return say!("  after output root {} at L1 block {l1_head}", self.agreed_output_root);
         }
-        println!("blocks {first} to {to} NOT VERIFIED");
+        say!("blocks {first} to {to} NOT VERIFIED");
         if derived < to {
-            println!("  L1 up to block {l1_head} makes blocks up to {derived} only");
+            say!("  L1 up to block {l1_head} makes blocks up to {derived} only");
         }
-        println!("  claimed {claimed_output_root}");
-        println!("  derived {output_root} at block {derived}");
+        say!("  claimed {claimed_output_root}");
+        say!("  derived {output_root} at block {derived}");
     }
 }
 
@@ -134,16 +132,16 @@ impl Report {
         let Self { from, to, chain_id, parts, .. } = self;
         let verdict = if self.verified { "verified" } else { "NOT VERIFIED" };
         let how = if self.offline { "from stored witnesses" } else { "online" };
-        println!(
+        say!(
             "chain {chain_id}, blocks {} to {to} {verdict} {how}, in {} parts",
             from + 1,
             parts.len()
         );
         for (peer, Transcript { hash, sent, received }) in &self.transcripts {
-            println!(
+            say!(
                 "  with chain {peer}: transcript {hash}, sent {sent} wei, received {received} wei"
             );
         }
-        self.taken_on_trust.iter().for_each(|what| println!("  taken on trust: {what}"));
+        self.taken_on_trust.iter().for_each(|what| say!("  taken on trust: {what}"));
     }
 }

@@ -65,10 +65,15 @@ pub struct BeaconLimits {
     pub events: usize,
 }
 
+impl BeaconLimits {
+    /// How many states are kept by default.
+    pub const STATES: u64 = 1_024;
+}
+
 impl Default for BeaconLimits {
     fn default() -> Self {
         Self {
-            states: 1024,
+            states: Self::STATES,
             // MIN_EPOCHS_FOR_BLOB_SIDECARS_REQUESTS epochs of the mainnet preset.
             history: 4096 * 32,
             snapshot_interval: 1024,

@@ -93,6 +93,44 @@ fn a_poster_proves_the_owners_of_past_slots() {
     }
 }
 
+/// The beacon chain keeps 1,024 states. What a gateway kept of those before proves the owners of all slots that it owned.
+#[test]
+fn owners_are_proven_after_more_slots_than_states_are_kept() {
+    for (preset, slots) in [(&Preset::MINIMAL, 29), (&Preset::MAINNET, 105)] {
+        let mut scene = Scene::new(preset, slots, 4);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("owners");
+        let (head, now) = (scene.head_slot(), scene.l1.time(scene.head_slot()));
+        let mut owners = scene.owners().with_file(file.clone()).unwrap();
+        let first = 2 * preset.slots_per_epoch;
+        let mut owned = Vec::new();
+        for slot in first..=head {
+            if let Ownership::Owned(owner) = owners.ownership(slot, now).unwrap() {
+                owned.push((slot, owner));
+            }
+        }
+        let wanted = owned.iter().map(|(slot, _)| *slot).collect();
+        assert_eq!(owners.secure(&wanted, first, now).unwrap(), None);
+        drop(owners);
+
+        scene.stand_still(1_100);
+        scene.keep_beacon_roots();
+        let now = scene.l1.time(scene.head_slot());
+        let mut forgetful = scene.owners();
+        let (slot, owner) = owned[owned.len() / 2];
+        assert!(forgetful.prove(slot, owner).is_err());
+        let mut owners = scene.owners().with_file(file).unwrap();
+        assert_eq!(owners.secure(&wanted, first, now).unwrap(), None);
+        for (slot, owner) in &owned {
+            let found = owners.ownership(*slot, now).unwrap();
+            assert_eq!(found, Ownership::Owned(*owner), "{slot}");
+            let proof = owners.prove(*slot, *owner).unwrap().expect("it was kept");
+            assert_eq!(scene.l1.owner_of(*slot, &proof), Some(*owner), "{slot}");
+        }
+        assert!(owned.len() > 5, "{owned:?}");
+    }
+}
+
 /// The specification's recursion for a generalised index of a path of positions in containers and lists.
 fn generalised_index(path: &[(u64, u64)]) -> u64 {
     path.iter().fold(1, |index, (width, position)| index * width.next_power_of_two() + position)

@@ -48,16 +48,24 @@ impl Scene {
         beacon.skip_slots(3);
         run(&mut beacon, slots - slots / 2);
         let mut scene = Self { beacon, preset, l1, headers: Vec::new() };
-        scene.follow();
+        scene.follow(0, B256::ZERO);
         scene
     }
 
-    /// L1's blocks: one for each beacon block, with the root of the one before.
-    fn follow(&mut self) {
+    /// Nothing runs for so many slots; then there are some blocks more.
+    pub(crate) fn stand_still(&mut self, slots: u64) {
+        self.beacon.skip_slots(slots);
+        let first = self.head_slot() + 1;
+        let parent = self.beacon.view().head().root;
+        run(&mut self.beacon, slots + 3);
+        self.follow(first, parent);
+    }
+
+    /// L1's blocks from a slot on: one for each beacon block, with the root of the one before, at first `parent`.
+    fn follow(&mut self, first: Slot, mut parent: B256) {
         let view = self.beacon.view();
         let state_root = self.l1.state.state_root();
-        let mut parent = B256::ZERO;
-        for slot in 0..=view.head().slot() {
+        for slot in first..=view.head().slot() {
             let Some(root) = view.root(BlockId::Slot(slot)) else { continue };
             let header = Header {
                 parent_hash: self.headers.last().map_or(B256::ZERO, Sealed::hash),

@@ -31,7 +31,11 @@ use lockstep_gateway::{
 use lockstep_lookahead::{Owner, Ownership};
 use lockstep_protocol::{RollupConfig, RollupGenesis, UnionBatch, UnionConfig};
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 const CHAIN: u64 = 901;
 const WINDOW_SLOTS: u64 = 16;
@@ -239,6 +243,10 @@ impl L1Inbox for Shared {
 impl SlotOwners for Shared {
     fn ownership(&mut self, slot: u64, _now_s: u64) -> Result<Ownership, PosterError> {
         Ok(self.0.lock().owners.get(&slot).map_or(Ownership::Unknown, |it| Ownership::Owned(*it)))
+    }
+
+    fn secure(&mut self, _: &BTreeSet<u64>, _: u64, _: u64) -> Result<Option<u64>, PosterError> {
+        Ok(None)
     }
 
     fn prove(&mut self, slot: u64, owner: Owner) -> Result<Option<ProposersProof>, PosterError> {

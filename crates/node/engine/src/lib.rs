@@ -71,6 +71,7 @@ mod jobs;
 mod known;
 mod measure;
 mod open;
+mod payload_builder;
 mod payloads;
 mod persist;
 mod pool;
@@ -79,16 +80,14 @@ mod tree;
 mod update;
 mod view;
 
-pub use builder::{
-    BlockBuilder, BuildError, BuiltPayload, FilledBlock, NoTransactions, OpenBlock, PausedBuilder,
-    PayloadBuilder, Refusal,
-};
+pub use builder::{BlockBuilder, FilledBlock, OpenBlock, PausedBuilder};
 pub use chains::{EthereumEnvelope, RollupEnvelope};
 pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use lockstep_execution::{AttributesError, StateRoots};
 pub use open::{JointRefusal, OpenUnion, PendingBlock, PendingPeer, PendingPeers, push_jointly};
+pub use payload_builder::{BuildError, BuiltPayload, NoTransactions, PayloadBuilder, Refusal};
 pub use payloads::{
     BesidePayload, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions, PayloadFault,
     PayloadPlace, Payloads,

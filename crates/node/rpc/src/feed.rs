@@ -1,9 +1,11 @@
 //! What happens on the chain, told to all subscribers at once.
 
-use crate::{Context, RpcChain, eth::Update};
+use crate::{Context, RpcChain, RpcResult, eth::Update};
 use alloy_consensus::{Header, transaction::TxHashRef};
 use alloy_primitives::{B256, Sealed};
-use lockstep_engine::{ChainUpdate, PendingBlock};
+use lockstep_engine::ChainUpdate;
+use lockstep_storage::RecoveredBlock;
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use std::{
     ops::Range,
@@ -31,6 +33,41 @@ pub(crate) struct Feed<C: RpcChain> {
     /// `None` says that changes were missed, and a subscriber cannot know what it did not see.
     sender: broadcast::Sender<Option<Arc<ChainEvent<C>>>>,
     updates: broadcast::Sender<Arc<Update>>,
+    /// The block that is being built, as far as it was told.
+    open: Mutex<Option<OpenBlock>>,
+}
+
+/// How much was told of a block that was not complete then.
+#[derive(Clone, Copy, Debug)]
+struct OpenBlock {
+    number: u64,
+    parent: B256,
+    /// How many of its transactions were told, and the last of them.
+    told: usize,
+    last: Option<B256>,
+}
+
+impl OpenBlock {
+    /// The block with its first `told` transactions.
+    fn of<C: RpcChain>(block: &RecoveredBlock<C>, told: usize) -> Self {
+        let last = told.checked_sub(1).and_then(|at| hash_at(block, at));
+        Self { number: block.number(), parent: block.parent_hash(), told, last }
+    }
+
+    fn is<C: RpcChain>(&self, block: &RecoveredBlock<C>) -> bool {
+        self.number == block.number() && self.parent == block.parent_hash()
+    }
+
+    /// Which transactions of the block were not told: all, if what was told is not how it begins.
+    fn untold<C: RpcChain>(&self, block: &RecoveredBlock<C>) -> Range<usize> {
+        let last = self.told.checked_sub(1).and_then(|at| hash_at(block, at));
+        let begin = if self.last.is_some() && last == self.last { self.told } else { 0 };
+        begin..block.transactions().len()
+    }
+}
+
+fn hash_at<C: RpcChain>(block: &RecoveredBlock<C>, at: usize) -> Option<B256> {
+    block.transactions().get(at).map(|transaction| *transaction.tx_hash())
 }
 
 /// Receives changes of the chain.
@@ -55,6 +92,7 @@ impl<C: RpcChain> Feed<C> {
         Self {
             sender: broadcast::Sender::new(MAX_WAITING_EVENTS),
             updates: broadcast::Sender::new(MAX_WAITING_UPDATES),
+            open: Mutex::default(),
         }
     }
 
@@ -62,11 +100,59 @@ impl<C: RpcChain> Feed<C> {
         self.updates.subscribe()
     }
 
-    fn publish_update(&self, context: &Context<C>, pending: &PendingBlock<C>, added: Range<usize>) {
+    /// Tells what is new in the block that is being built, after what was left to tell of the one before. To be called
+    /// when either the block or the chain has changed: the last update of a block may be gone before anybody looks.
+    fn tell_updates(&self, context: &Context<C>) {
+        let mut open = self.open.lock();
+        let pending = context.pending_block();
+        if let Some(known) = *open
+            && !pending.as_ref().is_some_and(|pending| known.is(&pending.block))
+        {
+            let is_told = self.tell_end(context, &known);
+            // Without another block, this one may still become complete.
+            if is_told || pending.is_some() {
+                *open = None;
+            }
+        }
+        let Some(pending) = pending else { return };
+        let block = &pending.block;
+        let known = open.unwrap_or_else(|| OpenBlock::of(block, 0));
+        let added = known.untold(block);
+        if open.is_some() && added.is_empty() {
+            return;
+        }
+        *open = Some(OpenBlock::of(block, added.end));
+        let hashes = block.transactions().iter().skip(added.start);
+        context.waiters.wake(hashes.map(TxHashRef::tx_hash));
+        self.publish_update(|| Update::new(context, &pending, added));
+    }
+
+    /// Tells that a block is complete, if it is.
+    fn tell_end(&self, context: &Context<C>, known: &OpenBlock) -> bool {
+        let snapshot = context.view.snapshot();
+        let found = snapshot.block(known.number).and_then(|block| {
+            let Some(block) = block.filter(|block| known.is(block)) else { return Ok(None) };
+            Ok(snapshot.receipts(known.number)?.map(|receipts| (block, receipts)))
+        });
+        match found {
+            Ok(Some((block, receipts))) => {
+                let added = known.untold(&block);
+                self.publish_update(|| Update::complete(context, block, receipts, added));
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                tracing::error!(target: "lockstep_rpc", %error, "the end of a block could not be told");
+                true
+            }
+        }
+    }
+
+    fn publish_update(&self, update: impl FnOnce() -> RpcResult<Update>) {
         if self.updates.receiver_count() == 0 {
             return;
         }
-        match Update::new(context, pending, added) {
+        match update() {
             // Without a receiver nobody wants to know.
             Ok(update) => drop(self.updates.send(Arc::new(update))),
             Err(error) => {
@@ -125,6 +211,7 @@ pub(crate) fn follow_chain<C: RpcChain>(context: &Arc<Context<C>>) {
                     let transactions = committed.flat_map(|block| block.block.transactions());
                     context.waiters.wake(transactions.map(TxHashRef::tx_hash));
                     context.feed.publish(update);
+                    context.feed.tell_updates(&context);
                 }
                 Err(RecvError::Lagged(missed)) => {
                     tracing::warn!(
@@ -144,25 +231,16 @@ pub(crate) fn follow_chain<C: RpcChain>(context: &Arc<Context<C>>) {
     });
 }
 
-/// Wakes those that wait for a transaction when it is in the block under construction.
+/// Tells what is new in the block under construction, and wakes those that wait for it.
 pub(crate) fn follow_pending<C: RpcChain>(context: &Arc<Context<C>>) {
     let Some(mut changes) = context.pending.as_ref().map(|pending| pending.changes()) else {
         return;
     };
     let context: Weak<Context<C>> = Arc::downgrade(context);
     tokio::spawn(async move {
-        // How many transactions were looked at, and the last of them.
-        let mut seen: (usize, Option<B256>) = (0, None);
         while changes.changed().await.is_ok() {
             let Some(context) = context.upgrade() else { break };
-            let Some(pending) = context.pending_block() else { continue };
-            let hash = |at: usize| pending.block.transactions().get(at).map(|tx| *tx.tx_hash());
-            let goes_on = seen.1.is_some() && seen.0.checked_sub(1).and_then(hash) == seen.1;
-            let known = if goes_on { seen.0 } else { 0 };
-            let transactions = pending.block.transactions();
-            context.waiters.wake(transactions.iter().skip(known).map(TxHashRef::tx_hash));
-            context.feed.publish_update(&context, &pending, known..transactions.len());
-            seen = (transactions.len(), transactions.len().checked_sub(1).and_then(hash));
+            context.feed.tell_updates(&context);
         }
     });
 }

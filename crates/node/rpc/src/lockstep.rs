@@ -1,26 +1,32 @@
 //! The `lockstep` namespace: super transactions, and how sure a transaction is.
 
 use crate::{Args, Context, RpcError, RpcResult, context::Current, register::Registrar};
+use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256, Bytes, ChainId, U64, U256};
 use jsonrpsee::{Methods, core::RegisterMethodError};
 use lockstep_chain::{Chain, Rollup};
+use lockstep_engine::ChainSnapshot;
 use lockstep_execution::Execute;
 use lockstep_storage::RecoveredBlock;
 use lockstep_union::{Message, Part, PartTransaction, Step};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
 
 /// What a node knows of its rollup's blocks on L1 beyond what its own fork choice says.
+///
+/// A block that is named and is not canonical says nothing of those that are.
 pub trait Confirmations: fmt::Debug + Send + Sync {
-    /// The newest block whose data is in a block of L1; `None` if that is not known.
-    fn posted(&self) -> Option<u64>;
+    /// The newest block up to which the data of all is in blocks of L1; `None` if that is not known.
+    fn posted(&self) -> Option<BlockNumHash>;
 
     /// The newest block whose state is proven on L1; `None` if that is not known.
-    fn settled(&self) -> Option<u64>;
+    fn settled(&self) -> Option<BlockNumHash> {
+        None
+    }
 }
 
 /// How sure it is that a transaction stays, and does what it did. Later levels are surer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ConfirmationLevel {
     /// It waits in the pool.
@@ -38,6 +44,30 @@ pub enum ConfirmationLevel {
     Final,
 }
 
+impl ConfirmationLevel {
+    /// All levels, the surest last.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Preconfirmed, Self::Posted, Self::Safe, Self::Settled, Self::Final];
+
+    /// The word for it in JSON-RPC, in logs and on screens.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Preconfirmed => "preconfirmed",
+            Self::Posted => "posted",
+            Self::Safe => "safe",
+            Self::Settled => "settled",
+            Self::Final => "final",
+        }
+    }
+}
+
+impl fmt::Display for ConfirmationLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// All methods of the namespace. `confirmations` may be left out: `posted` and `settled` are then never
 /// said.
 ///
@@ -50,6 +80,7 @@ pub fn lockstep_methods(
     let mut registrar = Registrar::new(context);
     // A part can be large.
     registrar.work("lockstep_getSuperTransaction", super_transaction);
+    let for_heads = confirmations.clone();
     registrar.task("lockstep_confirmation", move |context, params| {
         let confirmations = confirmations.clone();
         async move {
@@ -59,7 +90,106 @@ pub fn lockstep_methods(
             confirmation(&context, confirmations.as_deref(), &hash)
         }
     });
+    registrar.task("lockstep_heads", move |context, params| {
+        let confirmations = for_heads.clone();
+        async move {
+            Args::new(&params)?.end()?;
+            heads(&context, confirmations.as_deref())
+        }
+    });
     registrar.finish()
+}
+
+/// What L1 is known to have of a chain, beyond its fork choice.
+struct OnL1 {
+    posted: Option<BlockNumHash>,
+    settled: Option<BlockNumHash>,
+    is_settlement_known: bool,
+}
+
+impl OnL1 {
+    /// To be read before the chain: what is known of L1 is then never ahead of it.
+    fn read(confirmations: Option<&dyn Confirmations>) -> Self {
+        let posted = confirmations.and_then(Confirmations::posted);
+        let settled = confirmations.and_then(Confirmations::settled);
+        Self { posted, settled, is_settlement_known: settled.is_some() }
+    }
+
+    /// Without what is not canonical.
+    fn on(self, chain: &ChainSnapshot<Rollup>) -> RpcResult<Self> {
+        let canonical = |block: Option<BlockNumHash>| match block {
+            Some(block) if chain.is_canonical(block)? => RpcResult::Ok(Some(block)),
+            _ => Ok(None),
+        };
+        let (posted, settled) = (canonical(self.posted)?, canonical(self.settled)?);
+        Ok(Self { posted, settled, ..self })
+    }
+
+    /// The newest block that is final, if this is the newest one that was derived from finalized blocks of L1.
+    fn finalized(&self, derived: Option<BlockNumHash>) -> Option<BlockNumHash> {
+        if !self.is_settlement_known {
+            return derived;
+        }
+        Some(older(derived?, self.settled?))
+    }
+}
+
+fn older(one: BlockNumHash, other: BlockNumHash) -> BlockNumHash {
+    if one.number <= other.number { one } else { other }
+}
+
+fn newer(one: BlockNumHash, other: BlockNumHash) -> BlockNumHash {
+    if one.number >= other.number { one } else { other }
+}
+
+/// The newest block that is as sure as a level says.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Head {
+    number: U64,
+    /// Absent as long as the block is not complete.
+    hash: Option<B256>,
+}
+
+impl From<BlockNumHash> for Head {
+    fn from(block: BlockNumHash) -> Self {
+        Self { number: U64::from(block.number), hash: Some(block.hash) }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Heads {
+    preconfirmed: Head,
+    posted: Option<Head>,
+    safe: Option<Head>,
+    settled: Option<Head>,
+    #[serde(rename = "final")]
+    finalized: Option<Head>,
+}
+
+fn heads(context: &Context<Rollup>, confirmations: Option<&dyn Confirmations>) -> RpcResult<Heads> {
+    let on_l1 = OnL1::read(confirmations);
+    let now = context.now();
+    let snapshot = &now.snapshot;
+    let on_l1 = on_l1.on(snapshot)?;
+    let safe = snapshot.safe();
+    // What was derived is in L1, whoever posted it.
+    let posted = confirmations.and(match (on_l1.posted, safe) {
+        (Some(posted), Some(safe)) => Some(newer(posted, safe)),
+        (posted, safe) => posted.or(safe),
+    });
+    let head = BlockNumHash::new(snapshot.head().number, snapshot.head().seal());
+    let open = context.pending_block().filter(|open| open.block.number() > head.number);
+    let preconfirmed = match open {
+        Some(open) => Head { number: U64::from(open.block.number()), hash: None },
+        None => head.into(),
+    };
+    Ok(Heads {
+        preconfirmed,
+        posted: posted.map(Head::from),
+        safe: safe.map(Head::from),
+        settled: on_l1.settled.map(Head::from),
+        finalized: on_l1.finalized(snapshot.finalized()).map(Head::from),
+    })
 }
 
 /// Where a transaction stands.
@@ -93,9 +223,7 @@ fn confirmation(
     confirmations: Option<&dyn Confirmations>,
     hash: &B256,
 ) -> RpcResult<Option<Confirmation>> {
-    // Read before the block: what is known of L1 only ever grows, and never is ahead of the chain so.
-    let settled = confirmations.and_then(Confirmations::settled);
-    let posted = confirmations.and_then(Confirmations::posted);
+    let on_l1 = OnL1::read(confirmations);
     let mut now = context.now();
     let mut found = find(context, &now, hash)?;
     if found.is_none() {
@@ -109,17 +237,17 @@ fn confirmation(
     }
     let Some(Place { block, is_complete, .. }) = found else { return Ok(None) };
     let number = block.number();
-    let reaches = |newest: Option<u64>| is_complete && newest.is_some_and(|it| number <= it);
+    let reaches =
+        |newest: Option<BlockNumHash>| is_complete && newest.is_some_and(|it| number <= it.number);
     let snapshot = &now.snapshot;
-    let is_settled = reaches(settled);
-    let is_finalized = reaches(snapshot.finalized().map(|it| it.number));
-    let level = if is_finalized && (is_settled || settled.is_none()) {
+    let on_l1 = on_l1.on(snapshot)?;
+    let level = if reaches(on_l1.finalized(snapshot.finalized())) {
         ConfirmationLevel::Final
-    } else if is_settled {
+    } else if reaches(on_l1.settled) {
         ConfirmationLevel::Settled
-    } else if reaches(snapshot.safe().map(|it| it.number)) {
+    } else if reaches(snapshot.safe()) {
         ConfirmationLevel::Safe
-    } else if reaches(posted) {
+    } else if reaches(on_l1.posted) {
         ConfirmationLevel::Posted
     } else {
         ConfirmationLevel::Preconfirmed

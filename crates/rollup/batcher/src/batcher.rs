@@ -326,6 +326,15 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
         self.config.throttle.limits(unsafe_bytes).within(block_capacity(&self.rollup, l1_timestamp))
     }
 
+    /// The newest block up to which everything is in L1 blocks, as far as that is more than what is safe.
+    pub fn posted(&self) -> Option<BlockNumHash> {
+        let is_complete = |channel: &PendingChannel| {
+            channel.span(self.outbox.entries()).is_some_and(|span| span.is_complete)
+        };
+        let complete = self.channels.iter().take_while(|channel| is_complete(channel));
+        complete.last().map(|channel| channel.channel.last)
+    }
+
     /// Closes the open channel at the next step, however small it is.
     pub const fn flush(&mut self) {
         self.flush = true;
@@ -453,11 +462,7 @@ impl<L1: L1Submit, L2: L2Blocks> Batcher<L1, L2> {
 
     /// The newest block up to which everything is in L1 blocks.
     fn posted_head(&self, status: &L2Status) -> u64 {
-        let is_complete = |channel: &PendingChannel| {
-            channel.span(self.outbox.entries()).is_some_and(|span| span.is_complete)
-        };
-        let complete = self.channels.iter().take_while(|channel| is_complete(channel));
-        let posted = complete.last().map_or(0, |channel| channel.channel.last.number);
+        let posted = self.posted().map_or(0, |block| block.number);
         posted.max(status.safe_head.number)
     }
 }

@@ -1,10 +1,11 @@
 //! Transactions on their way into L1: nonces, fees, and what pools say.
 
 use crate::{
-    BatcherError, BlobProofs, BlobProver, DataKind, FeePolicy, Inclusion, L1Head, L1Submit,
-    NonceAt, SubmissionPolicy, TransactionMetrics,
+    BatcherError, BlobProofs, BlobProver, DataKind, FeePolicy, L1Head, L1Submit, NonceAt,
+    SubmissionPolicy, TransactionMetrics,
+    entry::{Entry, NonceState, Taken},
     send::{Sender, Sent},
-    transaction::{Account, Attempt, Call, Payload},
+    transaction::{Account, Call, Payload},
 };
 use alloy_eips::{eip4844::Blob, eip7594::BlobTransactionSidecarVariant};
 use alloy_primitives::{Address, B256, Bytes};
@@ -12,74 +13,6 @@ use std::{collections::VecDeque, time::Duration};
 
 /// Nonces between the chain and the first transaction of ours that are filled.
 const MAX_FILL: u64 = 64;
-
-/// What became of a nonce.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NonceState {
-    /// Not used on L1.
-    Pending,
-    /// Used by one of our attempts.
-    Included(Inclusion),
-    /// Used by a transaction that is none of our attempts.
-    Superseded,
-}
-
-/// Whether a pool has the newest attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// No attempt was ever sent with success.
-    No,
-    /// The answer was lost, or a reorg brought the transaction back.
-    Perhaps,
-    /// The pool said so.
-    Yes,
-}
-
-/// A transaction of which some attempt will use the nonce.
-#[derive(Debug)]
-pub struct Entry<T> {
-    pub(crate) nonce: u64,
-    pub(crate) state: NonceState,
-    pub(crate) payload: Payload<T>,
-    pub(crate) attempts: Vec<Attempt>,
-    /// The number of the newest L1 block when the newest attempt was priced.
-    pub(crate) priced_at: u64,
-    /// When the newest attempt is sent (again).
-    pub(crate) send_at: Duration,
-    pub(crate) taken: Taken,
-    /// Since which L1 block the nonce is used, and by none of the attempts.
-    doubted_since: Option<u64>,
-}
-
-impl<T> Entry<T> {
-    /// Its nonce.
-    pub const fn nonce(&self) -> u64 {
-        self.nonce
-    }
-
-    /// What became of the nonce.
-    pub const fn state(&self) -> NonceState {
-        self.state
-    }
-
-    /// What it carries; nothing if it only uses up a nonce.
-    pub const fn carried(&self) -> Option<&T> {
-        self.payload.part.as_ref()
-    }
-
-    /// Whether it waits for inclusion.
-    pub fn is_pending(&self) -> bool {
-        self.state == NonceState::Pending
-    }
-
-    /// Where it is included.
-    pub const fn inclusion(&self) -> Option<&Inclusion> {
-        match &self.state {
-            NonceState::Included(inclusion) => Some(inclusion),
-            NonceState::Pending | NonceState::Superseded => None,
-        }
-    }
-}
 
 /// What [`Outbox::poll`] found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -223,12 +156,12 @@ impl<T> Outbox<T> {
             if continues && before != NonceState::Pending {
                 continue;
             }
-            let found = find_inclusion(l1, entry)?;
+            let found = entry.find(l1)?;
             entry.learn(found, head.block.number, self.config.submission.doubt_blocks);
             if let (NonceState::Pending, NonceState::Included(inclusion)) = (before, entry.state) {
                 polled.included += 1;
                 metrics.included(entry.payload.kind(), &inclusion);
-                report_inclusion(entry, &inclusion);
+                entry.report(&inclusion);
             }
         }
         // Only now: if a question failed, all are asked again.
@@ -392,13 +325,9 @@ impl<T> Outbox<T> {
                 continue;
             }
             let kind = entry.payload.kind();
-            let content = match kind {
-                DataKind::Calldata => Content::Calldata(Bytes::new()),
-                DataKind::Blobs => Content::Blobs(vec![Default::default()]),
-            };
             let last = entry.attempts.last().map(|attempt| attempt.fees);
             let fees = last.and_then(|fees| self.config.fees.replacement(&fees, head, kind));
-            let payload = self.payload(None, content, head)?;
+            let payload = self.payload(None, Content::nothing(kind), head)?;
             let fees = fees.or(last).unwrap_or_else(|| self.config.fees.first(head, kind));
             let attempt = payload.sign(&self.account, entry.nonce, fees)?;
             if let Some(entry) = self.entries.get_mut(at) {
@@ -427,11 +356,7 @@ impl<T> Outbox<T> {
     }
 
     fn cancel(&self, nonce: u64, kind: DataKind, head: &L1Head) -> Result<Entry<T>, BatcherError> {
-        let content = match kind {
-            DataKind::Calldata => Content::Calldata(Bytes::new()),
-            DataKind::Blobs => Content::Blobs(vec![Default::default()]),
-        };
-        let payload = self.payload(None, content, head)?;
+        let payload = self.payload(None, Content::nothing(kind), head)?;
         let attempt = payload.sign(&self.account, nonce, self.config.fees.first(head, kind))?;
         Ok(Entry::new(nonce, payload, attempt, head))
     }
@@ -469,61 +394,12 @@ pub(crate) enum Content {
     Blobs(Vec<Blob>),
 }
 
-impl<T> Entry<T> {
-    fn new(nonce: u64, payload: Payload<T>, attempt: Attempt, head: &L1Head) -> Self {
-        Self {
-            nonce,
-            state: NonceState::Pending,
-            payload,
-            attempts: vec![attempt],
-            priced_at: head.block.number,
-            send_at: Duration::ZERO,
-            taken: Taken::No,
-            doubted_since: None,
+impl Content {
+    /// What only uses up a nonce.
+    fn nothing(kind: DataKind) -> Self {
+        match kind {
+            DataKind::Calldata => Self::Calldata(Bytes::new()),
+            DataKind::Blobs => Self::Blobs(vec![Default::default()]),
         }
-    }
-
-    /// The nonce is used: by what was found, or not by us if that lasts.
-    fn learn(&mut self, found: Option<Inclusion>, l1_number: u64, doubt_blocks: u64) {
-        if let Some(inclusion) = found {
-            self.state = NonceState::Included(inclusion);
-            self.doubted_since = None;
-            return;
-        }
-        if self.state != NonceState::Superseded {
-            self.state = NonceState::Pending;
-        }
-        let since = *self.doubted_since.get_or_insert(l1_number);
-        if l1_number >= since.saturating_add(doubt_blocks) {
-            self.state = NonceState::Superseded;
-        }
-    }
-}
-
-fn find_inclusion<T>(
-    l1: &mut impl L1Submit,
-    entry: &Entry<T>,
-) -> Result<Option<Inclusion>, BatcherError> {
-    for attempt in entry.attempts.iter().rev() {
-        if let Some(inclusion) = l1.inclusion(attempt.hash).map_err(BatcherError::L1)? {
-            return Ok(Some(inclusion));
-        }
-    }
-    Ok(None)
-}
-
-fn report_inclusion<T>(entry: &Entry<T>, inclusion: &Inclusion) {
-    let Inclusion { block, succeeded, fee } = inclusion;
-    let (nonce, kind) = (entry.nonce, entry.payload.kind().name());
-    if *succeeded {
-        tracing::info!(nonce, kind, l1_block = block.number, fee, "transaction included");
-    } else {
-        tracing::warn!(
-            nonce,
-            kind,
-            l1_block = block.number,
-            fee,
-            "transaction failed on L1: the inbox is a contract, and refused it"
-        );
     }
 }

@@ -1,6 +1,6 @@
 //! A closed channel on its way into L1.
 
-use crate::{ChannelPart, ClosedChannel, DataKind, outbox::Entry};
+use crate::{ChannelPart, ClosedChannel, DataKind, entry::Entry};
 use lockstep_protocol::Frame;
 
 /// A closed channel, and how much of it went into transactions.

@@ -3,7 +3,7 @@
 use crate::{
     BatcherError, BlobProofs, BlobProver, DataKind, FeePolicy, Fees, L1Head, L1Submit, SendOutcome,
     SubmissionPolicy, TransactionMetrics,
-    outbox::{Entry, Taken},
+    entry::{Entry, Taken},
     transaction::{Account, Call, Payload},
 };
 use alloy_primitives::{B256, Bytes};

@@ -160,8 +160,12 @@ impl<L1: L1Provider + Send> Gateway<L1> {
                 outcome
             };
             match outcome {
-                Ok((parent, attributes)) => {
+                Ok((parent, mut attributes)) => {
                     let parent = parent.block.hash;
+                    if self.sealer.as_ref().is_some_and(|sealer| sealer.is_late(chain)) {
+                        // As in a block of a fork: L1's deposits alone, also in super transactions of others.
+                        attributes.no_tx_pool = Some(true);
+                    }
                     placed.push(Planned { chain, parent, attributes, is_complete: false });
                 }
                 Err(error) => {

@@ -222,6 +222,12 @@ pub enum LookaheadError {
         /// The root of what was given.
         found: B256,
     },
+    /// What was kept of an epoch cannot be read.
+    #[error("{bytes} bytes that are no evidence of who owns the slots of an epoch")]
+    Evidence {
+        /// How many they are.
+        bytes: usize,
+    },
     /// The slots cannot be proven with this state.
     #[error(transparent)]
     Proof(#[from] ProofError),
@@ -247,6 +253,7 @@ impl LookaheadError {
             | Self::NoRegistry { .. }
             | Self::ProposerCount { .. }
             | Self::NoBeaconRoot { .. }
+            | Self::Evidence { .. }
             | Self::Proof(_) => Severity::Critical,
         }
     }

@@ -5,7 +5,8 @@
 //!
 //! - the rule ([`Schedule`], of keys and [`Delegations`]), which says what the contract `Inbox` will say and does no IO;
 //! - a source ([`LookaheadSource`]) that keeps a schedule in step with a beacon node and an L1 node;
-//! - proofs ([`Prover`], [`Anchor`], [`Proof`]) of who proposes, which whoever posts a batch gives to the contract.
+//! - proofs ([`Prover`], [`Anchor`], [`Proof`]) of who proposes, which whoever posts a batch gives to the contract, and which
+//!   can be kept ([`Evidence`]) longer than beacon nodes keep states.
 //!
 //! ```
 //! use alloy_primitives::{Address, B256};
@@ -44,6 +45,7 @@
 //! # Limits
 //! - A schedule is of [`MAX_EPOCHS`] epochs at most, each of [`MAX_SLOTS_PER_EPOCH`] slots at most.
 //! - [`MAX_DELEGATIONS`] are kept. To find those of a schedule takes at most 65 round trips, and usually two.
+//! - Who owns a slot can be proven for [`PROVABLE_SLOTS`] slots. Evidence of an epoch takes some 100 kB.
 //! - States of Fulu alone can be read; other layouts are refused, as `Lookahead` refuses slots after it.
 //! - A state's bytes are in memory while they are hashed (some 150 per validator,
 //!   [`MAX_STATE_BYTES`](lockstep_providers::MAX_STATE_BYTES) at most); beside them there is memory for the branches of its
@@ -53,6 +55,7 @@
 
 mod delegation;
 mod error;
+mod evidence;
 mod proof;
 mod prover;
 mod registry;
@@ -64,6 +67,7 @@ mod tree;
 
 pub use delegation::{Delegation, Delegations, MAX_DELEGATIONS, key_root};
 pub use error::{LookaheadError, ProofError, RuleError, StateError};
+pub use evidence::{Evidence, PROVABLE_SLOTS};
 pub use proof::{Layout, Proof, ProofHeader};
 pub use prover::{Anchor, Prover};
 pub use registry::Registry;

@@ -34,9 +34,19 @@ mod abi {
             /// From each of them to the state's root.
             bytes32[][] keyBranches;
         }
+
+        /// [`Evidence`](crate::Evidence) in a file.
+        struct StoredEvidence {
+            uint64 l1Number;
+            bytes32 l1Hash;
+            bytes32 beaconRoot;
+            Proof proof;
+            address[] gateways;
+        }
     }
 }
 
+pub(crate) use abi::StoredEvidence;
 pub use abi::{Header as ProofHeader, Proof};
 
 /// `VALIDATOR_REGISTRY_LIMIT` is two to the power of this.

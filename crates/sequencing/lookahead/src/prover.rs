@@ -33,7 +33,7 @@ impl Prover {
     /// Loads the state after the beacon block whose root this L1 block carries (EIP-4788), which is that of its parent. It
     /// proves the proposers of that block's epoch and the next; one state is enough for all slots of an epoch.
     ///
-    /// The contract finds the root for 8191 slots after the L1 block.
+    /// The contract finds the root for 8,191 slots after the L1 block ([`PROVABLE_SLOTS`](crate::PROVABLE_SLOTS)).
     ///
     /// # Errors
     /// When the node does not answer or does not have the state; when the state is not the one that has the root.
@@ -66,6 +66,15 @@ impl Anchor {
     /// The root of the key of each slot's proposer, in order.
     pub fn keys(&self) -> Vec<B256> {
         self.state.keys()
+    }
+
+    /// The root of the beacon block, which L1 has.
+    pub(crate) const fn beacon_root(&self) -> B256 {
+        self.beacon_root
+    }
+
+    pub(crate) const fn slots_per_epoch(&self) -> u64 {
+        self.slots_per_epoch
     }
 
     /// The beacon block whose state this is.

@@ -19,6 +19,7 @@ macro_rules! bind {
 }
 
 bind! {
+    bridged_token: BridgedToken, "artifacts/BridgedToken.json";
     cafe: Cafe, "artifacts/examples/Cafe.json";
     fee_vault: FeeVault, "artifacts/FeeVault.json";
     gas_price_oracle: GasPriceOracle, "artifacts/GasPriceOracle.json";
@@ -31,6 +32,8 @@ bind! {
     portal: Portal, "artifacts/Portal.json";
     registry: Registry, "artifacts/Registry.json";
     system_config: SystemConfig, "artifacts/SystemConfig.json";
+    token_bridge: TokenBridge, "artifacts/TokenBridge.json";
+    token_portal: TokenPortal, "artifacts/TokenPortal.json";
     union_portal: UnionPortal, "artifacts/UnionPortal.json";
     vault: Vault, "artifacts/Vault.json";
     weth: WETH9, "artifacts/WETH9.json";

@@ -9,9 +9,9 @@
 //! are contracts of others, which tools expect at the same address on every chain.
 //!
 //! A union of rollups has [`Lookahead`], [`Registry`], [`Inbox`] and [`Vault`] on L1, and there for each rollup
-//! an [`OutputOracle`], a [`SystemConfig`] and a [`UnionPortal`] ([`union_deployments`],
-//! [`union_genesis_accounts`]); on each rollup a [`Gate`] and the port ([`union_predeploys`]). What the owner of a
-//! slot signs is [`union_batch_hash`]. [`Cafe`] is an example of an app over several rollups.
+//! an [`OutputOracle`], a [`SystemConfig`], a [`UnionPortal`] and a [`TokenPortal`] ([`union_deployments`],
+//! [`union_genesis_accounts`]); on each rollup a [`Gate`], the port, and a [`TokenBridge`] with the code of its tokens,
+//! [`BridgedToken`] ([`union_predeploys`]). What the owner of a slot signs is [`union_batch_hash`]. [`Cafe`] is an example of an app over several rollups.
 //!
 //! ```
 //! use alloy_primitives::{Address, U256};
@@ -55,18 +55,19 @@ mod union_settings;
 
 pub use batch::union_batch_hash;
 pub use bindings::{
-    BeaconHeader, Cafe, FeeVault, GasPriceOracle, Gate, Inbox, L1Block, L2ToL1MessagePasser,
-    Lookahead, OutputOracle, Portal, ProposersProof, Registry, SystemConfig, UnionPortal, Vault,
-    WETH9,
+    BeaconHeader, BridgedToken, Cafe, FeeVault, GasPriceOracle, Gate, Inbox, L1Block,
+    L2ToL1MessagePasser, Lookahead, OutputOracle, Portal, ProposersProof, Registry, SystemConfig,
+    TokenBridge, TokenPortal, UnionPortal, Vault, WETH9,
 };
 pub use l1::{Deployment, L1Addresses, l1_deployments, l1_genesis_accounts};
 pub use predeploys::{
-    BASE_FEE_VAULT, FeeRecipient, GAS_PRICE_ORACLE, GATE, L1_BLOCK, L1_FEE_VAULT, MESSAGE_PASSER,
-    OPERATOR_FEE_VAULT, PORT, SEQUENCER_FEE_VAULT, WETH, predeploys, union_predeploys,
+    BASE_FEE_VAULT, BRIDGED_TOKEN, FeeRecipient, GAS_PRICE_ORACLE, GATE, L1_BLOCK, L1_FEE_VAULT,
+    MESSAGE_PASSER, OPERATOR_FEE_VAULT, PORT, SEQUENCER_FEE_VAULT, TOKEN_BRIDGE, WETH, predeploys,
+    union_predeploys,
 };
 pub use preinstalls::{CREATE2_DEPLOYER, MULTICALL3, preinstalls};
 pub use settings::{L1Settings, MAX_ELASTICITY, MAX_GAS_LIMIT, MIN_GAS_LIMIT, SettingsError};
-pub use union_l1::{UnionAddresses, union_deployments, union_genesis_accounts};
+pub use union_l1::{MemberAddresses, UnionAddresses, union_deployments, union_genesis_accounts};
 pub use union_settings::{
     BeaconChain, Delegation, MAX_EXIT_DELAY_SLOTS, OptedInProposer, StateLayout, UnionHoldings,
     UnionSettings, validator_key_root,

@@ -1,7 +1,7 @@
 //! The contracts that a rollup has from its first block on (OP specification: predeploys).
 
 use crate::{
-    FeeVault, GasPriceOracle, Gate, L1Block, L2ToL1MessagePasser, WETH9,
+    BridgedToken, FeeVault, GasPriceOracle, Gate, L1Block, L2ToL1MessagePasser, TokenBridge, WETH9,
     storage::{Slots, word},
 };
 use alloy_genesis::GenesisAccount;
@@ -29,6 +29,10 @@ pub const OPERATOR_FEE_VAULT: Address = address!("420000000000000000000000000000
 pub const GATE: Address = address!("42000000000000000000000000000000000000E0");
 /// The port, on rollups of a union: proxies send their calls here, and the executor carries them out.
 pub const PORT: Address = address!("42000000000000000000000000000000000000E1");
+/// Where [`TokenBridge`] is, on rollups of a union.
+pub const TOKEN_BRIDGE: Address = address!("42000000000000000000000000000000000000E2");
+/// Where the code is that all tokens of L1 on a rollup of a union share: [`BridgedToken`].
+pub const BRIDGED_TOKEN: Address = address!("42000000000000000000000000000000000000E3");
 
 /// What an executor without the rules of super transactions fails at: an invalid instruction.
 const PORT_CODE: Bytes = bytes!("fe");
@@ -66,11 +70,17 @@ pub fn predeploys(
 }
 
 /// What a rollup of a union has besides [`predeploys`], from its first block on: [`GATE`] and [`PORT`]
-/// (rule 1.1 of super transactions). Proxies need Shanghai, which is Canyon on a rollup.
-pub fn union_predeploys() -> BTreeMap<Address, GenesisAccount> {
+/// (rule 1.1 of super transactions), [`TOKEN_BRIDGE`] and [`BRIDGED_TOKEN`]. The bridge believes `token_portal`, the
+/// rollup's [`TokenPortal`](crate::TokenPortal) on L1. Proxies need Shanghai, which is Canyon on a rollup.
+pub fn union_predeploys(token_portal: Address) -> BTreeMap<Address, GenesisAccount> {
+    let bridge = Slots::default().pack(0, [(word(token_portal), 160)]);
+    // Nobody can begin the shared code itself: it has its bridge.
+    let token = Slots::default().pack(6, [(word(TOKEN_BRIDGE), 160)]);
     BTreeMap::from([
         (GATE, Slots::default().into_account(&Gate::DEPLOYED_BYTECODE)),
         (PORT, Slots::default().into_account(&PORT_CODE)),
+        (TOKEN_BRIDGE, bridge.into_account(&TokenBridge::DEPLOYED_BYTECODE)),
+        (BRIDGED_TOKEN, token.into_account(&BridgedToken::DEPLOYED_BYTECODE)),
     ])
 }
 

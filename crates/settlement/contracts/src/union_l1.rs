@@ -2,7 +2,7 @@
 
 use crate::{
     Deployment, Inbox, L1Addresses, Lookahead, OptedInProposer, Registry, SettingsError,
-    UnionHoldings, UnionPortal, UnionSettings, Vault,
+    TokenPortal, UnionHoldings, UnionPortal, UnionSettings, Vault,
     l1::{accounts_before_portal, deployment, deployments_before_portal, portal_slots},
     storage::{Slots, after, elements, entry, numbered, word},
     validator_key_root,
@@ -10,6 +10,26 @@ use crate::{
 use alloy_genesis::GenesisAccount;
 use alloy_primitives::{Address, U256};
 use std::collections::BTreeMap;
+
+/// Where the contracts of one rollup of a union are on L1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberAddresses {
+    /// Those that any rollup has; the portal is a [`UnionPortal`].
+    pub rollup: L1Addresses,
+    /// [`TokenPortal`].
+    pub token_portal: Address,
+}
+
+impl MemberAddresses {
+    /// Where they are when `deployer` creates them with the nonces `nonce` to `nonce + 3`, in the order of
+    /// [`union_deployments`].
+    pub fn created_by(deployer: Address, nonce: u64) -> Self {
+        Self {
+            rollup: L1Addresses::created_by(deployer, nonce),
+            token_portal: deployer.create(nonce.saturating_add(3)),
+        }
+    }
+}
 
 /// Where the contracts of a union are on L1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,18 +42,17 @@ pub struct UnionAddresses {
     pub inbox: Address,
     /// [`Vault`].
     pub vault: Address,
-    /// The contracts of each rollup, in the order of [`UnionSettings::rollups`]; the portal is a
-    /// [`UnionPortal`].
-    pub rollups: Vec<L1Addresses>,
+    /// The contracts of each rollup, in the order of [`UnionSettings::rollups`].
+    pub rollups: Vec<MemberAddresses>,
 }
 
 impl UnionAddresses {
     /// Where they are when `deployer` creates them with consecutive nonces from `nonce` on, in the order of
     /// [`union_deployments`]: look-ahead, registry, inbox and vault, then of each of `rollups` rollups its oracle,
-    /// its configuration and its portal. So the contracts of all rollups stay where they are when one is added.
+    /// its configuration, its portal and its portal of tokens. So the contracts of all rollups stay where they are when one is added.
     pub fn created_by(deployer: Address, nonce: u64, rollups: usize) -> Self {
         let at = |offset: u64| deployer.create(nonce.saturating_add(offset));
-        let first_of_rollups = (4_u64..).step_by(3).map(|offset| nonce.saturating_add(offset));
+        let first_of_rollups = (4_u64..).step_by(4).map(|offset| nonce.saturating_add(offset));
         Self {
             lookahead: at(0),
             registry: at(1),
@@ -41,7 +60,7 @@ impl UnionAddresses {
             vault: at(3),
             rollups: first_of_rollups
                 .take(rollups)
-                .map(|nonce| L1Addresses::created_by(deployer, nonce))
+                .map(|nonce| MemberAddresses::created_by(deployer, nonce))
                 .collect(),
         }
     }
@@ -56,8 +75,8 @@ impl UnionAddresses {
 }
 
 /// The contracts to create, in this order, for them to be at `addresses` (see
-/// [`UnionAddresses::created_by`]). After that, the vault's admin must add each rollup with its portal
-/// (`Vault.addRollup`); until then portals take no ether.
+/// [`UnionAddresses::created_by`]). After that, the vault's admin must add each rollup with both of its portals
+/// (`Vault.addRollup`); until then these take neither ether nor tokens.
 ///
 /// # Errors
 /// When a constructor would refuse its settings, or there are not as many addresses as rollups.
@@ -90,7 +109,8 @@ pub fn union_deployments(
         deployment(addresses.inbox, &Inbox::BYTECODE, &inbox),
         deployment(addresses.vault, &Vault::BYTECODE, &vault),
     ];
-    for (rollup, at) in settings.rollups.iter().zip(&addresses.rollups) {
+    for (rollup, member) in settings.rollups.iter().zip(&addresses.rollups) {
+        let at = &member.rollup;
         deployments.extend(deployments_before_portal(rollup, at));
         let portal = UnionPortal::constructorCall {
             oracle: at.output_oracle,
@@ -98,6 +118,8 @@ pub fn union_deployments(
             vault_: addresses.vault,
         };
         deployments.push(deployment(at.portal, &UnionPortal::BYTECODE, &portal));
+        let tokens = TokenPortal::constructorCall { portal_: at.portal };
+        deployments.push(deployment(member.token_portal, &TokenPortal::BYTECODE, &tokens));
     }
     Ok(deployments)
 }
@@ -121,11 +143,17 @@ pub fn union_genesis_accounts(
         (addresses.inbox, inbox_account(settings, addresses)),
         (addresses.vault, vault_account(settings, addresses, holdings)),
     ]);
-    for (rollup, at) in settings.rollups.iter().zip(&addresses.rollups) {
+    for (rollup, member) in settings.rollups.iter().zip(&addresses.rollups) {
+        let at = &member.rollup;
         accounts.extend(accounts_before_portal(rollup, at));
         // After the slots of `Portal`.
         let slots = portal_slots(at).pack(6, [(word(addresses.vault), 160)]);
         accounts.insert(at.portal, slots.into_account(&UnionPortal::DEPLOYED_BYTECODE));
+        let tokens = Slots::default()
+            .pack(0, [(word(at.portal), 160)])
+            .pack(1, [(word(addresses.vault), 160)])
+            .into_account(&TokenPortal::DEPLOYED_BYTECODE);
+        accounts.insert(member.token_portal, tokens);
     }
     Ok(accounts)
 }
@@ -224,14 +252,17 @@ fn vault_account(
     let mut slots = Slots::default()
         .pack(0, [(word(settings.admin), 160)])
         .pack(1, [(word(settings.settlement), 160)]);
-    for (rollup, at) in settings.rollups.iter().zip(&addresses.rollups) {
+    for (rollup, member) in settings.rollups.iter().zip(&addresses.rollups) {
+        let (portal, token_portal) = (member.rollup.portal, member.token_portal);
         let chain = U256::from(rollup.l2_chain_id);
         let ether = holdings.ether.get(&rollup.l2_chain_id).copied().unwrap_or_default();
         // Ether is the token at address zero.
-        let account = entry(entry(numbered(4), chain), Address::ZERO.into_word());
+        let account = entry(entry(numbered(5), chain), Address::ZERO.into_word());
         slots = slots
-            .set(entry(numbered(2), chain), word(at.portal))
-            .set(entry(numbered(3), at.portal.into_word()), chain)
+            .set(entry(numbered(2), chain), word(portal))
+            .set(entry(numbered(3), chain), word(token_portal))
+            .set(entry(numbered(4), portal.into_word()), chain)
+            .set(entry(numbered(4), token_portal.into_word()), chain)
             .set(account, ether);
     }
     let balance = holdings.ether.values().copied().fold(U256::ZERO, U256::saturating_add);

@@ -74,7 +74,7 @@ fn in_pending<C: RpcChain>(context: &Context<C>, hash: &B256) -> Option<C::RpcTr
 }
 
 /// A transaction of a block that is not complete.
-pub(super) fn in_pending_block<C: RpcChain>(
+fn in_pending_block<C: RpcChain>(
     context: &Context<C>,
     pending: &PendingBlock<C>,
     index: usize,
@@ -93,7 +93,8 @@ pub(crate) fn rpc_pooled<C: RpcChain>(chain: &C, pooled: &PoolTransaction<C>) ->
     chain.rpc_transaction(pooled.consensus(), pooled.sender, TransactionInfo::default(), None)
 }
 
-fn in_block<C: RpcChain>(
+/// A transaction of a block.
+pub(super) fn in_block<C: RpcChain>(
     context: &Context<C>,
     found: &Found<C>,
     index: usize,

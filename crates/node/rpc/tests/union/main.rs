@@ -124,6 +124,33 @@ async fn subscribers_are_told_what_each_update_added() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_block_is_told_with_what_no_update_showed() {
+    let world = World::start().await;
+    let at = world.address(HOME);
+    let mut socket = Socket::connect(at).await;
+    socket.subscribe(json!(["updates"])).await;
+    world.open_block(CALLER, 1_000_000);
+    let told = socket.notification().await["result"].clone();
+    assert_eq!(told["hash"], Value::Null);
+    let known = told["transactions"].as_array().unwrap().len();
+    let added = world.close_grown_block(CALLER, 1_000_000);
+    let told = socket.notification().await["result"].clone();
+    let block = result(at, "eth_getBlockByNumber", json!(["latest", false])).await;
+    assert_eq!((&told["hash"], &told["parentHash"]), (&block["hash"], &block["parentHash"]));
+    assert_eq!(told["firstIndex"], json!(format!("{known:#x}")));
+    let transactions = told["transactions"].as_array().unwrap();
+    assert_eq!((transactions.len(), &transactions[0]["hash"]), (1, &added));
+    assert_eq!(transactions[0]["blockHash"], block["hash"]);
+    let receipt = result(at, "eth_getTransactionReceipt", json!([added])).await;
+    assert_eq!(told["receipts"], json!([receipt]));
+
+    // The next block begins anew.
+    world.open_block(TARGET, 1_000_000);
+    let told = socket.notification().await["result"].clone();
+    assert_eq!((&told["parentHash"], &told["firstIndex"]), (&block["hash"], &json!("0x0")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_super_transaction_is_told_by_both_rollups() {
     let world = World::start().await;
     let hash = world.make_block(CALLER, 1_000_000);
@@ -175,6 +202,8 @@ async fn confirmations_rise_from_the_pool_to_final() {
     assert_eq!(confirmation(at, &waiting).await, "pending");
     let hash = world.make_block(TARGET, 100_000);
     assert_eq!(confirmation(at, &hash).await, "preconfirmed");
+    world.other_on_l1(1);
+    assert_eq!(confirmation(at, &hash).await, "preconfirmed", "L1 has another block");
     world.on_l1(Some(1), None);
     assert_eq!(confirmation(at, &hash).await, "posted");
     world.choose(true, false);
@@ -190,6 +219,44 @@ async fn confirmations_rise_from_the_pool_to_final() {
     let second = world.make_block(TARGET, 100_000);
     world.on_l1(Some(2), Some(2));
     assert_eq!(confirmation(at, &second).await, "settled");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_are_told_by_confirmation_level() {
+    let world = World::start().await;
+    let at = world.address(HOME);
+    let numbers = async || {
+        let told = result(at, "lockstep_heads", json!([])).await;
+        let number = |level: &str| told[level]["number"].as_str().map(str::to_owned);
+        ["preconfirmed", "posted", "safe", "settled", "final"].map(number)
+    };
+    let expected = |numbers: [Option<&str>; 5]| numbers.map(|it| it.map(str::to_owned));
+    world.make_block(TARGET, 100_000);
+    assert_eq!(numbers().await, expected([Some("0x1"), None, None, None, None]));
+    world.choose(true, true);
+    // What is safe is posted, even if this node has not seen how.
+    assert_eq!(
+        numbers().await,
+        expected([Some("0x1"), Some("0x1"), Some("0x1"), None, Some("0x1")])
+    );
+    world.make_block(TARGET, 100_000);
+    world.other_on_l1(2);
+    assert_eq!(
+        numbers().await,
+        expected([Some("0x2"), Some("0x1"), Some("0x1"), None, Some("0x1")])
+    );
+    world.on_l1(Some(2), Some(0));
+    let told = result(at, "lockstep_heads", json!([])).await;
+    let latest = result(at, "eth_getBlockByNumber", json!(["latest", false])).await;
+    assert_eq!(told["posted"], json!({ "number": latest["number"], "hash": latest["hash"] }));
+    // Where it is known what is settled, nothing is final before.
+    assert_eq!(
+        (&told["settled"]["number"], &told["final"]["number"]),
+        (&json!("0x0"), &json!("0x0"))
+    );
+    world.open_block(TARGET, 100_000);
+    let told = result(at, "lockstep_heads", json!([])).await;
+    assert_eq!(told["preconfirmed"], json!({ "number": "0x3", "hash": Value::Null }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

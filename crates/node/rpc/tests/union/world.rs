@@ -1,7 +1,7 @@
 //! Two rollups of a union with their JSON-RPC, and blocks that are made jointly.
 
 use alloy_consensus::{SignableTransaction, TxEip1559};
-use alloy_eips::eip2718::Encodable2718;
+use alloy_eips::{BlockNumHash, eip2718::Encodable2718};
 use alloy_genesis::Genesis;
 use alloy_primitives::{Address, B64, B256, Bytes, ChainId, TxKind, U256, bytes, hex};
 use alloy_rpc_types_engine::{ForkchoiceState, PayloadAttributes};
@@ -86,14 +86,14 @@ impl PendingBlocks<Rollup> for Open {
 
 /// What is said to be posted and settled.
 #[derive(Debug, Default)]
-struct OnL1(RwLock<(Option<u64>, Option<u64>)>);
+struct OnL1(RwLock<(Option<BlockNumHash>, Option<BlockNumHash>)>);
 
 impl Confirmations for OnL1 {
-    fn posted(&self) -> Option<u64> {
+    fn posted(&self) -> Option<BlockNumHash> {
         self.0.read().0
     }
 
-    fn settled(&self) -> Option<u64> {
+    fn settled(&self) -> Option<BlockNumHash> {
         self.0.read().1
     }
 }
@@ -147,9 +147,16 @@ impl World {
         self.members[&HOME].pool.status().pending > 0
     }
 
-    /// What a node knows of L1.
+    /// What the home's node knows of L1.
     pub(crate) fn on_l1(&self, posted: Option<u64>, settled: Option<u64>) {
-        *self.on_l1.0.write() = (posted, settled);
+        let chain = self.members[&HOME].engine.view().snapshot();
+        let block = |number| BlockNumHash::new(number, chain.hash(number).unwrap().unwrap());
+        *self.on_l1.0.write() = (posted.map(block), settled.map(block));
+    }
+
+    /// A block of this number was posted that is not the home's.
+    pub(crate) fn other_on_l1(&self, number: u64) {
+        *self.on_l1.0.write() = (Some(BlockNumHash::new(number, B256::repeat_byte(0xee))), None);
     }
 
     /// Calls the home's head safe, or finalized.
@@ -187,6 +194,14 @@ impl World {
         let more = self.transaction(TARGET, 100_000, 1);
         let hash = json!(more.tx_hash());
         self.with_block(to, gas_limit, Some(more), false);
+        hash
+    }
+
+    /// The same, complete on all rollups, and never shown so.
+    pub(crate) fn close_grown_block(&self, to: Address, gas_limit: u64) -> Value {
+        let more = self.transaction(TARGET, 100_000, 1);
+        let hash = json!(more.tx_hash());
+        self.with_block(to, gas_limit, Some(more), true);
         hash
     }
 

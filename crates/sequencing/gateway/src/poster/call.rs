@@ -1,7 +1,7 @@
 //! A sealed batch in a call of the inbox.
 
 use super::{Blocked, Posted, Poster};
-use crate::{PosterError, SealedBatch, seal::blobs};
+use crate::{Lost, PosterError, SealedBatch, seal::blobs};
 use alloy_eips::eip7825::MAX_TX_GAS_LIMIT_OSAKA;
 use alloy_primitives::{Bytes, U256};
 use alloy_sol_types::SolCall;
@@ -18,8 +18,12 @@ impl Poster {
     ) -> Result<Result<(), Blocked>, PosterError> {
         let slot = batch.slot;
         let owner = match self.owners.ownership(slot, self.unix.as_secs())? {
-            Ownership::Owned(owner) => owner,
-            Ownership::Nobody => return Ok(Err(Blocked::OfNobody)),
+            Ownership::Owned(owner) if batch.signer() == Some(owner.gateway) => owner,
+            // The inbox would refuse it, and it would be paid for.
+            Ownership::Owned(_) | Ownership::Nobody => {
+                self.ledger.lose(batch.hash, Lost::NotOwned);
+                return Ok(Err(Blocked::NotOwned));
+            }
             Ownership::Undecided | Ownership::Unknown => return Ok(Err(Blocked::Unknown)),
         };
         let Some(proof) = self.owners.prove(slot, owner)? else {

@@ -4,13 +4,15 @@ use alloy_primitives::ChainId;
 use lockstep_batcher::{BatcherError, ErrorClass, SourceError};
 use lockstep_derive::Severity;
 use lockstep_lookahead::{LookaheadError, Slot};
+use std::{io, path::PathBuf};
 
 /// Why a slot's batch cannot be posted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Blocked {
-    /// The slot has no owner.
-    #[error("it belongs to nobody")]
-    OfNobody,
+    /// The slot belongs to nobody, or to another gateway than has signed the batch: L1 was reorganised over the block that
+    /// decides that. The batch is given up.
+    #[error("it does not belong to who has signed it")]
+    NotOwned,
     /// Who owns the slot is not known.
     #[error("who owns it is not known")]
     Unknown,
@@ -39,6 +41,14 @@ pub enum PosterError {
     /// Who owns a slot could not be found out or proven.
     #[error("the look-ahead: {0}")]
     Lookahead(#[from] LookaheadError),
+    /// What proves the owners of slots cannot be kept.
+    #[error("what proves the owners of slots cannot be kept in {path}: {source}")]
+    Evidence {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// A sealed batch is not what it says.
     #[error("the batch of slot {slot}: {reason}")]
     Blobs {
@@ -73,9 +83,10 @@ impl PosterError {
             },
             Self::Transaction(error) => error.class(),
             Self::L1(_) | Self::Member { .. } => ErrorClass::Temporary,
-            Self::NoUnion(_) | Self::Blobs { .. } | Self::ProofTooLong { .. } => {
-                ErrorClass::Critical
-            }
+            Self::NoUnion(_)
+            | Self::Evidence { .. }
+            | Self::Blobs { .. }
+            | Self::ProofTooLong { .. } => ErrorClass::Critical,
         }
     }
 }

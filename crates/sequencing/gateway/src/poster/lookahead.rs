@@ -1,27 +1,30 @@
 //! Who owns slots, from a beacon node and an L1 node.
 
-use super::SlotOwners;
+use super::{SlotOwners, evidence::EvidenceStore};
 use crate::PosterError;
 use alloy_consensus::Header;
-use alloy_eips::BlockNumberOrTag;
-use alloy_primitives::{Address, B256, Sealed};
+use alloy_eips::{BlockNumHash, BlockNumberOrTag};
+use alloy_primitives::{Address, Sealed};
 use lockstep_contracts::{BeaconHeader, ProposersProof};
 use lockstep_lookahead::{
-    Anchor, LookaheadError, LookaheadSource, Owner, Ownership, Proof, ProofHeader, Prover,
-    Registry, Schedule, Slot,
+    Evidence, LookaheadError, LookaheadSource, Owner, Ownership, Proof, ProofHeader, Prover,
+    Registry, Slot,
 };
-use lockstep_providers::{BeaconClient, ClientError, L1Client, SlotClock};
+use lockstep_providers::{BeaconClient, L1Client, SlotClock};
 use lockstep_ssz::Preset;
-use std::collections::VecDeque;
-
-/// States that are kept: of the current epoch, and of those before that batches may wait for.
-const MAX_ANCHORS: usize = 4;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 /// An L1 block that was found so many blocks below the head is not likely to be replaced.
-const DEPTH: usize = 2;
+const DEPTH: u64 = 2;
+
+/// Epochs, from the newest back, whose evidence a reorganisation of L1 may replace: those that are not final.
+const EPOCHS_NOT_FINAL: usize = 4;
 
 /// Owners of slots by the nodes of L1: the schedule of a [`LookaheadSource`], and proofs from the states of a beacon
-/// node. One state is loaded for each epoch in which a slot is posted.
+/// node. One state is loaded for each epoch in which a slot is owned; what is needed of it is kept.
 #[derive(Debug)]
 pub struct LookaheadOwners {
     source: LookaheadSource,
@@ -32,18 +35,9 @@ pub struct LookaheadOwners {
     preset: &'static Preset,
     /// The slot in which the source was refreshed last.
     refreshed: Option<Slot>,
-    anchors: VecDeque<Anchored>,
-}
-
-/// A state, and the L1 block that proves it.
-#[derive(Debug)]
-struct Anchored {
-    epoch: u64,
-    number: u64,
-    hash: B256,
-    anchor: Anchor,
-    /// Of the epoch and the next.
-    schedule: Schedule,
+    evidence: EvidenceStore,
+    /// Epochs of which there was no evidence when it was asked for last, and the slot then.
+    missing: BTreeMap<u64, Slot>,
 }
 
 impl LookaheadOwners {
@@ -66,15 +60,26 @@ impl LookaheadOwners {
             l1,
             preset,
             refreshed: None,
-            anchors: VecDeque::new(),
+            evidence: EvidenceStore::new(slots),
+            missing: BTreeMap::new(),
         })
     }
 
-    /// Brings the schedule up to the slot of `now_s`. If a node fails, the schedule before it still holds.
-    fn refresh(&mut self, now_s: u64) -> Result<(), LookaheadError> {
+    /// Keeps what proves the owners of slots in a file, and goes on with what is in it. Without, batches that wait for longer
+    /// than beacon nodes keep states can be posted no more after a restart.
+    ///
+    /// # Errors
+    /// [`PosterError::Evidence`] if the file cannot be read.
+    pub fn with_file(self, file: PathBuf) -> Result<Self, PosterError> {
+        let evidence = EvidenceStore::open(self.preset.slots_per_epoch, file)?;
+        Ok(Self { evidence, ..self })
+    }
+
+    /// Brings the schedule up to the slot of `now_s`, and returns that. If a node fails, the schedule before it still holds.
+    fn refresh(&mut self, now_s: u64) -> Result<Slot, LookaheadError> {
         let slot = self.beacon.clock()?.slot(now_s)?;
         if self.refreshed == Some(slot) {
-            return Ok(());
+            return Ok(slot);
         }
         match self.source.refresh(now_s) {
             Ok(_) => self.refreshed = Some(slot),
@@ -82,86 +87,123 @@ impl LookaheadOwners {
             // The source has told.
             Err(_) => {}
         }
+        Ok(slot)
+    }
+
+    /// Loads what shows whose a slot is, if it is not there: a state of its epoch or, if that has no L1 block, of the one
+    /// before. What cannot be had is asked for once in each slot.
+    fn load(&mut self, slot: Slot) -> Result<(), LookaheadError> {
+        let epoch = slot / self.preset.slots_per_epoch;
+        for epoch in [Some(epoch), epoch.checked_sub(1)].into_iter().flatten() {
+            if self.evidence.of(slot).is_some() {
+                break;
+            }
+            let is_tried =
+                self.refreshed.is_some() && self.missing.get(&epoch).copied() == self.refreshed;
+            if self.evidence.has(epoch) || is_tried {
+                continue;
+            }
+            self.missing.insert(epoch, self.refreshed.unwrap_or_default());
+            if let Some(evidence) = self.ask(epoch)? {
+                self.missing.remove(&epoch);
+                self.evidence.add(evidence);
+            }
+        }
         Ok(())
     }
 
-    /// A state that knows the proposers from `slot` on: of its epoch, or, if that has no L1 block, of the one before. `None`
-    /// if no L1 block proves one. One that is kept may be of a chain that was replaced.
-    fn anchored(&mut self, slot: Slot) -> Result<Option<&Anchored>, LookaheadError> {
-        let epoch = slot / self.preset.slots_per_epoch;
-        if self.load_anchor(epoch)? {
-            return Ok(self.anchor_of(epoch));
-        }
-        let Some(before) = epoch.checked_sub(1) else { return Ok(None) };
-        // While the epoch lasts it may still get a block, which knows more.
-        let now = self.refreshed.map_or(0, |slot| slot / self.preset.slots_per_epoch);
-        if epoch >= now || !self.load_anchor(before)? {
-            return Ok(None);
-        }
-        Ok(self.anchor_of(before))
-    }
-
-    fn anchor_of(&self, epoch: u64) -> Option<&Anchored> {
-        self.anchors.iter().find(|anchored| anchored.epoch == epoch)
-    }
-
-    /// Loads a state of an epoch, if it is not there. Whether it is.
-    fn load_anchor(&mut self, epoch: u64) -> Result<bool, LookaheadError> {
-        if self.anchor_of(epoch).is_some() {
-            return Ok(true);
-        }
-        let Some(header) = self.proving_block(epoch)? else { return Ok(false) };
+    /// Evidence of the owners of an epoch's slots, if L1 has a block that proves its state.
+    fn ask(&self, epoch: u64) -> Result<Option<Evidence>, LookaheadError> {
+        let head = self.l1.header(BlockNumberOrTag::Latest)?.ok_or(LookaheadError::NoHead)?;
+        let Some(header) = self.proving_block(epoch, &head)? else { return Ok(None) };
         let anchor = self.prover.anchor(&header)?;
-        let keys = anchor.keys();
-        let proposers: Vec<(Slot, B256)> = anchor.slots().zip(keys.iter().copied()).collect();
+        let proposers: Vec<_> = anchor.slots().zip(anchor.keys()).collect();
         // No delegation of these slots can be recorded any more, so any newer block tells the same.
-        let delegations = self.registry.delegations(&header, &proposers)?;
-        let schedule = Schedule::new(self.preset.slots_per_epoch, epoch, keys, &delegations)?;
-        let (number, hash) = (header.number, header.hash());
-        if self.anchors.len() >= MAX_ANCHORS {
-            self.anchors.pop_front();
-        }
-        self.anchors.push_back(Anchored { epoch, number, hash, anchor, schedule });
-        Ok(true)
+        let delegations = self.registry.delegations(&head, &proposers)?;
+        let l1 = BlockNumHash::new(header.number, header.hash());
+        Evidence::new(l1, &anchor, &delegations).map(Some)
     }
 
     /// An L1 block whose parent is of `epoch`, so that the root which it carries (EIP-4788) is of a state of the
     /// epoch: the newest, but not one of the very last if there are others.
-    fn proving_block(&self, epoch: u64) -> Result<Option<Sealed<Header>>, LookaheadError> {
+    fn proving_block(
+        &self,
+        epoch: u64,
+        head: &Sealed<Header>,
+    ) -> Result<Option<Sealed<Header>>, LookaheadError> {
         let clock = self.beacon.clock()?;
-        let head = self.l1.header(BlockNumberOrTag::Latest)?.ok_or(LookaheadError::NoHead)?;
-        let first = epoch.saturating_mul(self.preset.slots_per_epoch);
-        let Some(back) = clock.slot(head.timestamp)?.checked_sub(first) else { return Ok(None) };
-        let headers = self.l1.headers_back(head.hash(), back as usize + 1)?;
-        let mut newest = None;
-        for (depth, pair) in headers.windows(2).enumerate() {
-            let [header, parent] = pair else { break };
-            if parent.number > 0 && self.epoch_of(parent, &clock)? == epoch {
-                newest.get_or_insert(header);
-                if depth >= DEPTH {
-                    return Ok(Some(header.clone()));
-                }
+        let end = epoch.saturating_add(1).saturating_mul(self.preset.slots_per_epoch);
+        let Some(last) = self.last_before(end, head, &clock)? else { return Ok(None) };
+        let newest = last.saturating_add(1).min(head.number);
+        for number in [newest.min(head.number.saturating_sub(DEPTH)), newest] {
+            // The first block carries no root.
+            if number < 2 {
+                continue;
+            }
+            let (header, parent) = (self.header(number, head)?, self.header(number - 1, head)?);
+            if header.parent_hash != parent.hash() {
+                return Err(LookaheadError::Reorganised { head: head.hash() });
+            }
+            if clock.slot(parent.timestamp)? / self.preset.slots_per_epoch == epoch {
+                return Ok(Some(header));
             }
         }
-        Ok(newest.cloned())
+        Ok(None)
     }
 
-    fn epoch_of(&self, header: &Header, clock: &SlotClock) -> Result<u64, ClientError> {
-        Ok(clock.slot(header.timestamp)? / self.preset.slots_per_epoch)
+    /// The number of the last L1 block before a slot. It is searched for by halves, however long ago it was: between two
+    /// blocks there are as many slots as blocks, or more.
+    fn last_before(
+        &self,
+        end: Slot,
+        head: &Sealed<Header>,
+        clock: &SlotClock,
+    ) -> Result<Option<u64>, LookaheadError> {
+        let slot = clock.slot(head.timestamp)?;
+        let Some(back) = slot.checked_sub(end) else { return Ok(Some(head.number)) };
+        // The first may be one, the second is none.
+        let (mut low, mut high) = (head.number.checked_sub(back + 1), head.number);
+        if low.is_none() && clock.slot(self.header(0, head)?.timestamp)? < end {
+            low = Some(0);
+        }
+        let Some(mut low) = low else { return Ok(None) };
+        let mut step = 1;
+        while high - low > 1 {
+            // Few slots are missed as a rule, so it is near the least that it can be.
+            let middle = low.saturating_add(step).min(low + (high - low) / 2);
+            if clock.slot(self.header(middle, head)?.timestamp)? < end {
+                low = middle;
+                step = step.saturating_mul(2);
+            } else {
+                high = middle;
+            }
+        }
+        Ok(Some(low))
     }
 
-    /// Forgets states that L1 does not prove any more.
-    fn forget_replaced(&mut self, slot: Slot) -> Result<(), LookaheadError> {
-        let epoch = slot / self.preset.slots_per_epoch;
-        for epoch in [epoch.checked_sub(1), Some(epoch)].into_iter().flatten() {
-            let Some(Anchored { number, hash, .. }) = self.anchor_of(epoch) else { continue };
-            let found = self.l1.block(BlockNumberOrTag::Number(*number))?;
-            if found.is_none_or(|found| found.hash != *hash) {
-                self.anchors.retain(|anchored| anchored.epoch != epoch);
+    /// The block of this number, on the chain of the head.
+    fn header(&self, number: u64, head: &Sealed<Header>) -> Result<Sealed<Header>, LookaheadError> {
+        if number == head.number {
+            return Ok(head.clone());
+        }
+        let found = self.l1.header(BlockNumberOrTag::Number(number))?;
+        found.ok_or(LookaheadError::Reorganised { head: head.hash() })
+    }
+
+    /// Forgets what L1 does not prove any more, of these epochs.
+    fn forget_replaced(&mut self, kept: Vec<(u64, BlockNumHash)>) -> Result<(), LookaheadError> {
+        for (epoch, block) in kept {
+            let found = self.l1.block(BlockNumberOrTag::Number(block.number))?;
+            if found.is_none_or(|found| found.hash != block.hash) {
+                self.evidence.remove(epoch);
             }
         }
         Ok(())
     }
+}
+
+fn kept<'a>(evidence: impl IntoIterator<Item = &'a Evidence>) -> Vec<(u64, BlockNumHash)> {
+    evidence.into_iter().map(|evidence| (evidence.epoch(), evidence.l1())).collect()
 }
 
 impl SlotOwners for LookaheadOwners {
@@ -171,20 +213,45 @@ impl SlotOwners for LookaheadOwners {
         if slot >= schedule.slots().start {
             return Ok(schedule.ownership(slot));
         }
-        let anchored = self.anchored(slot)?;
-        Ok(anchored.map_or(Ownership::Unknown, |anchored| anchored.schedule.ownership(slot)))
+        self.load(slot)?;
+        Ok(self.evidence.of(slot).map_or(Ownership::Unknown, |it| it.ownership(slot)))
+    }
+
+    fn secure(
+        &mut self,
+        slots: &BTreeSet<Slot>,
+        oldest: Slot,
+        now_s: u64,
+    ) -> Result<Option<Slot>, PosterError> {
+        let now = self.refresh(now_s)?;
+        self.evidence.forget(oldest, now);
+        self.missing.retain(|_, tried| *tried == now);
+        self.forget_replaced(kept(self.evidence.newest(EPOCHS_NOT_FINAL)))?;
+        let mut outcome = Ok(());
+        let mut unproven = None;
+        for slot in slots {
+            if outcome.is_ok() {
+                outcome = self.load(*slot);
+            }
+            if self.evidence.of(*slot).is_none() {
+                // Those after it come after it.
+                unproven = Some(*slot);
+                break;
+            }
+        }
+        self.evidence.save()?;
+        outcome?;
+        Ok(unproven)
     }
 
     fn prove(&mut self, slot: Slot, owner: Owner) -> Result<Option<ProposersProof>, PosterError> {
-        self.forget_replaced(slot)?;
-        let Some(anchored) = self.anchored(slot)? else { return Ok(None) };
-        if anchored.schedule.owner(slot) != Some(owner) {
-            return Ok(None);
-        }
-        let proof = anchored.anchor.prove(slot..=owner.by_slot)?;
+        self.forget_replaced(kept(self.evidence.of(slot)))?;
+        self.load(slot)?;
+        let Some(evidence) = self.evidence.of(slot) else { return Ok(None) };
+        let Some(proof) = evidence.prove(slot, owner)? else { return Ok(None) };
         tracing::debug!(
             target: "lockstep_gateway",
-            slot, by_slot = owner.by_slot, l1_block = anchored.number,
+            slot, by_slot = owner.by_slot, l1_block = evidence.l1().number,
             "proved the owner of a slot"
         );
         Ok(Some(to_contract(proof)))

@@ -2,6 +2,7 @@
 
 mod call;
 mod error;
+mod evidence;
 mod local;
 mod lookahead;
 mod measure;
@@ -33,7 +34,7 @@ use lockstep_lookahead::Slot;
 use lockstep_protocol::UnionConfig;
 use measure::Metrics;
 use member::Member;
-use plan::{Chain, Next, SeenInbox};
+use plan::{Chain, Next, Published, SeenInbox};
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 /// The gateway, to whom proposers delegate their slots.
@@ -149,7 +150,7 @@ pub struct Poster {
     phase: Phase,
     /// Batches on their way or included not long ago, each on the one before.
     posted: VecDeque<Posted>,
-    /// Failures that other tries would meet again.
+    /// Batches that L1 refused, or derivation dropped, as others would be.
     drops: Drops,
     /// How many times in a row a pool held transactions of the other kind that are not known.
     reserved: u32,
@@ -162,8 +163,8 @@ pub struct Poster {
     history: VecDeque<SeenInbox>,
     /// A batch that is deep enough, and that not all rollups have derived.
     confirmed: Option<B256>,
-    /// The slot for which owners were told last.
-    published: Option<Slot>,
+    /// For when owners were told last.
+    published: Option<Published>,
     blocked: Option<(Slot, Blocked)>,
     unix: Duration,
 }
@@ -304,7 +305,7 @@ impl Poster {
         };
         self.metrics.inbox(inbox.next_slot);
         let slot = self.union.slot_at(head.timestamp).unwrap_or_default();
-        self.ledger.see(inbox, slot);
+        self.ledger.see(inbox, head.block.number, slot);
         self.void_dropped(head)?;
         if self.is_posting()
             && let Some(reason) = self.doubt(head, polled, &inbox)
@@ -417,6 +418,13 @@ impl Poster {
         let patience = self.settings.outbox.submission.patience;
         let slots: Vec<Slot> = self.posted.iter().map(|posted| posted.slot).collect();
         let pending = self.outbox.pending();
+        // What is dropped needs another look at L1; what is refused its slot's window does not wait for.
+        let pause = match reason {
+            ResetReason::BatchDropped => Some(patience),
+            ResetReason::Reverted => Some(Duration::from_secs(self.settings.outbox.l1_block_time)),
+            _ => None,
+        };
+        let in_a_row = pause.map(|pause| self.drops.add(inbox.next_slot, now, pause));
         match reason {
             // As often as another gateway's batch was not handed over.
             ResetReason::OtherBatch => tracing::info!(
@@ -424,20 +432,16 @@ impl Poster {
                 newest_batch = %inbox.head, next_slot = inbox.next_slot, ?slots, pending,
                 "the inbox has a batch of another gateway; going on after it"
             ),
-            // It is sent again at once: its slot's window does not wait.
             ResetReason::Reverted => tracing::error!(
                 target: "lockstep_gateway",
-                ?slots, pending,
+                ?slots, pending, in_a_row,
                 "the inbox refused a union batch; beginning anew from the safe heads"
             ),
-            ResetReason::BatchDropped => {
-                let in_a_row = self.drops.add(inbox.next_slot, now, patience);
-                tracing::error!(
-                    target: "lockstep_gateway",
-                    ?slots, pending, in_a_row,
-                    "derivation dropped a union batch; beginning anew from the safe heads"
-                );
-            }
+            ResetReason::BatchDropped => tracing::error!(
+                target: "lockstep_gateway",
+                ?slots, pending, in_a_row,
+                "derivation dropped a union batch; beginning anew from the safe heads"
+            ),
             _ => tracing::warn!(
                 target: "lockstep_gateway",
                 reason = reason.name(), ?slots, pending,

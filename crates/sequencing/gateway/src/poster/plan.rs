@@ -12,6 +12,15 @@ use std::{collections::BTreeMap, sync::Arc};
 const SLOTS_BEFORE: u64 = 16;
 const SLOTS_AHEAD: u64 = 32;
 
+/// For when the gateway was told whose slots are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Published {
+    /// The slot then.
+    slot: Slot,
+    /// A slot that the gateway had asked for.
+    asked: Option<Slot>,
+}
+
 /// Where the inbox was after an L1 block.
 pub(super) struct SeenInbox {
     number: u64,
@@ -59,38 +68,40 @@ impl Chain {
 }
 
 impl Poster {
-    /// Tells the gateway whose slots are.
+    /// Tells the gateway whose slots are, once in each slot: a reorganisation of L1 may give those that were known to others.
     pub(super) fn publish_owners(&mut self) -> Result<(), PosterError> {
         let now_s = self.unix.as_secs();
         let Some(current) = self.union.slot_at(now_s) else { return Ok(()) };
         let asked = self.ledger.asked().filter(|slot| !self.ledger.knows_owner(*slot));
-        if self.published == Some(current) && asked.is_none() {
+        let due = Published { slot: current, asked };
+        if self.published == Some(due) {
             return Ok(());
         }
         let first = current.saturating_sub(SLOTS_BEFORE);
         let mut owners = BTreeMap::new();
         let mut outcome = Ok(());
+        let unposted = self.ledger.unposted_slots();
+        let earlier = unposted.into_iter().chain(asked).filter(|slot| *slot < first);
         // What is long ago is asked last: it may be known no more.
-        for slot in (first..=current + SLOTS_AHEAD).rev().chain(asked) {
-            if self.ledger.knows_owner(slot) {
-                continue;
-            }
+        for slot in (first..=current + SLOTS_AHEAD).rev().chain(earlier) {
             match self.owners.ownership(slot, now_s) {
-                Ok(owner @ (Ownership::Owned(_) | Ownership::Nobody)) => {
-                    owners.insert(slot, owner);
-                }
-                Ok(Ownership::Undecided | Ownership::Unknown) => {}
+                // What was known before is not asked for, and holds.
+                Ok(Ownership::Unknown) => {}
+                Ok(owner) => drop(owners.insert(slot, owner)),
                 Err(error) => {
                     outcome = Err(error);
                     break;
                 }
             }
         }
-        if outcome.is_ok() {
-            self.published = Some(current);
-        }
         self.ledger.learn_owners(owners, first);
-        outcome
+        outcome?;
+        self.published = Some(due);
+        let (slots, oldest) = self.ledger.to_be_proven(current);
+        let unproven = self.owners.secure(&slots, oldest, now_s);
+        // What is not known is not secured.
+        self.ledger.set_unproven(*unproven.as_ref().unwrap_or(&slots.first().copied()));
+        unproven.map(drop)
     }
 
     /// Sends the next batch, if it is due.
@@ -126,9 +137,9 @@ impl Poster {
     pub(super) fn tell(&mut self, chain: &Chain, head: &L1Head, inbox: &InboxState, slot: Slot) {
         let Some(taken) = chain.taken else { return };
         if let Some(first) = chain.batches.get(taken)
-            && first.slot.saturating_add(inbox.window_slots) <= slot
+            && first.slot.saturating_add(inbox.open_slots()) <= slot
         {
-            let window_slots = inbox.window_slots;
+            let window_slots = inbox.open_slots();
             self.ledger.lose(first.hash, Lost::Closed { window_slots });
         }
         let number = head.block.number;

@@ -26,7 +26,11 @@ impl Poster {
         let patience = self.settings.outbox.submission.patience;
         let since = match self.phase {
             Phase::Posting => return Ok(true),
-            Phase::Proposed => return Ok(self.begin(polled.latest, inbox)),
+            // If it is neither waited for nor taken over, rollups took back what it said.
+            Phase::Proposed if self.ledger.is_proposed() || self.ledger.is_settled() => {
+                return Ok(self.begin(polled.latest, inbox));
+            }
+            Phase::Proposed => now,
             Phase::Settling { since } => since.unwrap_or(now),
         };
         self.phase = Phase::Settling { since: Some(since) };

@@ -5,8 +5,8 @@ use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use lockstep_batcher::{L1Submit, SourceError};
 use lockstep_contracts::ProposersProof;
-use lockstep_lookahead::{Owner, Ownership, Slot};
-use std::fmt;
+use lockstep_lookahead::{Owner, Ownership, PROVABLE_SLOTS, Slot};
+use std::{collections::BTreeSet, fmt};
 
 /// Where the inbox stands after some L1 block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,13 @@ pub struct InboxState {
     pub next_slot: Slot,
     /// For how many slots after its own a batch can be posted.
     pub window_slots: u64,
+}
+
+impl InboxState {
+    /// For how many slots after its own a batch can be posted: as long as the inbox takes it, and its owner can be proven.
+    pub const fn open_slots(&self) -> u64 {
+        if self.window_slots < PROVABLE_SLOTS { self.window_slots } else { PROVABLE_SLOTS }
+    }
 }
 
 /// An L1 node, and the union's inbox there. All calls block.
@@ -36,6 +43,19 @@ pub trait SlotOwners: fmt::Debug + Send {
     /// # Errors
     /// If it cannot be found out now.
     fn ownership(&mut self, slot: Slot, now_s: u64) -> Result<Ownership, PosterError>;
+
+    /// Sees to it, as far as that is possible at `now_s`, that the owners of these slots can be proven for as long as L1 can
+    /// check it, whatever its nodes forget. Slots before `oldest` are asked for no more. The first of the slots that has an
+    /// owner of whom that is not so.
+    ///
+    /// # Errors
+    /// If that fails; what was seen to stays so.
+    fn secure(
+        &mut self,
+        slots: &BTreeSet<Slot>,
+        oldest: Slot,
+        now_s: u64,
+    ) -> Result<Option<Slot>, PosterError>;
 
     /// Proves that `owner` owns `slot`, from an L1 block that is canonical now and that EIP-4788 still knows.
     /// `None` while L1 has no block from which it could be proven.

@@ -12,6 +12,9 @@ const MAX_UNPOSTED_BYTES: usize = 512 << 20;
 /// Slots without a batch between the inbox's newest one and a slot, about which it is asked who owns them.
 const MAX_GAP: u64 = 128;
 
+/// For so many slots it may take until what proves the owner of a slot is kept. Beacon nodes have its state for longer.
+const MAX_UNPROVEN_SLOTS: u64 = 16;
+
 /// Why a slot gets no users' transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Closed {
@@ -33,12 +36,18 @@ pub enum Closed {
     /// The blocks of a slot before could not be sealed yet.
     #[error("a slot before has no batch yet")]
     Unsealed,
+    /// The slot is left to the blocks of a rollup that come late for the sequencing window.
+    #[error("the slot is left to a rollup whose blocks come late")]
+    Late,
     /// Another gateway may still post the batch of a slot before.
     #[error("another gateway's batch of a slot before may still come")]
     Awaiting,
     /// L1 has taken no batch for half of the time for which the inbox would, or too many wait.
     #[error("L1 does not take the batches of slots before")]
     Unposted,
+    /// Nothing is kept yet that proves who owns a slot before, whose batch L1 does not have.
+    #[error("the owner of a slot before cannot be proven to L1")]
+    Unproven,
     /// The poster cannot post, and an operator must mend that.
     #[error("posting fails for good")]
     Failing,
@@ -64,6 +73,7 @@ impl Sealer {
                     reason @ (Closed::Unsealed
                     | Closed::Unknown
                     | Closed::Unposted
+                    | Closed::Unproven
                     | Closed::Failing
                     | Closed::NotReproduced),
                 ) => {
@@ -114,14 +124,20 @@ impl Sealer {
             return Err(Closed::Sealed);
         }
         if self.first_filled().is_some_and(|filled| filled < slot)
-            || self.backlog() > MAX_BLOCKS / 2
+            || (!self.is_for_late(slot) && self.backlog(slot) > MAX_BLOCKS / 2)
         {
             return Err(Closed::Unsealed);
+        }
+        if self.is_for_late(slot) {
+            return Err(Closed::Late);
+        }
+        if state.unproven.is_some_and(|first| slot.saturating_sub(first) > MAX_UNPROVEN_SLOTS) {
+            return Err(Closed::Unproven);
         }
         let unposted: Vec<_> = state.batches.iter().skip(state.posted()).collect();
         let bytes: usize = unposted.iter().map(|batch| batch.bytes()).sum();
         let oldest = unposted.iter().find(|batch| batch.is_filled).map_or(slot, |it| it.slot);
-        let is_late = slot.saturating_sub(oldest) > seen.inbox.window_slots / 2;
+        let is_late = slot.saturating_sub(oldest) > seen.inbox.open_slots() / 2;
         if is_late || unposted.len() > MAX_UNPOSTED || bytes > MAX_UNPOSTED_BYTES {
             return Err(Closed::Unposted);
         }

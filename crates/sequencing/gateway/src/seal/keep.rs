@@ -136,7 +136,7 @@ impl Sealer {
         let mut targets = BTreeMap::<ChainId, BlockNumHash>::new();
         let (mut transactions, mut blocks) = (0, 0);
         for (chain, config) in &self.rollups {
-            let Some(cursor) = self.cursor(*chain) else { return Ok(false) };
+            let Some(cursor) = self.begin(*chain) else { return Ok(false) };
             let head = chains.head(*chain)?;
             let number = Self::last_before(config, start).max(cursor.number);
             if number >= head.number {
@@ -186,7 +186,7 @@ impl Sealer {
         let is_signed = self.signed_up_to.is_some_and(|signed| slot <= signed);
         self.ledger.with(|state| {
             let (tip, seen) = (state.tip.as_ref()?, state.seen?);
-            let window_slots = seen.inbox.window_slots;
+            let window_slots = seen.inbox.open_slots();
             let is_closed = slot.saturating_add(window_slots) <= seen.slot;
             if is_closed && seen.inbox.next_slot <= slot {
                 // The inbox has not taken it, and never will.

@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, ChainId, map::B256Set};
 use lockstep_lookahead::{Ownership, Slot};
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -113,6 +113,8 @@ pub(super) struct State {
     pub(super) owners: BTreeMap<Slot, Ownership>,
     /// The slot whose owner must be known, too.
     pub(super) asked: Option<Slot>,
+    /// The first slot whose batch L1 is to have, and whose owner cannot be proven yet.
+    pub(super) unproven: Option<Slot>,
     /// A base that the gateway has not taken over yet.
     pub(super) proposed: Option<Base>,
     /// The first batch that can be posted no more.
@@ -129,7 +131,8 @@ pub(super) struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) inbox: InboxState,
-    /// The slot of the newest L1 block.
+    /// The number of the newest L1 block, and its slot.
+    pub(super) number: u64,
     pub(super) slot: Slot,
 }
 
@@ -170,9 +173,21 @@ impl Ledger {
         })
     }
 
+    /// The newest block of a rollup that is in a batch of L1; `None` while it is not known what L1 has.
+    pub fn posted(&self, chain: ChainId) -> Option<BlockNumHash> {
+        self.with(|state| {
+            if state.is_doubtful || state.seen.is_none() {
+                return None;
+            }
+            let base = state.base.as_ref()?.cursors.get(&chain).copied();
+            let taken = state.batches.iter().take(state.posted());
+            taken.rev().find_map(|batch| Some(batch.spans.get(&chain)?.last)).or(base)
+        })
+    }
+
     /// Where L1 stands.
-    pub(crate) fn see(&self, inbox: InboxState, slot: Slot) {
-        self.with(|state| state.seen = Some(Seen { inbox, slot }));
+    pub(crate) fn see(&self, inbox: InboxState, number: u64, slot: Slot) {
+        self.with(|state| state.seen = Some(Seen { inbox, number, slot }));
     }
 
     /// A slot whose owner must be known, which may be long ago.
@@ -185,8 +200,30 @@ impl Ledger {
         self.with(|state| state.owner(slot).is_some())
     }
 
-    /// Who owns slots; those before `first` are forgotten, if the inbox has batches of later ones, but for the one that was
-    /// asked for.
+    /// The slots of the batches that the inbox does not have.
+    pub(crate) fn unposted_slots(&self) -> Vec<Slot> {
+        self.with(|state| state.batches.iter().skip(state.posted()).map(|it| it.slot).collect())
+    }
+
+    /// The slots of which the owner must be proven to L1, as far as is known at the slot `current`, and the oldest that may
+    /// still come to that.
+    pub(crate) fn to_be_proven(&self, current: Slot) -> (BTreeSet<Slot>, Slot) {
+        self.with(|state| {
+            let oldest = state.seen.map_or(0, |seen| seen.inbox.next_slot);
+            let unposted = state.batches.iter().skip(state.posted()).map(|batch| batch.slot);
+            let own = (state.owner(current) == Some(Some(state.gateway))).then_some(current);
+            let slots = unposted.chain(state.asked).chain(own).filter(|slot| *slot >= oldest);
+            (slots.collect(), oldest)
+        })
+    }
+
+    /// The first of these slots of which the owner cannot be proven yet.
+    pub(crate) fn set_unproven(&self, slot: Option<Slot>) {
+        self.with(|state| state.unproven = slot);
+    }
+
+    /// Who owns slots, by what L1 says now; those before `first` are forgotten, if the inbox has batches of later ones, but
+    /// for the one that was asked for.
     pub(crate) fn learn_owners(&self, owners: BTreeMap<Slot, Ownership>, first: Slot) {
         self.with(|state| {
             state.owners.extend(owners);
@@ -202,6 +239,11 @@ impl Ledger {
     /// What L1 has, after all rollups have derived it and with nothing on its way. The gateway goes on from there.
     pub(crate) fn propose(&self, base: Base) {
         self.with(|state| state.proposed = Some(base));
+    }
+
+    /// Whether the gateway has not taken over yet what was proposed.
+    pub(crate) fn is_proposed(&self) -> bool {
+        self.with(|state| state.proposed.is_some())
     }
 
     /// Whether the gateway has taken over what was proposed.
@@ -252,5 +294,61 @@ impl Ledger {
     /// What L1 had, and the batches on it.
     pub(crate) fn chain(&self) -> Option<(Base, Vec<Arc<SealedBatch>>)> {
         self.with(|state| Some((state.base.clone()?, state.batches.iter().cloned().collect())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SealedSpan;
+    use alloy_primitives::Bytes;
+
+    const CHAIN: ChainId = 901;
+
+    fn block(number: u64) -> BlockNumHash {
+        BlockNumHash::new(number, B256::with_last_byte(number as u8))
+    }
+
+    /// The batch of a slot, with the blocks of [`CHAIN`] after the first up to the second.
+    fn batch(slot: Slot, blocks: Option<(u64, u64)>) -> Arc<SealedBatch> {
+        let span =
+            blocks.map(|(first, last)| SealedSpan { parent: block(first), last: block(last) });
+        Arc::new(SealedBatch {
+            slot,
+            parent: B256::repeat_byte(slot as u8 - 1),
+            hash: B256::repeat_byte(slot as u8),
+            data: Bytes::new(),
+            blob_hashes: Vec::new(),
+            signature: Bytes::new(),
+            spans: span.map(|span| (CHAIN, span)).into_iter().collect(),
+            is_filled: true,
+        })
+    }
+
+    #[test]
+    fn posted_is_what_the_batches_in_l1_hold_whatever_their_slots() {
+        let ledger = Ledger::default();
+        let taken = |slot: Slot| {
+            let head = B256::repeat_byte(slot as u8);
+            ledger.see(InboxState { head, next_slot: slot + 1, window_slots: 100 }, slot + 1);
+            ledger.posted(CHAIN)
+        };
+        assert_eq!(taken(4), None, "nothing is known yet");
+        ledger.with(|state| {
+            let cursors = BTreeMap::from([(CHAIN, block(6))]);
+            state.base = Some(Base { head: B256::repeat_byte(4), next_slot: 5, cursors });
+            state.batches =
+                [batch(5, Some((6, 8))), batch(6, None), batch(7, Some((8, 12)))].into();
+        });
+        assert_eq!(taken(4), Some(block(6)));
+        assert_eq!(taken(5), Some(block(8)));
+        assert_eq!(taken(6), Some(block(8)), "the batch of slot 6 has no block of the rollup");
+        assert_eq!(taken(7), Some(block(12)));
+        // L1 was reorganised.
+        assert_eq!(taken(5), Some(block(8)));
+        // Somebody else's batch, of which it is not known what it holds.
+        assert_eq!(taken(9), Some(block(6)));
+        ledger.begin_anew(true);
+        assert_eq!(ledger.posted(CHAIN), None, "it is not known what L1 has");
     }
 }

@@ -65,7 +65,7 @@ impl Sealer {
 
     /// The slot whose batch brings empty blocks to L1, if one is due.
     fn empty_due(&self, complete: Slot, now_s: u64) -> Option<Slot> {
-        let backlog = self.backlog();
+        let backlog = self.backlog(complete);
         // Slots that nobody audits are late by as much.
         let behind = self.unaudited.map_or(2, |_| self.settings.handover_slots.max(1) + 1);
         let is_newest =
@@ -76,7 +76,7 @@ impl Sealer {
         self.ledger.with(|state| {
             let (tip, seen) = (state.tip.as_ref()?, state.seen?);
             let first = tip.next_slot.max(self.signed_up_to.map_or(0, |signed| signed + 1));
-            let first = first.max((seen.slot + 1).saturating_sub(seen.inbox.window_slots));
+            let first = first.max((seen.slot + 1).saturating_sub(seen.inbox.open_slots()));
             let back = MAX_SLOTS_BACK.saturating_add(self.settings.handover_slots);
             let first = first.max(complete.saturating_sub(back));
             let mine = |slot: &Slot| state.owner(*slot) == Some(Some(self.key.address));
@@ -97,6 +97,10 @@ impl Sealer {
             return Ok(false);
         }
         let blocks = self.blocks_of(slot, chains)?;
+        if let Err(reason) = self.judge_origins(&blocks) {
+            self.note_refusal(slot, Lost::Unsealable(reason));
+            return Ok(false);
+        }
         let data = match self.encode(slot, &blocks) {
             Ok(data) => data,
             Err(reason) => {
@@ -124,6 +128,7 @@ impl Sealer {
             file.append(&batch)?;
         }
         self.signed_up_to = Some(slot);
+        self.note_try(&blocks, slot);
         self.refused = None;
         let bytes = batch.data.len();
         let batch = Arc::new(batch);
@@ -155,7 +160,9 @@ impl Sealer {
         let end = self.union.slot_start(slot.saturating_add(1));
         let mut blocks = BTreeMap::new();
         for (chain, config) in &self.rollups {
-            let Some(cursor) = self.cursor(*chain) else { continue };
+            let Some(cursor) = self.begin(*chain).filter(|_| self.is_in_batch(*chain, slot)) else {
+                continue;
+            };
             let last = Self::last_before(config, end)
                 .min(chains.head(*chain)?.number)
                 .min(cursor.number.saturating_add(MAX_BLOCKS));

@@ -9,6 +9,7 @@ mod ledger;
 mod make;
 mod offer;
 mod scan;
+mod stale;
 
 pub use batch::{SealedBatch, SealedSpan};
 pub use chains::UnionChains;
@@ -29,7 +30,7 @@ use lockstep_protocol::{Compression, MAX_UNION_BLOCKS, RollupConfig, UnionConfig
 use metrics::{counter, gauge};
 use scan::Scan;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -98,6 +99,10 @@ pub struct Sealer {
     scans: BTreeMap<ChainId, Scan>,
     /// Whether the scans have come to the heads.
     is_scanned: bool,
+    /// Rollups whose blocks come late for the sequencing window.
+    late: BTreeSet<ChainId>,
+    /// The first slot that is left to these blocks.
+    next_try: Slot,
     /// A slot that could not be sealed, why, and how often that was tried.
     refused: Option<(Slot, Lost, u32)>,
     /// Why users' transactions are not taken, as it was told last.
@@ -159,6 +164,8 @@ impl Sealer {
             signed_up_to: kept.signed_up_to,
             scans: BTreeMap::new(),
             is_scanned: false,
+            late: BTreeSet::new(),
+            next_try: 0,
             refused: None,
             closed: None,
             link: None,
@@ -237,6 +244,7 @@ impl Sealer {
         self.take_over_base()?;
         self.take_over_losses()?;
         self.drop_replaced(chains)?;
+        self.look_for_late(chains)?;
         if !self.scan(chains)? {
             return Ok(());
         }
@@ -260,6 +268,11 @@ impl Sealer {
     fn last_before(config: &RollupConfig, time: u64) -> u64 {
         let since = time.saturating_sub(1).saturating_sub(config.genesis.l2_time);
         config.genesis.l2.number.saturating_add(since / config.block_time.max(1))
+    }
+
+    /// The last block of a rollup that a batch has; a later one if followers have made blocks without batches.
+    fn begin(&self, chain: ChainId) -> Option<BlockNumHash> {
+        self.scans.get(&chain).map(|scan| scan.begin()).or_else(|| self.cursor(chain))
     }
 
     /// The last block of a rollup that a batch has.

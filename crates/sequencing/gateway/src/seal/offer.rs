@@ -65,7 +65,9 @@ impl Sealer {
             self.refuse_offer(id, batch.slot, "its blobs are not those that were signed");
             return None;
         }
-        Some(Offer { batch, cursors: tip.cursors, id })
+        let begin = |chain: &ChainId| Some((*chain, self.begin(*chain)?));
+        let cursors = tip.cursors.keys().filter_map(begin).collect();
+        Some(Offer { batch, cursors, id })
     }
 
     /// Whether a batch is the next one, and signed by the owner of its slot; `None` if it is not, or that is not known
@@ -89,7 +91,7 @@ impl Sealer {
         }
         let owner = self.ledger.with(|state| {
             let seen = state.seen?;
-            let is_late = slot.saturating_add(seen.inbox.window_slots) <= seen.slot;
+            let is_late = slot.saturating_add(seen.inbox.open_slots()) <= seen.slot;
             if is_late || slot < seen.inbox.next_slot {
                 return None;
             }

@@ -17,6 +17,19 @@ pub(super) struct Scan {
     tip: BlockNumHash,
     /// The first that holds users' transactions: its number and slot.
     filled: Option<(u64, Slot)>,
+    /// The last block that followers made without a batch, if it is after the cursor.
+    derived: Option<BlockNumHash>,
+}
+
+impl Scan {
+    /// The block after which the next batch begins.
+    pub(super) fn begin(&self) -> BlockNumHash {
+        self.derived.unwrap_or(self.cursor)
+    }
+
+    pub(super) fn filled_slot(&self) -> Option<Slot> {
+        self.filled.map(|(_, slot)| slot)
+    }
 }
 
 impl Sealer {
@@ -28,7 +41,7 @@ impl Sealer {
         for (chain, config) in &self.rollups {
             let Some(cursor) = self.cursor(*chain) else { return Ok(false) };
             let head = chains.head(*chain)?;
-            let begin = Scan { cursor, tip: cursor, filled: None };
+            let begin = Scan { cursor, tip: cursor, filled: None, derived: None };
             let mut scan = match self.scans.get(chain) {
                 Some(scan) if scan.cursor == cursor => *scan,
                 // The cursor only moved on. If it went back, what is between was not looked at.
@@ -36,7 +49,7 @@ impl Sealer {
                     let filled = scan.filled.filter(|(number, _)| *number > cursor.number);
                     // What follows the first filled block was not looked at.
                     let tip = if scan.filled == filled { scan.tip } else { cursor };
-                    Scan { cursor, tip, filled }
+                    Scan { cursor, tip, filled, derived: None }
                 }
                 _ => begin,
             };
@@ -63,6 +76,13 @@ impl Sealer {
                 }
                 looked_at += 1;
             }
+            let safe = chains.safe(*chain)?;
+            // What has transactions came with a batch, of which L1 knows more.
+            let is_without = safe > cursor.number
+                && safe <= scan.tip.number
+                && scan.filled.is_none_or(|(number, _)| number > safe);
+            let hash = if is_without { chains.hash(*chain, safe)? } else { None };
+            scan.derived = hash.map(|hash| BlockNumHash::new(safe, hash));
             self.scans.insert(*chain, scan);
         }
         self.is_scanned = is_complete;
@@ -74,9 +94,11 @@ impl Sealer {
         self.scans.values().filter_map(|scan| scan.filled).map(|(_, slot)| slot).min()
     }
 
-    /// How many blocks no batch has, at most, of any rollup.
-    pub(super) fn backlog(&self) -> u64 {
-        let waiting = |scan: &Scan| scan.tip.number.saturating_sub(scan.cursor.number);
-        self.scans.values().map(waiting).max().unwrap_or_default()
+    /// How many blocks no batch has, at most, of any rollup that may be in the batch of a slot without transactions.
+    pub(super) fn backlog(&self, slot: Slot) -> u64 {
+        let is_for_late = self.is_for_late(slot);
+        let scans = self.scans.iter().filter(|(chain, _)| self.is_late(**chain) == is_for_late);
+        let waiting = |scan: &Scan| scan.tip.number.saturating_sub(scan.begin().number);
+        scans.map(|(_, scan)| waiting(scan)).max().unwrap_or_default()
     }
 }

@@ -16,7 +16,11 @@ use lockstep_contracts::{BeaconHeader, Inbox, ProposersProof, union_batch_hash};
 use lockstep_gateway::{InboxState, L1Inbox, PosterError, SlotOwners};
 use lockstep_lookahead::{Owner, Ownership};
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Block {
@@ -206,6 +210,10 @@ impl SlotOwners for L1Node {
     fn ownership(&mut self, slot: u64, _: u64) -> Result<Ownership, PosterError> {
         let l1 = self.0.lock();
         Ok(Ownership::Owned(Owner { gateway: l1.gateways[l1.owner(slot)], by_slot: slot }))
+    }
+
+    fn secure(&mut self, _: &BTreeSet<u64>, _: u64, _: u64) -> Result<Option<u64>, PosterError> {
+        Ok(None)
     }
 
     fn prove(&mut self, slot: u64, _: Owner) -> Result<Option<ProposersProof>, PosterError> {

@@ -32,7 +32,12 @@ use lockstep_gateway::{
 use lockstep_lookahead::{Owner, Ownership};
 use lockstep_protocol::{Compression, RollupConfig};
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 /// L1 with the inbox, and how far it was derived.
 struct Inbox {
@@ -82,6 +87,10 @@ impl L1Inbox for Shared {
 impl SlotOwners for Shared {
     fn ownership(&mut self, slot: u64, _: u64) -> Result<Ownership, PosterError> {
         Ok(self.0.lock().l1.ownership(slot))
+    }
+
+    fn secure(&mut self, _: &BTreeSet<u64>, _: u64, _: u64) -> Result<Option<u64>, PosterError> {
+        Ok(None)
     }
 
     fn prove(&mut self, slot: u64, _: Owner) -> Result<Option<ProposersProof>, PosterError> {

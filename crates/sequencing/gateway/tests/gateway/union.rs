@@ -117,7 +117,7 @@ fn genesis(n: usize, rollups: usize, users: &[PrivateKeySigner], jovian: u64) ->
     }
     let fees_to = FeeRecipient::OnRollup(Address::repeat_byte(0xfe));
     genesis.alloc.extend(predeploys(fork, fees_to, U256::ZERO));
-    genesis.alloc.extend(union_predeploys());
+    genesis.alloc.extend(union_predeploys(Address::ZERO));
     let code = |code| GenesisAccount { nonce: Some(1), code: Some(code), ..Default::default() };
     genesis.alloc.insert(APP, code(APP_CODE));
     genesis.alloc.insert(BURNER, code(bytes!("fe")));

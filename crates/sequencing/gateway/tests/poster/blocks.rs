@@ -18,8 +18,14 @@ pub(crate) const BLOCK_TIME: u64 = 2;
 pub(crate) const SLOT_SECONDS: u64 = 12;
 pub(crate) const GENESIS_TIME: u64 = 1_000_000;
 
-/// The L1 origin of all blocks: where blocks begin on L1 is none of the poster's business.
-const ORIGIN: BlockNumHash = BlockNumHash { number: 1, hash: B256::repeat_byte(0x11) };
+/// L1 blocks after which followers go on without batches.
+pub(crate) const SEQ_WINDOW: u64 = 200;
+
+/// The L1 origin of a block: one for each slot.
+fn origin(timestamp: u64) -> BlockNumHash {
+    let number = (timestamp - GENESIS_TIME) / SLOT_SECONDS;
+    BlockNumHash { number, hash: B256::repeat_byte(0x11) }
+}
 
 pub(crate) fn union() -> UnionConfig {
     UnionConfig {
@@ -28,6 +34,7 @@ pub(crate) fn union() -> UnionConfig {
         slot_seconds: SLOT_SECONDS,
         genesis_time: GENESIS_TIME,
         block_time: BLOCK_TIME,
+        seq_window_size: SEQ_WINDOW,
         ..UnionConfig::default()
     }
 }
@@ -55,7 +62,7 @@ pub(crate) fn first_block(chain: u64) -> UnionBlock {
         number: 100,
         hash: keccak256(chain.to_be_bytes()),
         timestamp,
-        epoch: ORIGIN,
+        epoch: origin(timestamp),
         ..BatchBlock::default()
     };
     UnionBlock { block, parts: Vec::new() }
@@ -79,8 +86,8 @@ pub(crate) fn next_block(parent: &UnionBlock, content: &[Bytes]) -> UnionBlock {
         hash: keccak256(preimage),
         parent_hash: parent.block.hash,
         timestamp,
-        epoch: ORIGIN,
-        starts_epoch: false,
+        epoch: origin(timestamp),
+        starts_epoch: origin(timestamp) != parent.block.epoch,
         transactions,
     };
     UnionBlock { block, parts }

@@ -126,7 +126,7 @@ pub(crate) struct SimBlock {
     /// With whether the inbox took what they carry.
     txs: Vec<(SimTx, bool)>,
     pub(crate) accepted: Vec<Accepted>,
-    inbox: InboxState,
+    pub(crate) inbox: InboxState,
     base_fee: u128,
 }
 
@@ -169,6 +169,8 @@ pub(crate) struct Faults {
     pub(crate) no_proof: u64,
     /// Somebody uses the account's next nonce, per slot.
     pub(crate) stolen_nonce: u64,
+    /// A reorg gives some slots to others, per reorg.
+    pub(crate) new_owners: u64,
 }
 
 #[derive(Debug)]
@@ -180,6 +182,14 @@ pub(crate) struct SimL1 {
     pub(crate) faults: Faults,
     /// Every so many-th slot is of another gateway.
     pub(crate) others: u64,
+    /// For how many slots the nodes of L1 keep what shows whose a slot is.
+    pub(crate) states: u64,
+    /// Nothing of it can be kept.
+    pub(crate) cannot_secure: bool,
+    /// Slots of which the gateway has kept it.
+    secured: std::collections::BTreeSet<u64>,
+    /// Slots whose owners are others since a reorg.
+    pub(crate) revised: std::collections::BTreeMap<u64, Ownership>,
     /// Transactions to the inbox that failed.
     pub(crate) reverted: usize,
     pub(crate) base_fee: u128,
@@ -207,6 +217,10 @@ impl SimL1 {
             pool: Default::default(),
             faults: Faults::default(),
             others: 0,
+            states: u64::MAX,
+            cannot_secure: false,
+            secured: Default::default(),
+            revised: Default::default(),
             reverted: 0,
             base_fee: 10_000_000_000,
             blob_base_fee: 1_000_000,
@@ -253,6 +267,9 @@ impl SimL1 {
 
     pub(crate) fn ownership(&self, slot: u64) -> Ownership {
         let owned = |gateway| Ownership::Owned(Owner { gateway, by_slot: slot });
+        if let Some(revised) = self.revised.get(&slot) {
+            return *revised;
+        }
         match self.others {
             0 => owned(self.gateway),
             others if slot % others == others - 1 => owned(Address::repeat_byte(0xee)),
@@ -260,6 +277,21 @@ impl SimL1 {
             _ if slot % 11 == 5 => Ownership::Nobody,
             _ => owned(self.gateway),
         }
+    }
+
+    /// Whether it can be shown whose a slot is.
+    pub(crate) fn shows(&self, slot: u64) -> bool {
+        let now = (self.tip().timestamp - GENESIS_TIME) / SLOT_SECONDS;
+        slot.saturating_add(self.states) >= now || self.secured.contains(&slot)
+    }
+
+    /// The gateway keeps what shows whose a slot is. Whether it has it.
+    pub(crate) fn secure(&mut self, slot: u64) -> bool {
+        let shows = self.shows(slot) && !self.cannot_secure;
+        if shows {
+            self.secured.insert(slot);
+        }
+        shows
     }
 
     pub(crate) fn is_ours(&self, slot: u64) -> bool {
@@ -343,6 +375,21 @@ impl SimL1 {
         }
         for block in removed {
             self.push_block(block.timestamp, Vec::new(), None);
+        }
+        if rng.chance(self.faults.new_owners) {
+            let slot = (self.tip().timestamp - GENESIS_TIME) / SLOT_SECONDS;
+            let first = (slot + rng.below(8)).saturating_sub(3);
+            self.give_away(first.max(self.tip().inbox.next_slot)..slot + rng.below(12), rng);
+        }
+    }
+
+    /// Gives slots to others, or to nobody.
+    pub(crate) fn give_away(&mut self, slots: std::ops::Range<u64>, rng: &mut Rng) {
+        for slot in slots {
+            let gateway = Address::repeat_byte(0xdd);
+            let other = Ownership::Owned(Owner { gateway, by_slot: slot });
+            let is_owned = rng.chance(600);
+            self.revised.insert(slot, if is_owned { other } else { Ownership::Nobody });
         }
     }
 

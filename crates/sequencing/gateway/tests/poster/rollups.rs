@@ -2,8 +2,8 @@
 
 use crate::{
     blocks::{
-        BLOCK_TIME, CHAINS, GENESIS_TIME, SLOT_SECONDS, config, first_block, is_empty, next_block,
-        super_transaction, transaction, union,
+        BLOCK_TIME, CHAINS, GENESIS_TIME, SEQ_WINDOW, SLOT_SECONDS, config, first_block, is_empty,
+        next_block, super_transaction, transaction, union,
     },
     l1::{Accepted, SimBlock, SimL1},
     rng::Rng,
@@ -20,7 +20,7 @@ use std::{
 };
 
 /// A rollup loses what is not on L1 after so many seconds, and goes on with empty blocks.
-pub(crate) const WINDOW_SECONDS: u64 = 200 * SLOT_SECONDS;
+pub(crate) const WINDOW_SECONDS: u64 = SEQ_WINDOW * SLOT_SECONDS;
 
 type Chain = Vec<Arc<UnionBlock>>;
 
@@ -100,6 +100,11 @@ impl Rollups {
 
     fn derive_block(&self, block: &SimBlock, safe: &mut Safe) {
         for accepted in &block.accepted {
+            // As followers do for all rollups, if the blocks of one come too late.
+            if self.is_too_late(accepted, block.id.number) {
+                safe.dropped += usize::from(accepted.is_ours);
+                continue;
+            }
             for (rollup, chain) in safe.chains.iter_mut().enumerate() {
                 let is_good = self.derive_batch(accepted, rollup, chain);
                 safe.dropped += usize::from(!is_good && accepted.is_ours);
@@ -107,10 +112,20 @@ impl Rollups {
         }
         for chain in &mut safe.chains {
             let window = self.window_seconds;
-            while chain.last().unwrap().block.timestamp + BLOCK_TIME + window <= block.timestamp {
+            let slot_of = |timestamp: u64| (timestamp - GENESIS_TIME) / SLOT_SECONDS;
+            let next = |chain: &Chain| chain.last().unwrap().block.timestamp + BLOCK_TIME;
+            while slot_of(next(chain)) + window / SLOT_SECONDS <= slot_of(block.timestamp) {
                 chain.push(Arc::new(next_block(chain.last().unwrap(), &[])));
             }
         }
+    }
+
+    fn is_too_late(&self, accepted: &Accepted, number: u64) -> bool {
+        let window = self.window_seconds / SLOT_SECONDS;
+        self.configs.iter().any(|config| {
+            let opened = open_union_batch(&accepted.data, accepted.slot, config, &union());
+            opened.unwrap().is_some_and(|span| span.blocks[0].epoch_num + window < number)
+        })
     }
 
     /// Whether all of a rollup's blocks are safe afterwards.
@@ -146,8 +161,12 @@ impl Rollups {
             let tip = safe.last().unwrap();
             if chain.get(safe.len() - 1).is_none_or(|block| block.block.hash != tip.block.hash) {
                 let common = chain.iter().zip(safe).take_while(|(made, derived)| made == derived);
-                let common = common.count() as u64;
-                lost_from = lost_from.min(chain[0].block.timestamp + common * BLOCK_TIME);
+                let common = common.count();
+                // Who only goes on without the gateway loses nothing.
+                if common < chain.len() {
+                    let first = chain[0].block.timestamp + common as u64 * BLOCK_TIME;
+                    lost_from = lost_from.min(first);
+                }
                 *chain = safe.clone();
             }
         }
@@ -180,14 +199,24 @@ impl Rollups {
     }
 
     /// Makes the blocks of a time, as a gateway does: with transactions if `is_open`, and no rollup is ahead.
-    pub(crate) fn sequence(&mut self, timestamp: u64, now: u64, is_open: bool, rng: &mut Rng) {
+    pub(crate) fn sequence(
+        &mut self,
+        timestamp: u64,
+        now: u64,
+        is_open: bool,
+        late: [bool; 2],
+        rng: &mut Rng,
+    ) {
         let is_stalled = self.stalled_until.iter().any(|until| now < *until);
         let next = |chain: &Chain| chain.last().unwrap().block.timestamp + BLOCK_TIME;
         let slot = (timestamp - GENESIS_TIME) / SLOT_SECONDS;
-        let together = !is_stalled && self.chains.iter().all(|chain| next(chain) == timestamp);
+        let together = !is_stalled
+            && late == [false; 2]
+            && self.chains.iter().all(|chain| next(chain) == timestamp);
         let is_open = is_open && self.chains.iter().all(|chain| next(chain) <= timestamp);
         let contents = if is_open { self.content(slot, together, rng) } else { Default::default() };
         for (rollup, content) in contents.iter().enumerate() {
+            let content = if late[rollup] { &[][..] } else { content };
             let chain = &mut self.chains[rollup];
             if now >= self.stalled_until[rollup] && next(chain) == timestamp {
                 let block = next_block(chain.last().unwrap(), content);
@@ -223,6 +252,11 @@ impl Rollups {
     fn transaction(&mut self, rollup: usize) -> Bytes {
         self.unique += 1;
         transaction(CHAINS[rollup], self.unique, self.ballast)
+    }
+
+    /// A rollup makes no blocks for so many seconds.
+    pub(crate) fn stop(&mut self, rollup: usize, now: u64, seconds: u64) {
+        self.stalled_until[rollup] = now + seconds;
     }
 
     /// A rollup makes no blocks for a while.

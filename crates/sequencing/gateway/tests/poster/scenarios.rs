@@ -1,9 +1,9 @@
 //! What must hold, by seed.
 
 use crate::{
-    blocks::{BLOCK_TIME, SLOT_SECONDS, is_empty},
+    blocks::{BLOCK_TIME, GENESIS_TIME, SEQ_WINDOW, SLOT_SECONDS, is_empty},
     l1::{Faults, WINDOW_SLOTS},
-    world::{Settings, Simulation},
+    world::{Settings, Simulation, World},
 };
 use lockstep_batcher::{FeePolicy, OutboxConfig, SubmissionPolicy};
 use lockstep_gateway::{Closed, PosterSettings, ResetReason, SealSettings};
@@ -29,6 +29,7 @@ const HOSTILE: Faults = Faults {
     other_posts: 0,
     no_proof: 50,
     stolen_nonce: 5,
+    new_owners: 0,
 };
 
 fn settings() -> Settings {
@@ -133,6 +134,47 @@ fn a_gateway_that_is_killed_after_any_step_goes_on() {
     }
 }
 
+/// Slots that were sealed before L1 gave them to others: they are never posted, and nothing is promised on top of them.
+#[test]
+fn slots_that_become_anothers_cost_what_was_shown_in_them_and_no_more() {
+    for seed in 0..4 {
+        let mut simulation = Simulation::new(seed, settings(), Faults::default());
+        simulation.run(10, true);
+        simulation.world.0.lock().l1.faults.empty_block = 1000;
+        simulation.run(2, true);
+        let slot = (simulation.now - GENESIS_TIME) / SLOT_SECONDS;
+        {
+            let World { l1, rng, .. } = &mut *simulation.world.0.lock();
+            l1.faults.empty_block = 0;
+            l1.give_away(l1.tip().inbox.next_slot..slot, rng);
+        }
+        let before = simulation.given_up().1;
+        simulation.run(40, true);
+        simulation.finish();
+        simulation.assert_nothing_went_silently();
+        let (given_up, shown) = simulation.given_up();
+        assert!(given_up > 0 && given_up < 100, "{given_up} of {shown}");
+        assert!(shown > before + 400, "promises went on: {shown}");
+        // Those that were on their way when the slots changed hands.
+        let reverted = simulation.world.0.lock().l1.reverted;
+        assert!(reverted <= 4, "{reverted} were paid for nothing");
+    }
+}
+
+/// The others post nothing: what they post on top of a chain that has lost our blocks replaces these.
+#[test]
+fn owners_may_change_whenever_l1_is_reorganised() {
+    let mut given_away = 0;
+    for seed in 0..12 {
+        let faults = Faults { new_owners: 700, others: 7, ..HOSTILE };
+        let simulation = simulate(seed, faults, 150);
+        simulation.assert_nothing_went_silently();
+        assert!(simulation.posted().len() > 15, "{seed}: {:?}", simulation.posted());
+        given_away += simulation.world.0.lock().l1.revised.len();
+    }
+    assert!(given_away > 200, "{given_away}");
+}
+
 /// Killed, and started again at once, after 15 s, after 150 s, and after the window; while L1 goes on, and with it.
 #[test]
 fn a_gateway_that_pauses_loses_what_its_window_is_too_short_for() {
@@ -151,6 +193,81 @@ fn a_gateway_that_pauses_loses_what_its_window_is_too_short_for() {
                 assert_eq!(given_up > 0, is_lost, "{pause} {has_l1}: {given_up} of {shown}");
                 assert!(shown > 150, "it went on: {shown}");
             }
+        }
+    }
+}
+
+/// L1's nodes forget whose slots were long before the inbox's window closes, while the gateway stands still, and while it is
+/// L1 that does.
+#[test]
+fn what_proves_owners_is_kept_for_as_long_as_batches_may_wait() {
+    for has_l1 in [true, false] {
+        for seed in 0..6 {
+            let mut simulation = Simulation::new(seed, settings(), Faults::default());
+            {
+                let mut world = simulation.world.0.lock();
+                world.rollups.window_seconds = 1 << 30;
+                world.l1.states = 4;
+            }
+            simulation.run(6 + seed, true);
+            simulation.world.0.lock().l1.faults.empty_block = 1000;
+            simulation.run(8, true);
+            simulation.world.0.lock().l1.faults.empty_block = 0;
+            simulation.pause(20, has_l1);
+            simulation.run(20, true);
+            simulation.finish();
+            simulation.assert_nothing_went_silently();
+            let (given_up, shown) = simulation.given_up();
+            assert!(given_up == 0 && shown > 150, "{given_up} of {shown}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_promised_for_long_on_what_cannot_be_proven() {
+    let mut simulation = Simulation::new(1, settings(), Faults::default());
+    simulation.run(10, true);
+    {
+        let mut world = simulation.world.0.lock();
+        world.l1.faults.empty_block = 1000;
+        world.l1.cannot_secure = true;
+    }
+    simulation.run(24, true);
+    assert!(simulation.closed.contains(&Closed::Unproven), "{:?}", simulation.closed);
+    assert!(!simulation.closed.contains(&Closed::Unposted), "it waited too long");
+    {
+        let mut world = simulation.world.0.lock();
+        world.l1.faults.empty_block = 0;
+        world.l1.cannot_secure = false;
+    }
+    simulation.run(10, true);
+    simulation.finish();
+    simulation.assert_nothing_went_silently();
+    assert_eq!(simulation.given_up().0, 0);
+}
+
+/// A rollup is away until its followers go on without it. Users of the other are not taken anything back, and go on; and it comes
+/// back itself.
+#[test]
+fn a_rollup_that_comes_back_after_the_sequencing_window_costs_others_nothing() {
+    for away in [SEQ_WINDOW - 20, SEQ_WINDOW + 30] {
+        let mut simulation = Simulation::new(away, settings(), Faults::default());
+        simulation.run(10, true);
+        let now = simulation.now;
+        simulation.world.0.lock().rollups.stop(1, now, away * SLOT_SECONDS);
+        simulation.run(away, true);
+        let before = simulation.given_up().1;
+        simulation.run(60, true);
+        simulation.finish();
+        simulation.assert_nothing_went_silently();
+        let (given_up, shown) = simulation.given_up();
+        assert!(given_up == 0 && shown > before + 200, "{given_up} of {shown}, {before} before");
+        assert!(simulation.closed.contains(&Closed::Late));
+        let mut world = simulation.world.0.lock();
+        let safe = world.safe_at_tip();
+        for chain in &safe.chains {
+            let filled = chain.iter().rev().take(200).filter(|block| !is_empty(block)).count();
+            assert!(filled > 20, "it goes on: {filled}");
         }
     }
 }

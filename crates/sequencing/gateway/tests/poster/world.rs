@@ -25,7 +25,7 @@ use lockstep_gateway::{
 };
 use lockstep_lookahead::{Owner, Ownership};
 use parking_lot::Mutex;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) lags: [u64; 2],
     /// A rollup's node that answers nothing.
     pub(crate) silent: Option<usize>,
+    /// When it was asked last whose slots are.
+    asked_at: u64,
 }
 
 impl World {
@@ -125,15 +127,29 @@ impl L1Inbox for Shared {
 impl SlotOwners for Shared {
     fn ownership(&mut self, slot: u64, now_s: u64) -> Result<Ownership, PosterError> {
         let mut world = self.0.lock();
-        world.unreachable("ownership").map_err(PosterError::L1)?;
+        // Who is told whose slots are asks nodes once for all of them.
+        if std::mem::replace(&mut world.asked_at, now_s) != now_s {
+            world.unreachable("ownership").map_err(PosterError::L1)?;
+        }
         assert!(now_s >= GENESIS_TIME);
-        Ok(world.l1.ownership(slot))
+        Ok(if world.l1.shows(slot) { world.l1.ownership(slot) } else { Ownership::Unknown })
+    }
+
+    fn secure(
+        &mut self,
+        slots: &BTreeSet<u64>,
+        _: u64,
+        _: u64,
+    ) -> Result<Option<u64>, PosterError> {
+        let mut world = self.0.lock();
+        world.unreachable("secure").map_err(PosterError::L1)?;
+        Ok(slots.iter().copied().find(|slot| !world.l1.secure(*slot)))
     }
 
     fn prove(&mut self, slot: u64, owner: Owner) -> Result<Option<ProposersProof>, PosterError> {
         let World { l1, rng, .. } = &mut *self.0.lock();
         assert_eq!(l1.ownership(slot), Ownership::Owned(owner));
-        if rng.chance(l1.faults.no_proof) {
+        if !l1.shows(slot) || rng.chance(l1.faults.no_proof) {
             return Ok(None);
         }
         let anchor = &l1.blocks[l1.blocks.len().saturating_sub(1 + rng.below(3) as usize)];
@@ -253,8 +269,8 @@ impl Simulation {
         let mut l1 = SimL1::new(payer, gateway);
         l1.others = faults.others;
         l1.faults = faults;
-        let world =
-            World { l1, rollups: Rollups::new(), rng: Rng::new(seed), lags: [0; 2], silent: None };
+        let (rollups, rng) = (Rollups::new(), Rng::new(seed));
+        let world = World { l1, rollups, rng, lags: [0; 2], silent: None, asked_at: 0 };
         let world = Shared(Arc::new(Mutex::new(world)));
         let folder = tempfile::tempdir().unwrap();
         let (sealer, poster) = start(&world, settings, folder.path());
@@ -321,7 +337,8 @@ impl Simulation {
             self.closed.extend(may_fill.err());
             {
                 let World { rollups, rng, .. } = &mut *self.world.0.lock();
-                rollups.sequence(timestamp, self.now, !is_over && may_fill.is_ok(), rng);
+                let late = CHAINS.map(|chain| self.sealer.is_late(chain));
+                rollups.sequence(timestamp, self.now, !is_over && may_fill.is_ok(), late, rng);
             }
             if union().slot_at(timestamp + BLOCK_TIME) != Some(slot) {
                 self.keep_up(false);

@@ -10,11 +10,11 @@ use lockstep_union::{JointOutcome, proxy_of};
 
 macro_rules! bind {
     ($($module:ident: $contract:ident, $artifact:literal;)*) => {$(
-        mod $module {
+        pub(crate) mod $module {
             #![allow(missing_docs, reason = "generated")]
             alloy_sol_types::sol!($contract, $artifact);
         }
-        use $module::$contract;
+        pub(crate) use $module::$contract;
     )*};
 }
 
@@ -30,7 +30,7 @@ const RECIPIENT: Address = Address::repeat_byte(0xb0);
 const ETHER: u128 = 1_000_000_000_000_000_000;
 
 /// Creates a contract with some ether.
-fn create(
+pub(crate) fn create(
     machine: &mut Machine,
     from: Address,
     value: u128,
@@ -44,7 +44,7 @@ fn create(
 }
 
 /// A token of which `ANYBODY` has all.
-fn new_token(machine: &mut Machine) -> Address {
+pub(crate) fn new_token(machine: &mut Machine) -> Address {
     let supply = U256::from(10_000_000);
     let arguments = Token::constructorCall { owner: ANYBODY, supply };
     create(machine, ANYBODY, 0, &Token::BYTECODE, &arguments)
@@ -66,7 +66,7 @@ fn tokens_of(machine: &mut Machine, token: Address, owner: Address) -> U256 {
 }
 
 /// What the user's transaction returned, or reverted with.
-fn output(done: &JointOutcome) -> Result<Bytes, Bytes> {
+pub(crate) fn output(done: &JointOutcome) -> Result<Bytes, Bytes> {
     let result = done[&HOME].result.as_ref().expect("it is the home rollup");
     let output = result.output().cloned().unwrap_or_default();
     if result.is_success() { Ok(output) } else { Err(output) }

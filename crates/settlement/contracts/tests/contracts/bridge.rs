@@ -193,7 +193,7 @@ fn a_withdrawal_travels_from_the_rollup_to_l1() {
     assert_eq!(l1.balance(addresses.portal), U256::from(1_000 - 210));
 }
 
-fn prove_call(
+pub(crate) fn prove_call(
     withdrawal: &Withdrawal,
     output: &OutputRoot,
     proof: Vec<Bytes>,
@@ -211,7 +211,7 @@ fn prove_call(
     }
 }
 
-fn finalize_call(withdrawal: &Withdrawal) -> Portal::finalizeWithdrawalTransactionCall {
+pub(crate) fn finalize_call(withdrawal: &Withdrawal) -> Portal::finalizeWithdrawalTransactionCall {
     Portal::finalizeWithdrawalTransactionCall {
         withdrawal: Portal::Withdrawal {
             nonce: withdrawal.nonce,

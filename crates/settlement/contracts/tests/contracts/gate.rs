@@ -10,7 +10,7 @@ const TARGET: Address = Address::repeat_byte(0xbb);
 #[test]
 fn addresses_are_those_of_the_executor() {
     assert_eq!((GATE, PORT), (lockstep_union::GATE, lockstep_union::PORT));
-    let port = &union_predeploys()[&PORT];
+    let port = &union_predeploys(Address::ZERO)[&PORT];
     assert_eq!((port.nonce, port.code.clone()), (Some(1), Some(bytes!("fe"))));
     assert!(port.storage.is_none());
 }
@@ -26,7 +26,7 @@ fn a_proxy_is_the_same_whoever_makes_it() {
     // On the peer, the executor made the proxy of who called.
     let caller = proxy_of(HOME, USER);
     let by_executor = world.peer.state.get(&caller).expect("it is made").clone();
-    let mut another = member();
+    let mut another = member(Address::ZERO);
     assert_eq!(deploy_proxy(&mut another, HOME, USER), caller);
     let by_contract = another.state.get(&caller).expect("it is made");
     assert_eq!(by_executor.info, by_contract.info);

@@ -16,5 +16,6 @@ mod genesis;
 mod machine;
 mod preinstalls;
 mod proofs;
+mod tokens;
 mod union;
 mod union_world;

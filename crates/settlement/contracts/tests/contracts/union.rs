@@ -9,16 +9,16 @@ use alloy_sol_types::{SolCall, SolConstructor, SolInterface};
 use blst::min_pk::SecretKey;
 use lockstep_chain::OpHardfork;
 use lockstep_contracts::{
-    BeaconChain, Delegation, Inbox, L1Settings, Lookahead, MAX_EXIT_DELAY_SLOTS, OptedInProposer,
-    Portal, Registry, SettingsError, StateLayout, UnionAddresses, UnionHoldings, UnionPortal,
-    UnionSettings, Vault, union_batch_hash, union_deployments, union_genesis_accounts,
-    validator_key_root,
+    BeaconChain, Delegation, Inbox, L1Addresses, L1Settings, Lookahead, MAX_EXIT_DELAY_SLOTS,
+    MemberAddresses, OptedInProposer, Portal, Registry, SettingsError, StateLayout, TokenPortal,
+    UnionAddresses, UnionHoldings, UnionPortal, UnionSettings, Vault, union_batch_hash,
+    union_deployments, union_genesis_accounts, validator_key_root,
 };
 use std::collections::BTreeMap;
 
 const DEPLOYER: Address = address!("00000000000000000000000000000000000000a4");
 const ADMIN: Address = address!("00000000000000000000000000000000000000c1");
-const SETTLEMENT: Address = address!("00000000000000000000000000000000000000c2");
+pub(crate) const SETTLEMENT: Address = address!("00000000000000000000000000000000000000c2");
 const GATEWAY: Address = address!("00000000000000000000000000000000000000c3");
 const OWNER: Address = address!("00000000000000000000000000000000000000c4");
 /// The slot of the time at which a [`Machine`] begins.
@@ -26,7 +26,7 @@ const NOW: u64 = 1_000;
 const EPOCH: u64 = 8;
 
 /// Settings of which no two fields are the same.
-fn settings() -> UnionSettings {
+pub(crate) fn settings() -> UnionSettings {
     let later = StateLayout { first_slot: 5_000, proposer_lookahead: 130, validators: 131 };
     UnionSettings {
         beacon: BeaconChain {
@@ -109,7 +109,7 @@ fn holdings() -> UnionHoldings {
 }
 
 /// Creates a union by transactions.
-fn deploy(machine: &mut Machine, settings: &UnionSettings) -> UnionAddresses {
+pub(crate) fn deploy(machine: &mut Machine, settings: &UnionSettings) -> UnionAddresses {
     let addresses = UnionAddresses::created_by(DEPLOYER, 0, settings.rollups.len());
     for deployment in union_deployments(settings, &addresses).unwrap() {
         let created = machine.transact(DEPLOYER, TxKind::Create, 0, deployment.init_code);
@@ -118,11 +118,9 @@ fn deploy(machine: &mut Machine, settings: &UnionSettings) -> UnionAddresses {
     }
     for (rollup, at) in settings.rollups.iter().zip(&addresses.rollups) {
         let rollup = U256::from(rollup.l2_chain_id);
-        machine.call(
-            settings.admin,
-            addresses.vault,
-            &Vault::addRollupCall { rollup, portal: at.portal },
-        );
+        let (portal, token_portal) = (at.rollup.portal, at.token_portal);
+        let call = Vault::addRollupCall { rollup, portal, tokenPortal: token_portal };
+        machine.call(settings.admin, addresses.vault, &call);
     }
     addresses
 }
@@ -165,7 +163,7 @@ fn fill(
     for (rollup, at) in settings.rollups.iter().zip(&addresses.rollups) {
         let Some(ether) = holdings.ether.get(&rollup.l2_chain_id) else { continue };
         let donation = UnionPortal::donateETHCall {}.abi_encode();
-        machine.transact(OWNER, TxKind::Call(at.portal), ether.to(), donation).unwrap();
+        machine.transact(OWNER, TxKind::Call(at.rollup.portal), ether.to(), donation).unwrap();
     }
 }
 
@@ -177,7 +175,7 @@ fn a_union_is_the_same_in_a_genesis_as_created() {
     fill(&mut machine, &settings, &addresses, &holdings);
 
     let mut accounts = union_genesis_accounts(&settings, &addresses, &holdings).unwrap();
-    for at in &addresses.rollups {
+    for at in addresses.rollups.iter().map(|member| member.rollup) {
         // A portal notes the block in which it begins.
         let first_block = machine.slot(at.portal, U256::ZERO) >> 192 << 192;
         assert_ne!(first_block, U256::ZERO);
@@ -185,7 +183,7 @@ fn a_union_is_the_same_in_a_genesis_as_created() {
         let params = portal.get_mut(&B256::ZERO).unwrap();
         *params = B256::from(U256::from_be_bytes(params.0) | first_block);
     }
-    assert_eq!(accounts.len(), 10);
+    assert_eq!(accounts.len(), 12);
     for (address, account) in &accounts {
         assert_eq!(storage(account), storage_of(&machine, *address), "{address}");
         assert_eq!(account.code, Some(code_of(&machine, *address)));
@@ -236,9 +234,13 @@ fn getters_answer_from_a_genesis_what_was_set() {
     assert_eq!(machine.read(addresses.lookahead, &Lookahead::endSlotCall {}), 10_000);
     assert_eq!(machine.read(addresses.inbox, &Inbox::nextSlotCall {}), 90);
     assert_eq!(machine.read(addresses.inbox, &Inbox::registryCall {}), addresses.registry);
-    let portal = addresses.rollups[1].portal;
-    assert_eq!(machine.read(portal, &UnionPortal::vaultCall {}), addresses.vault);
-    assert_eq!(machine.read(addresses.vault, &Vault::rollupOfCall { portal }), U256::from(902));
+    let MemberAddresses { rollup, token_portal } = addresses.rollups[1];
+    assert_eq!(machine.read(rollup.portal, &UnionPortal::vaultCall {}), addresses.vault);
+    assert_eq!(machine.read(token_portal, &TokenPortal::vaultCall {}), addresses.vault);
+    assert_eq!(machine.read(token_portal, &TokenPortal::portalCall {}), rollup.portal);
+    for portal in [rollup.portal, token_portal] {
+        assert_eq!(machine.read(addresses.vault, &Vault::rollupOfCall { portal }), U256::from(902));
+    }
     let balance = Vault::balanceOfCall { rollup: U256::from(902), token: Address::ZERO };
     assert_eq!(machine.read(addresses.vault, &balance), U256::from(77));
 }
@@ -249,8 +251,9 @@ fn addresses_are_those_of_consecutive_nonces() {
     let first = [addresses.lookahead, addresses.registry, addresses.inbox, addresses.vault];
     assert_eq!(first, [3, 4, 5, 6].map(|nonce| DEPLOYER.create(nonce)));
     let second = addresses.rollups[1];
-    let of_second = [second.output_oracle, second.system_config, second.portal];
-    assert_eq!(of_second, [10, 11, 12].map(|nonce| DEPLOYER.create(nonce)));
+    let L1Addresses { output_oracle, system_config, portal } = second.rollup;
+    let of_second = [output_oracle, system_config, portal, second.token_portal];
+    assert_eq!(of_second, [11, 12, 13, 14].map(|nonce| DEPLOYER.create(nonce)));
     assert_eq!(UnionAddresses::created_by(DEPLOYER, 3, 1).rollups, addresses.rollups[..1]);
 }
 

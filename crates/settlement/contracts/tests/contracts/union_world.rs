@@ -35,11 +35,11 @@ pub(crate) struct World {
     count: u64,
 }
 
-/// A rollup of a union after its genesis, with ether for the user.
-pub(crate) fn member() -> Machine {
+/// A rollup of a union after its genesis, with ether for the user, and with this portal of tokens on L1.
+pub(crate) fn member(token_portal: Address) -> Machine {
     let recipient = FeeRecipient::OnRollup(Address::ZERO);
     let mut accounts = predeploys(OpHardfork::Isthmus, recipient, U256::ZERO);
-    accounts.extend(union_predeploys());
+    accounts.extend(union_predeploys(token_portal));
     let ether = U256::from(10).pow(U256::from(18));
     accounts.insert(USER, GenesisAccount { balance: ether, ..Default::default() });
     Machine::new(OpHardfork::Isthmus, accounts)
@@ -61,6 +61,12 @@ pub(crate) fn transcript(machine: &mut Machine, peer: ChainId) -> (B256, U256, U
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with_token_portals([Address::ZERO; 2])
+    }
+
+    /// With these portals of tokens on L1, of the home rollup and the peer.
+    pub(crate) fn with_token_portals(token_portals: [Address; 2]) -> Self {
+        let [home, peer] = token_portals.map(member);
         let chain = |id| {
             let forks = ForkSchedule::<OpHardfork>::at(OpHardfork::Isthmus);
             let rollup = Rollup::new(id, forks, FeeParams::OP_MAINNET);
@@ -73,13 +79,7 @@ impl World {
             base_fee_per_gas: Some(BASE_FEE),
             ..Default::default()
         };
-        Self {
-            home: member(),
-            peer: member(),
-            header,
-            chains: [HOME, PEER].map(chain).into(),
-            count: 0,
-        }
+        Self { home, peer, header, chains: [HOME, PEER].map(chain).into(), count: 0 }
     }
 
     fn evm<'a>(&self, chain: ChainId, state: &'a MemoryState) -> MemberEvm<'a> {

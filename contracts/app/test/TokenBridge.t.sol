@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {BridgedToken} from "../../src/l2/BridgedToken.sol";
+import {TokenBridge} from "../../src/l2/TokenBridge.sol";
+import {Predeploys} from "../../src/lib/Predeploys.sol";
+import {Senders} from "../../src/lib/Senders.sol";
+import {Metadata} from "../../src/lib/TokenMetadata.sol";
+import {vm} from "../../test/lib/Vm.sol";
+import {ITokenReceiver, TOKEN_BRIDGE} from "../ITokenBridge.sol";
+import {Rollups} from "../Rollups.sol";
+import {SimulatedUnion} from "../testing/SimulatedUnion.sol";
+
+contract Receiver is ITokenReceiver {
+    uint256 public chain;
+    address public token;
+    address public from;
+    uint256 public amount;
+    bytes public data;
+
+    function onTransferReceived(address, address from_, uint256 amount_, bytes calldata data_)
+        external
+        returns (bytes4)
+    {
+        (chain, token, from, amount, data) = (block.chainid, msg.sender, from_, amount_, data_);
+        require(data_.length != 0, "nothing said");
+        return this.onTransferReceived.selector;
+    }
+}
+
+/// The bridge by the interface that apps have, over real proxies. All chains share one state here, and so one supply.
+contract TokenBridgeTest is SimulatedUnion {
+    address private constant L1_TOKEN = address(0x701e);
+    address private constant TOKEN_PORTAL = address(0x90);
+    address private constant BOB = address(0xb0b);
+
+    BridgedToken private token;
+
+    function setUp() public {
+        startUnion(901, 902);
+        switchTo(901);
+        vm.etch(address(TOKEN_BRIDGE), type(TokenBridge).runtimeCode);
+        vm.etch(Predeploys.BRIDGED_TOKEN, type(BridgedToken).runtimeCode);
+        vm.store(address(TOKEN_BRIDGE), bytes32(0), bytes32(uint256(uint160(TOKEN_PORTAL))));
+        token = BridgedToken(TOKEN_BRIDGE.tokenOf(L1_TOKEN));
+        vm.prank(Senders.aliased(TOKEN_PORTAL));
+        TokenBridge(address(TOKEN_BRIDGE))
+            .finalizeDeposit(L1_TOKEN, BOB, address(this), 100, Metadata("Token", "T", 18));
+    }
+
+    function test_tokens_are_sent_by_the_interface_of_apps() public {
+        TOKEN_BRIDGE.send(address(token), 902, BOB, 40);
+        require(token.balanceOf(BOB) == 40 && token.balanceOf(address(this)) == 60, "balances");
+        (uint256 sent, uint256 received) = TOKEN_BRIDGE.carried(902, L1_TOKEN);
+        require(sent == 40 && received == 0, "sent");
+        (sent, received) = TOKEN_BRIDGE.carried(901, L1_TOKEN);
+        require(sent == 0 && received == 40, "received");
+    }
+
+    function test_a_receiver_is_called_on_its_rollup_by_the_token() public {
+        Receiver receiver = new Receiver();
+        TOKEN_BRIDGE.sendAndCall(address(token), 902, address(receiver), 40, "hello");
+        require(receiver.chain() == 902 && receiver.token() == address(token), "where");
+        require(receiver.from() == Rollups.proxyOf(901, address(this)) && receiver.amount() == 40, "from");
+        require(block.chainid == 901 && keccak256(receiver.data()) == keccak256("hello"), "data");
+        vm.expectRevert(bytes("nothing said"));
+        TOKEN_BRIDGE.sendAndCall(address(token), 902, address(receiver), 40, "");
+        require(token.balanceOf(address(this)) == 60 && token.totalSupply() == 100, "undone");
+    }
+
+    /// The bridge believes its own proxy: here, where one contract is on both chains, only as the executor calls it.
+    function test_its_proxy_lends_its_name_to_nobody() public {
+        address proxy = Rollups.deployProxy(902, address(TOKEN_BRIDGE));
+        bytes memory forged =
+            abi.encodeCall(TokenBridge.receiveTokens, (901, L1_TOKEN, address(this), address(this), 1_000, false, ""));
+        (bool success,) = proxy.call(forged);
+        require(!success && token.totalSupply() == 100, "forged");
+    }
+}

@@ -1,0 +1,96 @@
+//! Rollups whose blocks come late for the sequencing window.
+//!
+//! Followers drop a batch whole if the first block of any rollup in it has an origin older than the sequencing window. So a
+//! rollup that was away for so long must not be in a batch with what users of others were shown. Its followers make blocks
+//! with deposits alone, one L1 block's after the other, and always stay at the edge of the window: a batch of its blocks
+//! counts only in the very next L1 block. It is tried now and then, in a slot without users' transactions, with nothing else.
+
+use super::{Sealer, UnionChains};
+use crate::GatewayError;
+use alloy_primitives::ChainId;
+use lockstep_batcher::UnionBlock;
+use lockstep_lookahead::Slot;
+use std::collections::BTreeMap;
+
+/// A rollup is late if its first block that was not derived is older than the sequencing window but for this part of it: by
+/// then batches may still have to wait.
+const MARGIN_SHARE: u64 = 4;
+
+/// Slots from one try to bring a late rollup's blocks into L1 to the next.
+const SLOTS_BETWEEN_TRIES: u64 = 8;
+
+impl Sealer {
+    /// Whether a rollup's blocks come late for the sequencing window: until L1 has them, they take no users' transactions.
+    pub fn is_late(&self, chain: ChainId) -> bool {
+        self.late.contains(&chain)
+    }
+
+    /// Finds out which rollups are late.
+    pub(super) fn look_for_late(&mut self, chains: &impl UnionChains) -> Result<(), GatewayError> {
+        let Some(seen) = self.ledger.with(|state| state.seen) else { return Ok(()) };
+        let window = self.union.seq_window_size;
+        let patience = window - window / MARGIN_SHARE;
+        for (chain, config) in &self.rollups {
+            let first = chains.safe(*chain)?.max(config.genesis.l2.number).saturating_add(1);
+            let origin = chains.block(*chain, first)?.map(|block| block.block.epoch.number);
+            let is_late = origin.is_some_and(|it| it.saturating_add(patience) < seen.number);
+            let has_changed =
+                if is_late { self.late.insert(*chain) } else { self.late.remove(chain) };
+            if !has_changed {
+                continue;
+            }
+            if is_late {
+                tracing::warn!(
+                    target: "lockstep_gateway",
+                    chain, block = first, origin, l1_block = seen.number, seq_window = window,
+                    "a rollup's blocks come late for L1; it takes no users' transactions until they are there"
+                );
+            } else {
+                tracing::info!(target: "lockstep_gateway", chain, "a rollup's blocks are not late any more");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a slot is left to the blocks of rollups that are late.
+    pub(super) fn is_for_late(&self, slot: Slot) -> bool {
+        !self.late.is_empty() && slot >= self.next_try
+    }
+
+    /// Which rollups have their blocks in the batch of a slot.
+    pub(super) fn is_in_batch(&self, chain: ChainId, slot: Slot) -> bool {
+        let is_filled = |chain: &ChainId| {
+            self.scans.get(chain).is_some_and(|scan| scan.filled_slot() == Some(slot))
+        };
+        if self.rollups.keys().any(is_filled) {
+            return !self.is_late(chain) || is_filled(&chain);
+        }
+        self.is_late(chain) == self.is_for_late(slot)
+    }
+
+    /// A batch of blocks of late rollups alone was made.
+    pub(super) fn note_try(&mut self, blocks: &BTreeMap<ChainId, Vec<UnionBlock>>, slot: Slot) {
+        let mut chains = blocks.iter().filter(|(_, own)| !own.is_empty()).map(|(chain, _)| chain);
+        if chains.any(|chain| self.is_late(*chain)) {
+            self.next_try = slot.saturating_add(SLOTS_BETWEEN_TRIES);
+        }
+    }
+
+    /// Why followers will drop a batch of these blocks, whatever L1 block it comes into.
+    pub(super) fn judge_origins(
+        &self,
+        blocks: &BTreeMap<ChainId, Vec<UnionBlock>>,
+    ) -> Result<(), String> {
+        let Some(seen) = self.ledger.with(|state| state.seen) else { return Ok(()) };
+        for (chain, first) in blocks.iter().filter_map(|(chain, own)| Some((chain, own.first()?))) {
+            let (origin, window) = (first.block.epoch.number, self.union.seq_window_size);
+            if origin.saturating_add(window) <= seen.number {
+                return Err(format!(
+                    "block {} of rollup {chain} has origin {origin}, more than {window} blocks before L1's next",
+                    first.block.number
+                ));
+            }
+        }
+        Ok(())
+    }
+}
