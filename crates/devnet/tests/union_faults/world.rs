@@ -223,7 +223,7 @@ impl World {
             isCreation: false,
             data: Bytes::new(),
         };
-        let (portal, slot) = (self.addresses.rollups[rollup].portal, self.l1.slot() + 1);
+        let (portal, slot) = (self.addresses.rollups[rollup].rollup.portal, self.l1.slot() + 1);
         self.l1.plan(slot, portal, call.abi_encode().into(), U256::from(value), None);
     }
 
