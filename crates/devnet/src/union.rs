@@ -10,9 +10,9 @@ use lockstep_batcher::{Account, KzgProver, RpcL1};
 use lockstep_chain::Rollup;
 use lockstep_contracts::UnionAddresses;
 use lockstep_gateway::{
-    Bell, Gateway, GatewayKey, GatewaySettings, Ledger, LocalMember, LookaheadOwners, Member,
-    Poster, PosterMember, PosterParts, PosterSettings, RpcInbox, SealSettings, Sealer, SealerParts,
-    Sequencer,
+    Audits, Bell, Gateway, GatewayKey, GatewaySettings, Ledger, LocalMember, LookaheadOwners,
+    Member, Poster, PosterMember, PosterParts, PosterSettings, RpcInbox, SealSettings, Sealer,
+    SealerParts, Sequencer,
 };
 use lockstep_node::{FollowedRollup, NodeContext, PartError};
 use lockstep_providers::L1Client;
@@ -68,7 +68,8 @@ impl UnionGateway {
         sealer: Sealer,
     ) -> Result<Self, DevnetError> {
         let poster = poster(network, rollups, contracts, sealer.ledger())?;
-        let gateway = gateway(network, rollups)?.with_sealer(sealer);
+        let audits = Arc::new(Audits::default());
+        let gateway = gateway(network, rollups)?.with_sealer(sealer).with_audits(audits.clone());
         let proposers = rollups.iter().map(|rollup| proposer(network, rollup));
         let followers = rollups.iter().map(|it| it.nodes().derived.clone()).collect();
         let bell = Arc::new(Bell::default());
@@ -80,6 +81,7 @@ impl UnionGateway {
         let (drains, drained) = oneshot::channel();
         let running = Running {
             gateway,
+            audits: RunningAudits(audits),
             poster,
             proposers: proposers.collect::<Result<_, _>>()?,
             agreement: JointAgreement::new(followers),
@@ -129,6 +131,7 @@ impl UnionGateway {
 /// A gateway in real time, and what works beside it.
 struct Running {
     gateway: Gateway<L1Client>,
+    audits: RunningAudits,
     poster: Poster,
     proposers: Vec<Proposer>,
     agreement: JointAgreement,
@@ -155,6 +158,7 @@ impl Running {
         }
         let Some((node, _)) = self.followed.into_iter().next() else { return Ok(()) };
         let (gateway, bell, clock, poll) = (self.gateway, self.bell, self.clock, self.poll);
+        let audits = self.audits;
         // It ends with the node, and none of its failures is final.
         tokio::spawn(drive::propose(node.clone(), self.proposers, poll));
         let post = drive::post_union(node.clone(), self.poster, clock.clone(), poll);
@@ -163,13 +167,26 @@ impl Running {
             let kept = clock.clone();
             let gateway = task::spawn_blocking(move || order(gateway, &*kept, &bell)).await?;
             drain(gateway, clock, self.patience).await?;
+            audits.0.stop();
             // Nobody may wait for it.
             let _ = self.drains.send(());
             Ok::<_, PartError>(())
         };
         let compare = drive::compare_union(node, self.agreement, poll);
-        tokio::try_join!(order, post, compare)?;
+        let judging = audits.0.clone();
+        let judge =
+            async { task::spawn_blocking(move || judging.run()).await.map_err(PartError::from) };
+        tokio::try_join!(order, post, compare, judge)?;
         Ok(())
+    }
+}
+
+/// Audits that end when nobody waits for them any more.
+struct RunningAudits(Arc<Audits>);
+
+impl Drop for RunningAudits {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 

@@ -15,7 +15,6 @@ use lockstep_protocol::{
     encode_blob,
 };
 use lockstep_union::{Message, Part, Step};
-use proptest::prelude::*;
 
 /// A union of two, one slot before and one whose batch is not posted yet. Its first blocks have super
 /// transactions with both homes.
@@ -410,87 +409,4 @@ fn a_rollup_falls_back_alone_where_only_it_can_tell() {
     assert_eq!(followers[0].drops(), [("parent_hash", 1)]);
     followers[1].assert_is(&world.l2s[1], world.head());
     assert_eq!(followers[1].drops(), []);
-}
-
-/// One change to a batch, of many kinds.
-fn mutate(batch: &mut UnionBatch, numbers: &mut Numbers) {
-    let rollup = numbers.below(2) as usize;
-    let Some(rollup) = batch.rollups.get_mut(rollup) else { return };
-    let count = rollup.parts.len() as u64;
-    let at = if count == 0 { 0 } else { numbers.below(count) as usize };
-    match numbers.below(12) {
-        0 => batch.slot ^= numbers.below(2),
-        1 => {
-            let mut span = rollup.span_batch.to_vec();
-            let at = numbers.below(span.len() as u64) as usize;
-            span[at] ^= 1 << numbers.below(8);
-            rollup.span_batch = span.into();
-        }
-        2 => rollup.span_batch = numbers.bytes(60).into(),
-        3 if count > 0 => drop(rollup.parts.remove(at)),
-        4 if count > 0 => {
-            let entry = rollup.parts[at].clone();
-            rollup.parts.insert(at, entry);
-        }
-        5 if count > 0 => rollup.parts[at].position = numbers.below(4) as u32,
-        6 if count > 0 => rollup.parts[at].block = numbers.below(7) as u32,
-        7 | 8 if count > 0 => {
-            let mut part = rollup.parts[at].part.to_vec();
-            let byte = numbers.below(part.len() as u64) as usize;
-            part[byte] ^= 1 << numbers.below(8);
-            rollup.parts[at].part = part.into();
-        }
-        // A part that another change made unreadable stays as it is.
-        9 | 10 if count > 0 => {
-            let entry = &mut rollup.parts[at];
-            if let Ok(mut part) = Part::decode(&mut entry.part.as_ref(), usize::MAX) {
-                match numbers.below(2) {
-                    0 => part.id.index = numbers.below(4),
-                    _ => part.steps.reverse(),
-                }
-                entry.part = alloy_rlp::encode(&part).into();
-            }
-        }
-        _ => {
-            rollup.parts.sort_by_key(|entry| (entry.block, entry.position));
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
-
-    /// Whatever is posted, nothing panics, and followers of two rollups agree on whether it is dropped as
-    /// a whole; the honest batches behind it are derived all the same.
-    #[test]
-    fn followers_agree_on_what_is_dropped_whole(seed in any::<u64>(), changes in 1..4_usize) {
-        let mut numbers = Numbers(seed);
-        let mut world = world();
-        let mut batch = world.batch();
-        for _ in 0..changes {
-            mutate(&mut batch, &mut numbers);
-        }
-        let slot = world.slot;
-        let compression = Compression::Zlib { level: 1 };
-        // What is out of order cannot be encoded; garbage comes in its place.
-        let data = batch.encode(compression).unwrap_or_else(|_| numbers.bytes(500));
-        world.post_blobs(slot, vec![encode_blob(&data).unwrap()]);
-        world.post_slot();
-        world.next_slot();
-        let mut followers = world.followers();
-        let mut wholes = Vec::new();
-        for follower in &mut followers {
-            follower.run();
-            let drops = follower.drops();
-            let whole: Vec<_> =
-                drops.into_iter().filter(|(reason, _)| reason.starts_with("union_")).collect();
-            wholes.push(whole);
-        }
-        prop_assert_eq!(&wholes[0], &wholes[1]);
-        if !wholes[0].is_empty() {
-            for (follower, l2) in followers.iter().zip(&world.l2s) {
-                follower.assert_is(l2, world.posted);
-            }
-        }
-    }
 }

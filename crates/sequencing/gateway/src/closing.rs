@@ -1,6 +1,6 @@
 //! Completing the blocks of a round, and making them heads.
 
-use crate::{Gateway, GatewayError, RoundReport, gateway::Opened};
+use crate::{Gateway, GatewayError, RoundReport, audits::Made, gateway::Opened};
 use alloy_primitives::{B256, ChainId};
 use lockstep_chain::Rollup;
 use lockstep_derive::L1Provider;
@@ -52,6 +52,10 @@ impl<L1: L1Provider + Send> Gateway<L1> {
                 engine.extend(parent, hash).map_err(GatewayError::engine(chain))?;
             }
             member.shown.clear();
+            if let Some(audits) = &self.audits {
+                let engine = member.sequencer.engine().clone();
+                audits.add(Made { chain, timestamp: report.timestamp, hash, engine });
+            }
             self.agreed.heads.insert(chain, hash);
         }
         self.unfinished.clear();

@@ -1,7 +1,7 @@
 //! The gateway: which rollups get a block next, and when.
 
 use crate::{
-    Bell, Clock, GatewayError, Preconfirmed, SealSettings, Sealer, Sequencer,
+    Audits, Bell, Clock, GatewayError, Preconfirmed, SealSettings, Sealer, Sequencer,
     agreement::Agreement,
     decisions::{Decision, DecisionLog},
     engines::Engines,
@@ -84,6 +84,7 @@ pub struct Gateway<L1> {
     callers: BTreeMap<ChainId, B256Map<Waiting>>,
     /// Makes the batches of slots; without it every slot is taken for the gateway's own.
     pub(crate) sealer: Option<Sealer>,
+    pub(crate) audits: Option<Arc<Audits>>,
     block_time: Duration,
     /// Until when L1 is not asked, by the clock that is not set back.
     pub(crate) l1_silent_until: Duration,
@@ -133,6 +134,7 @@ impl<L1: L1Provider + Send> Gateway<L1> {
             agreed,
             callers,
             sealer: None,
+            audits: None,
             block_time: Duration::from_secs(block_time),
             l1_silent_until: Duration::ZERO,
         })
@@ -146,6 +148,13 @@ impl<L1: L1Provider + Send> Gateway<L1> {
         let max_blobs = self.settings.max_blobs.min(sealer.max_blobs());
         let settings = GatewaySettings { max_blobs, ..self.settings };
         Self { sealer: Some(sealer), settings, ..self }
+    }
+
+    /// Seals no slot before its blocks are judged by somebody who runs these audits, or that has taken too long. After a block
+    /// that others will not find as it was made, no more users' transactions are taken.
+    #[must_use]
+    pub fn with_audits(self, audits: Arc<Audits>) -> Self {
+        Self { audits: Some(audits), ..self }
     }
 
     /// Makes one block for each rollup that is due next, and returns when they are complete: for blocks
@@ -271,6 +280,7 @@ impl<L1: L1Provider + Send> Gateway<L1> {
             return;
         }
         let now = clock.unix_time();
+        self.follow_audits(now.as_secs(), ends);
         self.seal(now, ends);
         if !ends && self.adopt(now.as_secs()) {
             self.seal(now, ends);

@@ -39,6 +39,12 @@
 //! slot and how many they were. Transactions with dropped batches that are on their way are replaced by ones that do
 //! nothing; until it is known which came into L1, nothing is promised.
 //!
+//! # Audits
+//! Every block that is complete is executed once more, alone and as everybody else will ([`Audits`]), on a thread of its own while
+//! the next one is made. A slot is sealed when its blocks have passed; a gateway whose machine is too slow for that seals them
+//! unaudited when others no longer wait for the batch. After a block that does not pass, what is not sealed from its slot on is taken
+//! back, and no more users' transactions are taken: an operator must see to it.
+//!
 //! # Slots of others
 //! A gateway hands each batch to the others when it has sealed it ([`GatewayLink`]), which is when the last block of its slot
 //! is complete. Who gets one *adopts* it: the rules of derivation make its blocks ([`UnionAhead`](lockstep_derive::UnionAhead)),
@@ -97,6 +103,7 @@
 //!   was proven from an L1 block that was canonical then.
 //! - The gateway takes back nothing that is safe, nor blocks of a chain that moved since it decided to.
 //! - After an error of the poster its state is consistent, and the next step goes on.
+//! - No block is sealed that is known not to be what others will find.
 //! - No clock of its own, and no thread that outlives a call: the rollups of a round are worked on side by side. What
 //!   waits, waits by a clock that nobody sets.
 //! - A log that is damaged in the middle is not used: what was acknowledged behind the damage would be lost without a
@@ -104,7 +111,8 @@
 //!
 //! # Metrics
 //! All begin with `lockstep_gateway_`: counters `rounds_total`, `super_transactions_total`, `gas_total`, `wasted_gas_total`,
-//! `failures_total` (by `chain`), `abandoned_rounds_total`, `l1_silences_total`, `rewound_blocks_total`;
+//! `failures_total` (by `chain`), `abandoned_rounds_total`, `l1_silences_total`, `rewound_blocks_total`,
+//! `audited_blocks_total` and `audit_differences_total` (by `chain`), `unaudited_blocks_total`;
 //! gauges `lag_seconds`, `drift_seconds`. Of the sealer: counters `batches_total`, `batch_blobs_total`, `seal_errors_total`,
 //! `dropped_batches_total` and `lost_slots_total` (by `reason`), `lost_transactions_total`, `adopted_batches_total`,
 //! `refused_batches_total`, `restored_batches_total`; gauges `open` (0 while users'
@@ -130,6 +138,8 @@
 //!   holds more is given up. It has 32,768 blocks of a rollup at most.
 //! - Of batches with the same parent that are handed over 8 are looked at, and 64 that were refused are remembered. One with more than
 //!   1,024 blocks of a rollup is left to derivation.
+//! - 1,024 blocks wait to be audited; the oldest make room. When a slot is complete, its batch and the next slot's transactions wait
+//!   for the audits of its last blocks for 250 ms in a row at most.
 //! - Promises end when what waits for L1 is older than half of the inbox's window, or of the
 //!   [`PROVABLE_SLOTS`](lockstep_lookahead::PROVABLE_SLOTS) for which L1 can be shown who owned a slot; when the owner of a slot
 //!   cannot be proven for 16 slots; or when 8,192 batches or 512 MiB wait. The file of sealed batches is at most 2 GiB.
@@ -140,6 +150,7 @@ mod adopt;
 mod agreement;
 mod ahead;
 mod allowance;
+mod audits;
 mod budget;
 mod capacity;
 mod clock;
@@ -161,6 +172,7 @@ mod seal;
 mod sequencer;
 mod turn;
 
+pub use audits::Audits;
 pub use capacity::slot_capacity;
 pub use clock::{Bell, Clock};
 pub use error::GatewayError;

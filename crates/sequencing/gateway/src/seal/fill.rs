@@ -51,6 +51,9 @@ pub enum Closed {
     /// The poster cannot post, and an operator must mend that.
     #[error("posting fails for good")]
     Failing,
+    /// A block was not what others will find. Report it, and start the gateway anew.
+    #[error("a block that was made here is not what others will find")]
+    NotReproduced,
 }
 
 impl Sealer {
@@ -71,7 +74,8 @@ impl Sealer {
                     | Closed::Unknown
                     | Closed::Unposted
                     | Closed::Unproven
-                    | Closed::Failing),
+                    | Closed::Failing
+                    | Closed::NotReproduced),
                 ) => {
                     tracing::warn!(target: "lockstep_gateway", slot, %reason, "takes no users' transactions");
                 }
@@ -106,6 +110,9 @@ impl Sealer {
         }
         if state.failure.is_some() {
             return Err(Closed::Failing);
+        }
+        if self.distrusted.is_some() {
+            return Err(Closed::NotReproduced);
         }
         match state.owners.get(&slot) {
             Some(Ownership::Owned(owner)) if owner.gateway == self.key.address => {}

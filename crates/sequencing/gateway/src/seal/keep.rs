@@ -182,6 +182,9 @@ impl Sealer {
         {
             return Some(reason.clone());
         }
+        if let Some((_, reason)) = self.distrusted.as_ref().filter(|(first, _)| slot >= *first) {
+            return Some(Lost::NotReproduced(reason.clone()));
+        }
         let is_signed = self.signed_up_to.is_some_and(|signed| slot <= signed);
         self.ledger.with(|state| {
             let (tip, seen) = (state.tip.as_ref()?, state.seen?);

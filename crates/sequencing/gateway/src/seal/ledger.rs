@@ -41,6 +41,9 @@ pub enum Lost {
     /// No batch can hold it.
     #[error("no batch can hold it: {0}")]
     Unsealable(String),
+    /// Executing a block of it once more gives another one: so will everybody else's execution.
+    #[error("others would not find its blocks as they were made: {0}")]
+    NotReproduced(String),
 }
 
 impl Lost {
@@ -54,6 +57,7 @@ impl Lost {
             Self::Signed => "signed",
             Self::NotOwned => "not_owned",
             Self::Unsealable(_) => "unsealable",
+            Self::NotReproduced(_) => "not_reproduced",
         }
     }
 }

@@ -46,6 +46,11 @@ impl Sealer {
                     complete
                 }
             };
+            let complete = match self.unaudited.map(|first| first.checked_sub(1)) {
+                None => complete,
+                Some(None) => return Ok(()),
+                Some(Some(last)) => complete.min(last),
+            };
             let slot = match filled {
                 Some(slot) if slot <= complete => Some(slot),
                 Some(_) => None,
@@ -61,8 +66,10 @@ impl Sealer {
     /// The slot whose batch brings empty blocks to L1, if one is due.
     fn empty_due(&self, complete: Slot, now_s: u64) -> Option<Slot> {
         let backlog = self.backlog(complete);
+        // Slots that nobody audits are late by as much.
+        let behind = self.unaudited.map_or(2, |_| self.settings.handover_slots.max(1) + 1);
         let is_newest =
-            self.union.slot_at(now_s).is_none_or(|now| complete.saturating_add(2) >= now);
+            self.union.slot_at(now_s).is_none_or(|now| complete.saturating_add(behind) >= now);
         if backlog == 0 || !(is_newest || backlog >= MAX_BLOCKS) {
             return None;
         }

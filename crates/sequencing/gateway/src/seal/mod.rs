@@ -112,6 +112,10 @@ pub struct Sealer {
     link: Option<Arc<dyn GatewayLink>>,
     /// Batches of others that were refused.
     refused_offers: VecDeque<B256>,
+    /// The first slot with blocks that are not judged yet.
+    unaudited: Option<Slot>,
+    /// The slot of the first block that others will not find as it was made, and why.
+    distrusted: Option<(Slot, String)>,
 }
 
 impl Sealer {
@@ -168,6 +172,8 @@ impl Sealer {
             closed: None,
             link: None,
             refused_offers: VecDeque::new(),
+            unaudited: None,
+            distrusted: None,
         })
     }
 
@@ -184,6 +190,22 @@ impl Sealer {
     /// The most blobs of a batch.
     pub(crate) const fn max_blobs(&self) -> usize {
         self.settings.max_blobs
+    }
+
+    /// For how many slots others wait for the batch of one.
+    pub(crate) const fn handover_slots(&self) -> u64 {
+        self.settings.handover_slots
+    }
+
+    /// Seals no slot from this one on, whose blocks are not all judged.
+    pub(crate) const fn wait_for_audits(&mut self, first: Option<Slot>) {
+        self.unaudited = first;
+    }
+
+    /// A block of this slot is not what others will find: what is not sealed from it on is taken back, and no more users'
+    /// transactions are taken before an operator has seen to it.
+    pub(crate) fn distrust(&mut self, slot: Slot, reason: &str) {
+        self.distrusted.get_or_insert_with(|| (slot, reason.to_owned()));
     }
 
     /// The gateway for which it signs.
