@@ -121,10 +121,10 @@ async function measure(dev, interval) {
 export default async function ({ check, target, directory }) {
     if (target.missing.includes('rollups')) skip('no rollups here');
     for (const interval of INTERVALS) {
-        const args = ['--rollups', '2', '--update-interval', String(interval)];
+        const args = ['--update-interval', String(interval)];
         const folder = join(directory, String(interval));
         mkdirSync(folder);
-        const dev = await target.startDev({ directory: folder, slotTime: 2, args });
+        const dev = await target.startDev({ directory: folder, slotTime: 2, rollups: 2, args });
         const measured = await measure(dev, interval);
         console.log(JSON.stringify({ ...measured, refused: measured.refused.length, why: measured.refused[0] }));
         await check(`every transaction is answered with its receipt (updates every ${interval} ms)`, () => {
