@@ -33,6 +33,7 @@ pub enum NodeError {
         /// Which part.
         part: &'static str,
         /// Why.
+        #[source]
         reason: PartError,
     },
 }
