@@ -18,7 +18,8 @@ impl Sealer {
     /// Whether a chain lacks blocks that sealed batches have.
     pub(crate) fn short(&self, chains: &impl UnionChains) -> Result<Short, GatewayError> {
         let mut is_short = false;
-        for (chain, last) in self.ledger.with(|state| state.newest_blocks()) {
+        let newest = self.ledger.with(|state| state.newest_blocks());
+        for (chain, last) in newest.into_iter().filter(|it| self.rollups.contains_key(&it.0)) {
             match chains.hash(chain, last.number)? {
                 None => is_short = true,
                 // The batches are found to be replaced.
@@ -31,7 +32,8 @@ impl Sealer {
         }
         for batch in self.ledger.with(|state| state.batches.clone()) {
             let (mut cursors, mut is_before) = (BTreeMap::new(), false);
-            for (chain, span) in &batch.spans {
+            let spans = batch.spans.iter().filter(|it| self.rollups.contains_key(it.0));
+            for (chain, span) in spans {
                 if chains.hash(*chain, span.last.number)?.is_none() {
                     let parent = chains.hash(*chain, span.parent.number)?;
                     if parent.is_some_and(|found| found != span.parent.hash) {

@@ -5,6 +5,7 @@
 
 mod blocks;
 mod l1;
+mod measure;
 mod rng;
 mod rollups;
 mod scenarios;
