@@ -330,7 +330,11 @@ mod tests {
         let ledger = Ledger::default();
         let taken = |slot: Slot| {
             let head = B256::repeat_byte(slot as u8);
-            ledger.see(InboxState { head, next_slot: slot + 1, window_slots: 100 }, slot + 1, slot + 1);
+            ledger.see(
+                InboxState { head, next_slot: slot + 1, window_slots: 100 },
+                slot + 1,
+                slot + 1,
+            );
             ledger.posted(CHAIN)
         };
         assert_eq!(taken(4), None, "nothing is known yet");
