@@ -93,7 +93,8 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         }
         Command::Unwind { target, to } => {
             let folders = chain_folders(&target.folder)?;
-            ensure!(folders.len() == 1, "name the folder of one chain: {folders:?}");
+            let names: Vec<_> = folders.iter().map(|it| it.display().to_string()).collect();
+            ensure!(folders.len() == 1, "name the folder of one chain: {}", names.join(", "));
             for answer in on_each(target, &Unwind { to: *to })? {
                 if !target.json {
                     let Unwound { from, to } = answer.outcome;

@@ -10,15 +10,16 @@ use crate::{
     status::{self, Observer, Room},
 };
 use clap::{Args as ClapArgs, ValueEnum};
-use eyre::{Result, ensure};
+use eyre::{Result, WrapErr, bail, ensure};
 use lockstep_chain::{Chain, EthereumHardfork};
 use lockstep_devnet::{
     CAFE, Clock, DataAvailability, Devnet, DevnetConfig, EmbeddedL1, L1Source, MNEMONIC,
-    dev_l1_genesis, dev_server,
+    dev_l1_genesis, dev_server, rollup_name,
 };
 use screen::Terminal;
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     future::pending,
     io::{self, IsTerminal},
     iter,
@@ -131,8 +132,10 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     service::run_with_logs(&args.service, logs, false, |stop| serve(args, Some(terminal), stop))
 }
 
-/// What only one kind of network has is refused for the other.
+/// What cannot work together is refused: what only one kind of network has for the other, and ports that two
+/// servers would have.
 fn check(args: &Args) -> Result<()> {
+    check_ports(args)?;
     if args.rollups == 1 {
         return Ok(());
     }
@@ -153,9 +156,44 @@ fn check(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// The ports of rollups go up by two, and end somewhere.
+fn check_ports(args: &Args) -> Result<()> {
+    let mut taken: BTreeMap<u16, String> = BTreeMap::new();
+    let mut take = |option: &str, port: u16, of: String| match taken
+        .insert(port, format!("{of} ({option})"))
+    {
+        Some(other) if port != 0 => {
+            bail!("{of} would have port {port}, which is that of {other}: choose another {option}")
+        }
+        _ => Ok(()),
+    };
+    if args.l1.is_none() {
+        take("--http-port", args.http_port, "the L1".to_owned())?;
+        take("--beacon-port", args.beacon_port, "the Beacon API".to_owned())?;
+    }
+    for (option, first, kind) in [
+        ("--rollup-http-port", args.rollup_http_port, ""),
+        ("--follower-http-port", args.follower_http_port, "the follower of "),
+    ] {
+        for index in (0..args.rollups).filter(|_| first != 0) {
+            let of = format!("{kind}{}", rollup_name(index.into()));
+            let Some(port) = first.checked_add(index * network::PORT_STEP) else {
+                bail!(
+                    "{option} {first} leaves no port for {of}: choose a lower one, or 0 for free ones"
+                )
+            };
+            take(option, port, of)?;
+        }
+    }
+    Ok(())
+}
+
 async fn serve(args: &Args, terminal: Option<Terminal>, stop: Stop) -> Result<()> {
     let mut devnet = tokio::select! {
-        started = Devnet::start(config(args), Arc::new(SystemClock)) => started?,
+        started = Devnet::start(config(args), Arc::new(SystemClock)) => match &args.l1 {
+            Some(l1) => started.wrap_err_with(|| format!("with the L1 at --l1 {l1}"))?,
+            None => started?,
+        },
         () = stop.wait() => return Ok(()),
     };
     let ready = ready(args, &devnet);
@@ -334,4 +372,52 @@ fn print_genesis(args: &Args) -> Result<()> {
     };
     print_json(&genesis)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn checked(words: &[&str]) -> Result<()> {
+        let command = Command::try_parse_from([&["dev"], words].concat()).expect("they parse");
+        check(&command.args)
+    }
+
+    #[test]
+    fn no_two_servers_have_one_port_and_none_has_a_port_that_is_none() {
+        for words in [
+            &[][..],
+            &["--rollups", "64"],
+            &["--http-port", "0", "--beacon-port", "0", "--rollup-http-port", "0"],
+            &["--rollups", "3", "--rollup-http-port", "65530", "--follower-http-port", "65531"],
+        ] {
+            checked(words).expect("all have ports");
+        }
+        for (words, option, other) in [
+            (&["--http-port", "5052"][..], "--beacon-port", "the L1"),
+            (&["--rollup-http-port", "8543"], "--rollup-http-port", "the L1"),
+            (&["--follower-http-port", "9547"], "--follower-http-port", "beta"),
+            (&["--rollups", "3", "--rollup-http-port", "65532"], "--rollup-http-port", "gamma"),
+        ] {
+            let error = checked(words).expect_err("two have one port").to_string();
+            assert!(error.contains(option) && error.contains(other), "{words:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_only_a_single_rollup_has_is_refused_for_a_union() {
+        let l1 = ["--l1", "http://h:1", "--l1-beacon", "http://h:2"];
+        for words in [&l1[..], &["--fork", "prague"], &["--data-availability", "calldata"]] {
+            let error = checked(words).expect_err("it is of a single rollup").to_string();
+            assert!(error.contains("--rollups 1"), "{error}");
+            checked(&[words, &["--rollups", "1"]].concat()).expect("it is a single rollup");
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod clock;
 mod conformance;
 mod db;
 mod dev;
+mod failure;
 mod fate;
 mod import;
 mod network;
@@ -93,7 +94,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_FAILED),
         Err(error) => {
-            eprintln!("error: {}", output::plain(&format!("{error:#}")));
+            failure::tell(&error);
             ExitCode::from(EXIT_USAGE)
         }
     }

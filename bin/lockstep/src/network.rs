@@ -1,5 +1,6 @@
 //! The rollups of a running network, over JSON-RPC.
 
+use alloy_primitives::{Address, B256};
 use clap::Args as ClapArgs;
 use eyre::{Result, bail, ensure, eyre};
 use lockstep_devnet::{ROLLUP_CHAIN_ID, rollup_name};
@@ -22,7 +23,7 @@ pub(crate) const ROLLUP_PORT: u16 = 9545;
 pub(crate) const FOLLOWER_PORT: u16 = 9546;
 
 /// The ports of a rollup of `lockstep dev` are so many above those of the one before.
-const PORT_STEP: u16 = 2;
+pub(crate) const PORT_STEP: u16 = 2;
 
 /// Rollups of a development network have a name; so many are looked up.
 const NAMED: u64 = 64;
@@ -34,9 +35,9 @@ const TIMEOUTS: Timeouts =
 /// Where a network is.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub(crate) struct NetworkArgs {
-    /// JSON-RPC of a node of a rollup; may be given several times [default: the rollups of a `lockstep dev`
-    /// on this machine].
-    #[arg(long = "rollup", value_name = "URL")]
+    /// JSON-RPC of a node of a rollup, or its name in a `lockstep dev` on this machine; may be given several
+    /// times [default: all rollups of that].
+    #[arg(long = "rollup", value_name = "URL|NAME")]
     pub(crate) rollups: Vec<String>,
 }
 
@@ -53,7 +54,7 @@ impl NetworkArgs {
     /// The nodes of all rollups that were named; or of those of a `lockstep dev` on this machine.
     pub(crate) fn connect(&self) -> Result<Vec<RollupNode>> {
         if !self.rollups.is_empty() {
-            let nodes = self.rollups.iter().map(|url| RollupNode::connect(url));
+            let nodes = self.rollups.iter().map(|it| RollupNode::connect(&rollup_url(it)?));
             return nodes.collect::<Result<Vec<_>>>().and_then(distinct);
         }
         let first = RollupNode::connect(&local(ROLLUP_PORT))?;
@@ -92,9 +93,28 @@ pub(crate) fn rollup_url(rollup: &str) -> Result<String> {
         u16::try_from(index).ok()?.checked_mul(PORT_STEP)?.checked_add(ROLLUP_PORT)
     });
     let port = port.ok_or_else(|| {
-        eyre!("--rollup {rollup}: neither a URL nor the name of a rollup of `lockstep dev` (alpha, beta, …)")
+        eyre!(
+            "--rollup {rollup}: neither a URL like {} nor the name of a rollup of `lockstep dev` (alpha, beta, …)",
+            local(ROLLUP_PORT)
+        )
     })?;
     Ok(local(port))
+}
+
+/// An address, from the command line.
+pub(crate) fn address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|_| {
+        "an address is 20 bytes in hexadecimal, like 0xcafe000000000000000000000000000000000000"
+            .to_owned()
+    })
+}
+
+/// The hash of a transaction, from the command line.
+pub(crate) fn transaction_hash(text: &str) -> Result<B256, String> {
+    text.parse().map_err(|_| {
+        "the hash of a transaction is 32 bytes in hexadecimal, as `lockstep send` prints it"
+            .to_owned()
+    })
 }
 
 /// What a rollup is called, by its chain id.
@@ -115,8 +135,16 @@ impl RollupNode {
                  with --rollup URL"
             ),
             ClientError::Unsupported { .. } => {
-                eyre!("{url} is not a node of a rollup: it does not serve optimism_rollupConfig")
+                eyre!(
+                    "{url} is not a node of a rollup: it does not serve optimism_rollupConfig (a `lockstep node` does \
+                     with --http-api eth,optimism,lockstep)"
+                )
             }
+            ClientError::Status { status, .. } => eyre!(
+                "{url} serves no JSON-RPC (HTTP status {status}): name the JSON-RPC of a rollup, which the first of \
+                 `lockstep dev` has at {}",
+                local(ROLLUP_PORT)
+            ),
             error => error.into(),
         })?;
         Ok(Self { name: name_of(config.l2_chain_id), url: url.to_owned(), config, rpc })
@@ -201,6 +229,8 @@ mod tests {
         assert_eq!(rollup_url("beta").expect("it is a name"), "http://127.0.0.1:9547");
         assert_eq!(rollup_url("http://h:1").expect("it is a URL"), "http://h:1");
         assert!(rollup_url("betta").is_err());
+        assert!(address("0x12").is_err_and(|error| error.contains("20 bytes")));
+        assert!(transaction_hash("0x12").is_err_and(|error| error.contains("32 bytes")));
         assert_eq!((name_of(901), name_of(10)), ("alpha".to_owned(), "chain 10".to_owned()));
     }
 

@@ -9,6 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub(crate) fn raise_limit() {
     let Rlimit { current: before, maximum } = getrlimit(Resource::Nofile);
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) if before == maximum => {}
         Ok(()) => {
             tracing::info!(
                 target: "lockstep",

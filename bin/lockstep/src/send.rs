@@ -5,7 +5,7 @@ mod calldata;
 use crate::{
     clock::{Stopwatch, pause},
     fate::{Fate, Receipt},
-    network::{RollupNode, grouped, rollup_url},
+    network::{RollupNode, address, grouped, rollup_url},
     output::{print_json, print_line},
 };
 use alloy_consensus::{SignableTransaction, TxEip1559};
@@ -40,7 +40,7 @@ const MAX_ACCOUNT: i64 = 999;
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// Whom the transaction calls.
-    #[arg(required_unless_present = "create")]
+    #[arg(required_unless_present = "create", value_parser = address)]
     to: Option<Address>,
     /// The function that is called, like `transfer(address,uint256)`.
     #[arg(conflicts_with = "data")]
@@ -124,9 +124,10 @@ fn amount(text: &str) -> Result<U256, String> {
 
 /// Runs the command; whether the transaction did not revert.
 pub(crate) fn run(args: &Args) -> Result<bool> {
+    // What is wrong with the command is told whether or not a node answers.
+    let (signer, (to, input)) = (signer(args)?, called(args)?);
     let node = RollupNode::connect(&rollup_url(&args.rollup)?)?;
-    let signer = signer(args)?;
-    let raw = sign(args, &node, &signer)?;
+    let raw = sign(args, &node, &signer, to, input)?;
     let begin = Stopwatch::start();
     let (hash, mut known) = submit(args, &node, &raw)?;
     let deadline = Duration::from_secs(args.timeout);
@@ -171,13 +172,23 @@ fn signer(args: &Args) -> Result<PrivateKeySigner> {
     Ok(account.signer)
 }
 
-/// The signed transaction.
-fn sign(args: &Args, node: &RollupNode, signer: &PrivateKeySigner) -> Result<Bytes> {
-    let (to, input) = match (&args.create, args.to) {
-        (Some(code), _) => (TxKind::Create, code.clone()),
-        (None, Some(to)) => (TxKind::Call(to), input(args)?),
+/// Whom the transaction calls, and with what.
+fn called(args: &Args) -> Result<(TxKind, Bytes)> {
+    match (&args.create, args.to) {
+        (Some(code), _) => Ok((TxKind::Create, code.clone())),
+        (None, Some(to)) => Ok((TxKind::Call(to), input(args)?)),
         (None, None) => bail!("whom does the transaction call?"),
-    };
+    }
+}
+
+/// The signed transaction.
+fn sign(
+    args: &Args,
+    node: &RollupNode,
+    signer: &PrivateKeySigner,
+    to: TxKind,
+    input: Bytes,
+) -> Result<Bytes> {
     let from = signer.address();
     let nonce: U64 = node.call("eth_getTransactionCount", &json!([from, "pending"]))?;
     let tip: U256 = node.call("eth_maxPriorityFeePerGas", &json!([]))?;

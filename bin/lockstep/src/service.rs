@@ -1,6 +1,6 @@
 //! What long-running commands share: the runtime, the clock, logs, metrics and the signal to stop.
 
-use crate::output::{plain, print_line};
+use crate::{failure, output::print_line};
 use clap::{Args as ClapArgs, ValueEnum};
 use eyre::{Context, Result, eyre};
 use lockstep_devnet::Clock;
@@ -62,8 +62,12 @@ pub(crate) fn run_with_logs<F: Future<Output = Result<()>>>(
     service: impl FnOnce(Stop) -> F,
 ) -> Result<bool> {
     let filter = EnvFilter::try_new(&args.log).wrap_err("--log")?;
-    let logs =
-        fmt::Subscriber::builder().with_env_filter(filter).with_ansi(in_colour).with_writer(logs);
+    // That nobody reads the logs any more must not end the service, which telling it on standard error would.
+    let logs = fmt::Subscriber::builder()
+        .with_env_filter(filter)
+        .with_ansi(in_colour)
+        .with_writer(logs)
+        .log_internal_errors(false);
     match args.log_format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().init(),
@@ -90,7 +94,7 @@ pub(crate) fn run_with_logs<F: Future<Output = Result<()>>>(
             _ = signals => Err(eyre!("stopped by a second signal")),
         };
         if let Err(error) = &ended {
-            eprintln!("error: {}", plain(&format!("{error:#}")));
+            failure::tell(error);
         }
         Ok(ended.is_ok())
     });

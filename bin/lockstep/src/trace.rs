@@ -4,7 +4,7 @@ mod tree;
 
 use crate::{
     fate::Fate,
-    network::{NetworkArgs, RollupNode, expect_chain},
+    network::{NetworkArgs, RollupNode, expect_chain, transaction_hash},
     output::{print_json, print_line},
 };
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
@@ -30,7 +30,7 @@ const DEPOSIT: &str = "0x7e";
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// The user's transaction, or one that holds a rollup's part of it.
-    #[arg(value_name = "TXHASH")]
+    #[arg(value_name = "TXHASH", value_parser = transaction_hash)]
     hash: B256,
     #[command(flatten)]
     network: NetworkArgs,
@@ -127,7 +127,11 @@ impl Trace {
             }
         }
         let asked: Vec<_> = nodes.iter().map(|node| node.url.as_str()).collect();
-        bail!("no transaction {hash} is known at {}", asked.join(", "))
+        bail!(
+            "no transaction {hash} is known at {}: it is of another network, or was replaced by another one of its \
+             sender; --rollup URL asks other nodes",
+            asked.join(", ")
+        )
     }
 
     fn of_super_transaction(

@@ -173,7 +173,8 @@ impl Verification {
 
     fn summarise(&mut self) -> Summary {
         let made = || self.blocks.iter().filter(|block| block.hash.is_some());
-        let (gas, time_us) = (made().map(|it| it.gas).sum(), made().map(|it| it.time_us).sum());
+        let (gas, time_us) =
+            (made().map(|it| it.gas).sum(), made().fold(0.0, |sum, it| sum + it.time_us));
         self.summary = Summary {
             blocks: self.blocks.len(),
             reproduced: self.blocks.iter().filter(|block| block.reproduced).count(),

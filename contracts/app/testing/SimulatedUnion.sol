@@ -2,7 +2,9 @@
 pragma solidity ^0.8.20;
 
 import {CallNotMade, IGate} from "../IGate.sol";
+import {TOKEN_BRIDGE} from "../ITokenBridge.sol";
 import {Rollups} from "../Rollups.sol";
+import {SimulatedToken, SimulatedTokenBridge} from "./SimulatedTokens.sol";
 
 /// @title A union of rollups inside one EVM, for tests with Foundry
 /// @notice Derive your test from this, say which chains there are (`startUnion`), and where what follows happens
@@ -13,6 +15,7 @@ import {Rollups} from "../Rollups.sol";
 ///  - All chains share one state. A contract is on all of them, and so is its storage and its ether: give contracts of
 ///    different chains different addresses, and do not count on a call to the wrong chain to fail.
 ///  - `block.number`, `block.timestamp`, base fee and `tx.origin` are the same on all chains.
+///  - A token of L1 has the same balances on all chains, as all state is the same. Withdrawn, it is gone.
 ///  - Calls between rollups cost only what they do, and have no limits of number or depth.
 ///  - There are no transcripts.
 ///  - Which chain runs is kept by a cheat code that no revert undoes. It is set back when a call returns or reverts, but not
@@ -20,11 +23,12 @@ import {Rollups} from "../Rollups.sol";
 abstract contract SimulatedUnion {
     IVm private constant VM = IVm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
-    /// @notice Puts Gate and port where they are on every rollup, for a union of these chains.
+    /// @notice Puts Gate, port and token bridge where they are on every rollup, for a union of these chains.
     function startUnion(uint256[] memory chains) internal {
         VM.etch(address(Rollups.GATE), type(SimulatedGate).runtimeCode);
         VM.etch(SIMULATED_PORT, type(SimulatedPort).runtimeCode);
         SimulatedPort(payable(SIMULATED_PORT)).join(chains);
+        VM.etch(address(TOKEN_BRIDGE), type(SimulatedTokenBridge).runtimeCode);
     }
 
     /// @notice As `startUnion`, for two chains.
@@ -32,6 +36,12 @@ abstract contract SimulatedUnion {
         uint256[] memory chains = new uint256[](2);
         (chains[0], chains[1]) = (one, other);
         startUnion(chains);
+    }
+
+    /// @notice Gives somebody tokens of L1, as if they were deposited there.
+    /// @return token The token on the chains of the union.
+    function depositTokens(address l1Token, address to, uint256 amount) internal returns (SimulatedToken token) {
+        return SimulatedTokenBridge(address(TOKEN_BRIDGE)).deposit(l1Token, to, amount);
     }
 
     /// @notice What follows happens on this chain.

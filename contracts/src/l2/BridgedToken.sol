@@ -7,17 +7,17 @@ import {ERC1363} from "@openzeppelin/contracts/token/ERC20/extensions/ERC1363.so
 import {ERC1363Utils} from "@openzeppelin/contracts/token/ERC20/utils/ERC1363Utils.sol";
 import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {Metadata} from "../lib/TokenMetadata.sol";
+import {Metadata, TokenMetadata} from "../lib/TokenMetadata.sol";
 
 /// A token of L1 on a rollup: an ERC-20 with ERC-2612's `permit` and ERC-1363's transfers that call their receiver.
 ///
 /// This contract is the code that all of them share. Each is a clone of it (ERC-1167) that the bridge makes, and carries
 /// the address of the token on L1 behind its code.
 contract BridgedToken is ERC1363, Nonces {
-    error AlreadyBegun();
     error NotBridge(address caller);
     error PermitExpired(uint256 deadline);
     error NotSignedByOwner(address signer, address owner);
+    error TextTooLong();
 
     bytes32 private constant DOMAIN =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
@@ -37,10 +37,14 @@ contract BridgedToken is ERC1363, Nonces {
 
     constructor() ERC20("", "") {}
 
-    /// Makes the caller the bridge of a clone, which it has just made.
-    function begin(Metadata calldata metadata) external {
-        if (bridge != address(0)) revert AlreadyBegun();
-        bridge = msg.sender;
+    /// Says what the token is called, and makes whoever does so first its bridge: the one that has just made the clone.
+    ///
+    /// Texts are bounded, so that what it costs to replace them is: a deposit does, and must not fail.
+    function describe(Metadata calldata metadata) external {
+        if (bridge == address(0)) bridge = msg.sender;
+        else if (msg.sender != bridge) revert NotBridge(msg.sender);
+        if (bytes(metadata.name).length > TokenMetadata.MAX_NAME_BYTES) revert TextTooLong();
+        if (bytes(metadata.symbol).length > TokenMetadata.MAX_SYMBOL_BYTES) revert TextTooLong();
         _tokenDecimals = metadata.decimals;
         _tokenName = metadata.name;
         _tokenSymbol = metadata.symbol;

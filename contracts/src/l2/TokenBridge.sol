@@ -43,9 +43,13 @@ contract TokenBridge is IDepositFinalizer {
     error NoReceiver();
     /// There is no bridge on the peer.
     error NotReceived(uint256 peer);
+    /// No token has so many, or leaves no room for deposits.
+    error TooMany(uint256 amount);
 
     /// The length of a clone's code (ERC-1167), which the token's address on L1 follows.
     uint256 private constant CLONE_BYTES = 45;
+    /// What peers can bring the supply to. A lie of theirs must not make deposits overflow, which would be lost.
+    uint256 private constant MAX_SUPPLY = type(uint256).max / 2;
     Gate private constant GATE = Gate(Predeploys.GATE);
 
     /// On L1. Slot 0; a genesis sets it.
@@ -73,7 +77,9 @@ contract TokenBridge is IDepositFinalizer {
     {
         if (msg.sender != Senders.aliased(tokenPortal)) revert NotTokenPortal(msg.sender);
         address token = tokenOf(l1Token);
+        // If it came from a peer first, that has said what it is called; L1 knows.
         if (token.code.length == 0) _make(l1Token, metadata);
+        else BridgedToken(token).describe(metadata);
         BridgedToken(token).mint(to, amount);
         emit Deposited(token, from, to, amount);
     }
@@ -114,8 +120,10 @@ contract TokenBridge is IDepositFinalizer {
     ) external returns (bytes4) {
         if (msg.sender != GATE.proxyOf(peer, address(this))) revert NotPeer(peer, msg.sender);
         address token = tokenOf(l1Token);
-        // The first of its kind here: its bridge there is asked for its name, in the middle of its call.
+        // The first of its kind here: its bridge there is asked what it is called, in the middle of its call.
         if (token.code.length == 0) _make(l1Token, TokenBridge(msg.sender).metadataOf(l1Token));
+        uint256 supply = BridgedToken(token).totalSupply();
+        if (supply > MAX_SUPPLY || amount > MAX_SUPPLY - supply) revert TooMany(amount);
         carried[peer][l1Token].received += amount;
         emit Received(token, peer, from, to, amount);
         if (isCall) {
@@ -143,10 +151,11 @@ contract TokenBridge is IDepositFinalizer {
         if (token != tokenOf(l1Token)) revert NotBridged(token);
     }
 
+    /// Makes a token, and is the first to describe it, and so its bridge.
     function _make(address l1Token, Metadata memory metadata) private {
         address token =
             Clones.cloneDeterministicWithImmutableArgs(Predeploys.BRIDGED_TOKEN, abi.encodePacked(l1Token), bytes32(0));
-        BridgedToken(token).begin(metadata);
+        BridgedToken(token).describe(metadata);
         emit TokenMade(l1Token, token);
     }
 }

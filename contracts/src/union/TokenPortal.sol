@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Predeploys} from "../lib/Predeploys.sol";
 import {IDepositFinalizer, IWithdrawalFinalizer, TOKEN_DEPOSIT_GAS} from "../lib/TokenBridging.sol";
 import {TokenMetadata} from "../lib/TokenMetadata.sol";
@@ -48,7 +49,7 @@ contract TokenPortal is ITokenPayer, IWithdrawalFinalizer {
     /// Moves tokens of the caller, by its allowance for this contract, to the vault, and gives `to` on the rollup what
     /// arrived there: some tokens keep a fee.
     ///
-    /// The name, the symbol and the decimals that it has on the rollup are those that it had at its first deposit.
+    /// On the rollup its name, symbol and decimals are those that it has here at the newest deposit.
     function deposit(IERC20 token, address to, uint256 amount) external returns (uint256 arrived) {
         if (to == address(0)) revert NoReceiver();
         arrived = vault.depositToken(token, msg.sender, amount);
@@ -72,7 +73,8 @@ contract TokenPortal is ITokenPayer, IWithdrawalFinalizer {
         if (msg.sender != address(portal) || portal.l2Sender() != Predeploys.TOKEN_BRIDGE) {
             revert NotTokenBridge(msg.sender);
         }
-        owed[IERC20(token)][to] += amount;
+        // A rollup that was made to say that it owes more than there can be must not keep others from being owed.
+        owed[IERC20(token)][to] = Math.saturatingAdd(owed[IERC20(token)][to], amount);
         emit Owed(token, to, amount);
         // Nothing is left to do after this, for which a payment that uses up all gas would leave none.
         try this.claim(IERC20(token), to, amount) {} catch {}

@@ -71,6 +71,19 @@ contract Trier {
     }
 }
 
+/// The bridge of a peer that says what it likes.
+contract Liar {
+    Metadata private metadata;
+
+    function say(Metadata calldata metadata_) external {
+        metadata = metadata_;
+    }
+
+    function metadataOf(address) external view returns (Metadata memory) {
+        return metadata;
+    }
+}
+
 contract TokenBridgeTest is TwoRollups {
     address private constant ALICE = address(0xa11ce);
     address private constant BOB = address(0xb0b);
@@ -109,12 +122,12 @@ contract TokenBridgeTest is TwoRollups {
     function testFuzz_a_deposit_makes_the_token_once(uint128 first, uint128 second) public {
         deposit(ALICE, first);
         require(address(tokenA).code.length == 65 && tokenA.l1Token() == L1_TOKEN, "clone");
-        Metadata memory named = metadata;
-        metadata.name = "Another name";
+        // By another name, which is what it has from now on.
+        metadata = Metadata("Another name", "ANOTHER", 7);
         deposit(BOB, second);
         require(tokenA.balanceOf(ALICE) == first && tokenA.balanceOf(BOB) == second, "balances");
         require(tokenA.totalSupply() == uint256(first) + second && tokenA.bridge() == address(bridgeA), "supply");
-        same(bridgeA.metadataOf(L1_TOKEN), named);
+        same(bridgeA.metadataOf(L1_TOKEN), metadata);
     }
 
     function same(Metadata memory one, Metadata memory other) private pure {
@@ -211,7 +224,7 @@ contract TokenBridgeTest is TwoRollups {
         address forged = Clones.cloneDeterministicWithImmutableArgs(
             Predeploys.BRIDGED_TOKEN, abi.encodePacked(L1_TOKEN), bytes32(0)
         );
-        BridgedToken(forged).begin(metadata);
+        BridgedToken(forged).describe(metadata);
         BridgedToken(forged).mint(ALICE, 5);
         address[4] memory wrong = [forged, BOB, Predeploys.BRIDGED_TOKEN, address(tokenA)];
         for (uint256 i = 0; i < wrong.length; ++i) {
@@ -244,6 +257,49 @@ contract TokenBridgeTest is TwoRollups {
         vm.expectRevert(abi.encodeWithSelector(TokenBridge.NotPeer.selector, 903, proxy));
         vm.prank(proxy);
         bridgeB.receiveTokens(903, L1_TOKEN, ALICE, ALICE, 1, false, "");
+    }
+
+    /// A peer that lies about what a token of L1 is called is corrected by the next deposit, which cannot be made to fail by
+    /// texts that are dear to replace.
+    function test_l1_knows_best_what_a_token_is_called() public {
+        address peer = proxyOf(A, address(bridgeB));
+        vm.etch(peer, type(Liar).runtimeCode);
+        vm.chainId(B);
+        Metadata memory lie = Metadata("A lie", "LIE", 18);
+        Liar(peer).say(lie);
+        vm.prank(peer);
+        bridgeB.receiveTokens(A, L1_TOKEN, ALICE, BOB, 1, false, "");
+        same(bridgeB.metadataOf(L1_TOKEN), lie);
+        asPortal(bridgeB);
+        bridgeB.finalizeDeposit(L1_TOKEN, ALICE, BOB, 1, metadata);
+        same(bridgeB.metadataOf(L1_TOKEN), metadata);
+
+        Metadata[2] memory endless = [Metadata(string(new bytes(65)), "", 0), Metadata("", string(new bytes(33)), 0)];
+        for (uint256 i = 0; i < 2; ++i) {
+            Liar(peer).say(endless[i]);
+            vm.expectRevert(BridgedToken.TextTooLong.selector);
+            vm.prank(peer);
+            bridgeB.receiveTokens(A, address(0x702e), ALICE, BOB, 1, false, "");
+        }
+    }
+
+    function testFuzz_a_lying_peer_leaves_room_for_deposits(uint256 amount, uint256 again) public {
+        address peer = proxyOf(A, address(bridgeB));
+        deposit(ALICE, 1);
+        vm.chainId(B);
+        uint256 most = type(uint256).max / 2;
+        uint256[2] memory amounts = [amount, again];
+        uint256 supply;
+        for (uint256 i = 0; i < 2; ++i) {
+            bool isTooMany = amounts[i] > most - supply;
+            if (isTooMany) vm.expectRevert(abi.encodeWithSelector(TokenBridge.TooMany.selector, amounts[i]));
+            vm.prank(peer);
+            bridgeB.receiveTokens(A, L1_TOKEN, ALICE, BOB, amounts[i], false, "");
+            if (!isTooMany) supply += amounts[i];
+        }
+        asPortal(bridgeB);
+        bridgeB.finalizeDeposit(L1_TOKEN, ALICE, BOB, most, metadata);
+        require(tokenB.totalSupply() == supply + most, "deposited");
     }
 
     function testFuzz_a_contract_is_called_with_the_tokens(uint128 amount, bytes calldata data) public {
@@ -328,9 +384,9 @@ contract TokenBridgeTest is TwoRollups {
         vm.expectRevert(notBridge);
         vm.prank(ALICE);
         tokenA.burn(ALICE, 1);
-        vm.expectRevert(BridgedToken.AlreadyBegun.selector);
-        vm.prank(address(bridgeA));
-        tokenA.begin(metadata);
+        vm.expectRevert(notBridge);
+        vm.prank(ALICE);
+        tokenA.describe(metadata);
     }
 
     function test_an_allowance_can_be_signed() public {

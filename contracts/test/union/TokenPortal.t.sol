@@ -111,6 +111,17 @@ contract TokenPortalTest is TokenPorting {
         require(vault.balanceOf(A, address(token)) == 10 && token.balanceOf(BOB) == 0, "kept");
     }
 
+    function test_no_withdrawal_keeps_another_from_being_owed() public {
+        token.mint(ALICE, 10);
+        deposit(token, 10);
+        for (uint256 i = 0; i < 2; ++i) {
+            portalA.finalizeWithdrawalTransaction(ofBob(token, type(uint256).max - i));
+        }
+        require(tokensA.owed(token, BOB) == type(uint256).max, "more than there can be");
+        portalA.finalizeWithdrawalTransaction(ofBob(token, 10));
+        require(token.balanceOf(BOB) == 10, "paid");
+    }
+
     function test_what_a_peer_has_not_settled_is_claimed_later() public {
         token.mint(ALICE, 10);
         deposit(token, 10);

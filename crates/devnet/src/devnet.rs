@@ -12,12 +12,14 @@ use crate::{
     union::{self, UnionGateway},
 };
 use futures_util::future::{Either, select_all};
+use lockstep_batcher::KzgProver;
 use lockstep_chain::{Ethereum, Rollup};
 use lockstep_contracts::{L1Addresses, UnionAddresses};
 use lockstep_gateway::Sealer;
 use lockstep_node::Node;
 use lockstep_protocol::RollupConfig;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use tokio::task;
 
 /// A running development network: an L1, and rollups whose blocks are made, posted to it, and derived from
 /// it by a second node each.
@@ -93,6 +95,8 @@ impl Devnet {
     /// # Errors
     /// When a part cannot start; the others end then.
     pub async fn start(config: DevnetConfig, clock: Arc<dyn Clock>) -> Result<Self, DevnetError> {
+        // Seconds of work, for which the first batch would wait otherwise, and users' first transactions with it.
+        task::spawn_blocking(KzgProver::prepare);
         let accounts = accounts(&config.mnemonic, config.accounts)?;
         let operators = operators(&config.mnemonic)?;
         let signer = Arc::new(DevSigner::new(&accounts));

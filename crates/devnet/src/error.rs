@@ -13,7 +13,7 @@ use std::{io, net::SocketAddr};
 #[derive(Debug, thiserror::Error)]
 pub enum DevnetError {
     /// The mnemonic is not one.
-    #[error("the mnemonic: {0}")]
+    #[error("the mnemonic must be 12 to 24 words of BIP-39's English list: {0}")]
     Mnemonic(#[from] alloy_signer_local::LocalSignerError),
     /// The folder cannot be used.
     #[error(transparent)]

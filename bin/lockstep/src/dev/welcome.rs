@@ -73,9 +73,8 @@ fn write_example(out: &mut String, ready: &Value, cafe: &str, program: &str) -> 
     let (first, second) = (field(ready, "/rollups/0/name"), field(ready, "/rollups/1/name"));
     writeln!(
         out,
-        "Try: two cups of coffee, ordered on {first} and served on {second}, which calls back with"
+        "Try: coffee ordered on {first}, served on {second}, which calls back with the change:"
     )?;
-    writeln!(out, "the change:")?;
     writeln!(out, "  {program} send{at} {order}")?;
     writeln!(out, "or with Foundry's cast:")?;
     writeln!(

@@ -13,9 +13,10 @@ pub(super) fn encode(signature: &str, arguments: &[String]) -> Result<Bytes> {
     ensure!(!name.is_empty() && name.chars().all(is_name), form());
     let types = match types {
         "()" => Vec::new(),
-        types => match DynSolType::parse(types).wrap_err_with(form)? {
-            DynSolType::Tuple(types) => types,
-            _ => bail!(form()),
+        // The parser's own words are about a grammar, over several lines.
+        types => match DynSolType::parse(types) {
+            Ok(DynSolType::Tuple(types)) => types,
+            Ok(_) | Err(_) => bail!(form()),
         },
     };
     ensure!(
@@ -64,6 +65,7 @@ mod tests {
         for (signature, arguments, part) in [
             ("transfer", &[][..], "is written like"),
             ("(uint256)", &["1"], "is written like"),
+            ("f(uint256", &["1"], "is written like"),
             ("f(uint256) returns (uint256)", &["1"], "is written like"),
             ("f(uint7)", &["1"], "is written like"),
             ("f(uint256)", &[], "takes 1 arguments, 0 are given"),

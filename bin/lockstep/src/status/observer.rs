@@ -64,6 +64,30 @@ struct Seen {
     transactions: u64,
 }
 
+/// How blocks that were read go on from those that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Continuation {
+    /// None are known.
+    Begins,
+    /// The first is the last one that is known.
+    Same,
+    /// Some in between are not known.
+    Skips,
+    /// What is known was taken back.
+    Replaces,
+}
+
+impl Continuation {
+    fn of(last: Option<&Seen>, first: Option<(u64, B256)>) -> Self {
+        match (last, first) {
+            (None, _) => Self::Begins,
+            (Some(last), Some((_, hash))) if hash == last.hash => Self::Same,
+            (Some(last), Some((number, _))) if number > last.number => Self::Skips,
+            (Some(_), _) => Self::Replaces,
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Numbered {
     number: U64,
@@ -217,8 +241,9 @@ fn explained(error: LookaheadError) -> eyre::Report {
 fn ask<C: SolCall>(l1: &L1Client, contract: Address, call: &C) -> Result<C::Return> {
     let call = json!({ "to": contract, "input": Bytes::from(call.abi_encode()) });
     let answer: Bytes = l1.rpc().call("eth_call", &json!([call, "latest"]))?;
-    C::abi_decode_returns(&answer)
-        .wrap_err_with(|| format!("{contract} is not the contract on this L1 that it should be"))
+    C::abi_decode_returns(&answer).wrap_err_with(|| {
+        format!("{contract} is not the union's inbox on this L1: --l1 URL says which L1 it is")
+    })
 }
 
 impl Watched {
@@ -254,19 +279,17 @@ impl Watched {
     ) -> Result<(), ClientError> {
         let chain = self.node.chain_id();
         let mut blocks = self.ask_blocks(newest)?;
-        match (self.blocks.back(), blocks.first()) {
-            (Some(last), Some(first)) if last.hash == first.hash => drop(blocks.remove(0)),
-            // Too many came since.
-            (Some(last), Some(first)) if first.number.to::<u64>() > last.number => {
-                self.blocks.clear();
-            }
-            (Some(_), _) => {
-                // They were taken back, and what is in their place may be something else.
+        let first = blocks.first().map(|block| (block.number.to(), block.hash));
+        match Continuation::of(self.blocks.back(), first) {
+            Continuation::Begins => {}
+            Continuation::Same => drop(blocks.remove(0)),
+            Continuation::Skips => self.blocks.clear(),
+            Continuation::Replaces => {
+                // What is in their place may be something else.
                 self.blocks.clear();
                 found.retain(|it| it.home != chain);
                 blocks = self.ask_blocks(newest)?;
             }
-            (None, _) => {}
         }
         for block in blocks {
             found.extend(self.super_transactions_of(&block));
@@ -357,5 +380,43 @@ impl Transaction {
     /// Type 0x7e: the attributes of L1, what was deposited there, and parts.
     fn is_deposit(&self) -> bool {
         self.kind == U64::from(0x7e)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_that_were_taken_back_are_noticed() {
+        let hash = B256::repeat_byte;
+        let last = Seen { number: 7, hash: hash(7), timestamp: 0, gas_used: 0, transactions: 0 };
+        for (last, first, expected) in [
+            (None, Some((7, hash(7))), Continuation::Begins),
+            (Some(&last), Some((7, hash(7))), Continuation::Same),
+            (Some(&last), Some((9, hash(9))), Continuation::Skips),
+            (Some(&last), Some((7, hash(8))), Continuation::Replaces),
+            // The chain is shorter by now.
+            (Some(&last), None, Continuation::Replaces),
+        ] {
+            assert_eq!(Continuation::of(last, first), expected, "{last:?} {first:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_as_sure_as_the_heads_say() {
+        let rollup = Rollup {
+            name: String::new(),
+            chain_id: 901,
+            preconfirmed: 9,
+            posted: Some(7),
+            safe: Some(5),
+            settled: None,
+            finalized: Some(3),
+            gas_per_second: 0.0,
+            transactions_per_second: 0.0,
+        };
+        let levels = [3, 4, 6, 8].map(|number| rollup.level_of(number).name());
+        assert_eq!(levels, ["final", "safe", "posted", "preconfirmed"]);
     }
 }

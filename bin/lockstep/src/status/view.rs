@@ -36,7 +36,7 @@ pub(crate) fn lines(network: &Network, room: Room) -> Vec<String> {
         above.push(named("slots", &slots(&network.slots, room.columns)));
         above.push(named(
             "",
-            "● its proposer opted in   → belongs to the next that did   ? not decided",
+            "● its proposer opted in  → owned by the next that did  ? not decided",
         ));
     }
     let mut below = Vec::new();
@@ -199,7 +199,7 @@ mod tests {
         let expected = [
             "L1        block 1,250, safe 1,241, finalized -",
             "slots     130 ●  131 →132  132 ●  133 ?",
-            "          ● its proposer opted in   → belongs to the next that did   ? not decided",
+            "          ● its proposer opted in  → owned by the next that did  ? not decided",
             "          preconfirmed    posted      safe     final  Mgas/s     tx/s",
             "alpha            1,250     1,245     1,241         -    1.23      3.0",
             "beta             1,250     1,245     1,241         -    1.23      3.0",
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(lines[..7], expected);
         // The newest first, and not all.
         assert_eq!(lines.len(), 9);
-        assert!(lines.iter().all(|line| line.chars().count() < NARROW.columns + 4), "{lines:#?}");
+        assert!(lines.iter().all(|line| line.chars().count() < NARROW.columns), "{lines:#?}");
     }
 
     #[test]

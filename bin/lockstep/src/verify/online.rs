@@ -75,13 +75,14 @@ fn sources(args: &RangeArgs) -> Result<Sources> {
         true
     });
     let retry = Retry::with_pauses(ATTEMPTS, FIRST_PAUSE, pause);
-    let rpc = |url: &str| -> Result<RpcClient> {
-        Ok(RpcClient::http(url, Timeouts::default())?.with_retry(retry.clone()))
+    let rpc = |option: &str, url: &str| -> Result<RpcClient> {
+        let client = RpcClient::http(url, Timeouts::default());
+        Ok(client.wrap_err_with(|| format!("{option} {url}"))?.with_retry(retry.clone()))
     };
-    let (l1, l2) = (rpc(l1)?, rpc(l2)?);
+    let (l1, l2) = (rpc("--l1", l1)?, rpc("--l2", l2)?);
     let config = match args.rollup_config.first() {
         Some(path) => read_config(path)?,
-        None => find_config(&l2)?,
+        None => find_config(&l2).wrap_err("--l2 must be a node of the rollup")?,
     };
     Ok(Sources {
         l1: L1Client::new(l1),

@@ -114,12 +114,12 @@ fn owners_are_proven_after_more_slots_than_states_are_kept() {
         drop(owners);
 
         scene.stand_still(1_100);
-        scene.keep_beacon_roots();
         let now = scene.l1.time(scene.head_slot());
         let mut forgetful = scene.owners();
+        let mut owners = scene.owners().with_file(file).unwrap();
+        scene.keep_beacon_roots();
         let (slot, owner) = owned[owned.len() / 2];
         assert!(forgetful.prove(slot, owner).is_err());
-        let mut owners = scene.owners().with_file(file).unwrap();
         assert_eq!(owners.secure(&wanted, first, now).unwrap(), None);
         for (slot, owner) in &owned {
             let found = owners.ownership(*slot, now).unwrap();

@@ -79,6 +79,7 @@ impl Scene {
             slot_seconds,
             genesis_time,
             block_time: 1,
+            seq_window_size: 3_600,
             ..UnionConfig::default()
         };
         let first =
@@ -289,7 +290,12 @@ impl UnionChains for Shared {
         Ok(self.0.lock().blocks.get(number as usize).cloned())
     }
 
-    fn rewind(&mut self, _chain: u64, to: BlockNumHash) -> Result<(), GatewayError> {
+    fn rewind(
+        &mut self,
+        _chain: u64,
+        _head: BlockNumHash,
+        to: BlockNumHash,
+    ) -> Result<(), GatewayError> {
         panic!("everything can be posted, and nothing is taken back to {to:?}")
     }
 }

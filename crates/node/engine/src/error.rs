@@ -43,6 +43,14 @@ pub enum EngineError {
         /// The newest finalized block.
         finalized: u64,
     },
+    /// Blocks that are safe are taken back by who derived them alone.
+    #[error("block {number} is below the safe block {safe}")]
+    Safe {
+        /// The block that was to be the head.
+        number: u64,
+        /// The newest safe block.
+        safe: u64,
+    },
     /// The reorg takes back too much that is stored (Engine API error -38006).
     #[error("{depth} stored blocks would have to be taken back; the limit is {limit}")]
     TooDeepReorg {

@@ -142,20 +142,28 @@ impl<C: Payloads> Engine<C> {
         core.rewind_locked(to, u64::MAX).map(drop)
     }
 
-    /// As [`Engine::rewind`], if `head` is still the head: what was found out about one chain must not
-    /// be done to another.
+    /// As [`Engine::rewind_towards`], if `head` is still the head and nothing that is safe is taken back: what was found out
+    /// about one chain must not be done to another, nor to blocks that were derived meanwhile.
     ///
     /// # Errors
-    /// [`EngineError::HeadMoved`] if it is not; as [`Engine::rewind`].
-    pub fn rewind_from(&self, head: B256, to: B256) -> Result<(), EngineError> {
+    /// [`EngineError::HeadMoved`] if another is the head; [`EngineError::Safe`] if `to` is below the safe block; as
+    /// [`Engine::rewind_towards`].
+    pub fn rewind_from(&self, head: B256, to: B256) -> Result<BlockNumHash, EngineError> {
         let core = &self.core;
         core.check_running()?;
         let _lock = core.fork_choice.lock();
-        let now = core.shared.tree.read().canonical.head_num_hash();
+        let canonical = core.shared.tree.read().canonical.clone();
+        let now = canonical.head_num_hash();
         if now.hash != head {
             return Err(EngineError::HeadMoved { parent: head, head: now });
         }
-        core.rewind_locked(to, u64::MAX).map(drop)
+        if let Some(safe) = canonical.safe
+            && let Target::Ancestor(at) = core.locate(&to)?
+            && at.number < safe.number
+        {
+            return Err(EngineError::Safe { number: at.number, safe: safe.number });
+        }
+        core.rewind_locked(to, core.config.max_reorg_depth.max(1))
     }
 
     /// As [`Engine::rewind`], but where that would take back too many stored blocks, it takes back as

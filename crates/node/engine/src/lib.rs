@@ -92,6 +92,6 @@ pub use payloads::{
     BesidePayload, BlockPlan, BuildDefaults, DeliveredPayload, EngineVersions, PayloadFault,
     PayloadPlace, Payloads,
 };
-pub use pool::{PoolBuilder, pool_head};
+pub use pool::{MAX_MISFITS, MIN_TRANSACTION_GAS, PoolBuilder, pool_head};
 pub use update::{ChainUpdate, Segment};
 pub use view::{ChainSnapshot, ChainView, FoundTransaction};

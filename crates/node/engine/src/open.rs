@@ -137,7 +137,10 @@ pub enum JointRefusal {
     /// It cannot stand in the home's block.
     #[error(transparent)]
     Home(#[from] Refusal),
-    /// It can wait until a peer has a block, or one with more room.
+    /// It calls a rollup without an open block; it can wait until there is one.
+    #[error("rollup {0} is called, and has no open block")]
+    NoBlock(ChainId),
+    /// It can wait until a peer's block has more room.
     #[error("{0}")]
     Wait(String),
     /// What its parts take in a batch was not accepted.
@@ -169,6 +172,7 @@ pub fn push_jointly(
             None => Refusal::NoRoom(error.to_string()),
         }),
         JointError::Unaccepted => JointRefusal::Unaccepted,
+        JointError::NoBlock(chain) => JointRefusal::NoBlock(chain),
         error => JointRefusal::Wait(error.to_string()),
     })?;
     for (chain, joined) in &joined {

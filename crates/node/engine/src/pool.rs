@@ -9,10 +9,10 @@ use lockstep_storage::StorageError;
 use std::sync::Arc;
 
 /// After how many transactions in a row that found no room a block counts as full, if it is at least half.
-const MAX_MISFITS: usize = 64;
+pub const MAX_MISFITS: usize = 64;
 
-/// The least gas that a transaction needs.
-const MIN_TRANSACTION_GAS: u64 = 21_000;
+/// The least gas that a transaction needs; one that has no more runs no code.
+pub const MIN_TRANSACTION_GAS: u64 = 21_000;
 
 /// Builds blocks from a pool: what pays most per gas comes first.
 #[derive(Debug)]

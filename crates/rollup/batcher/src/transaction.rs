@@ -50,6 +50,13 @@ pub trait BlobProver: fmt::Debug + Send {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KzgProver;
 
+impl KzgProver {
+    /// Computes the tables that all proofs take, once for the process. Whoever needs the first proof waits for them otherwise.
+    pub fn prepare() {
+        EnvKzgSettings::Default.get();
+    }
+}
+
 impl BlobProver for KzgProver {
     fn sidecar(
         &self,

@@ -79,7 +79,7 @@ impl<L1: L1Provider + Send> Gateway<L1> {
 
     /// Makes blocks after `parent` heads, and takes back what stands in their place: empty ones that this gateway made
     /// while it waited.
-    fn make_heads(
+    pub(crate) fn make_heads(
         &self,
         chain: ChainId,
         parent: BlockNumHash,
@@ -102,7 +102,7 @@ impl<L1: L1Provider + Send> Gateway<L1> {
             return Ok(());
         }
         let taken_back = snapshot.head().number.saturating_sub(common.number);
-        rewind(engine, common.hash).map_err(GatewayError::engine(chain))?;
+        rewind(engine, snapshot.head().seal(), common.hash).map_err(GatewayError::engine(chain))?;
         engine.extend(common.hash, last.hash).map_err(GatewayError::engine(chain))?;
         if taken_back > 0 {
             counter!("lockstep_gateway_rewound_blocks_total").increment(taken_back);
@@ -117,7 +117,7 @@ impl<L1: L1Provider + Send> Gateway<L1> {
 }
 
 /// Makes the blocks of a batch, those of each rollup on a thread of its own.
-fn derive_ahead<L1: L1Provider + Send>(
+pub(crate) fn derive_ahead<L1: L1Provider + Send>(
     members: &mut BTreeMap<ChainId, Member<L1>>,
     offer: &Offer,
 ) -> Vec<(ChainId, Result<Ahead, SequencerError>)> {

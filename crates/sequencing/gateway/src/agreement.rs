@@ -55,7 +55,7 @@ pub(crate) struct Agreement {
 }
 
 /// Pairs of rollups whose safe blocks disagree about what one has sent the other. No block that follows can
-/// mend that, and all that they go on to send each other stands on it; so they are kept apart.
+/// mend that, and all that they go on to send each other stands on it; so no super transaction reaches both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Estranged(BTreeSet<Pair>);
 
@@ -65,23 +65,14 @@ impl Estranged {
         self.0.len()
     }
 
-    /// Of `chains`, those that a super transaction of `home` may go on to, itself included: no two of them are
-    /// estranged, since any may call any other. Where two are, the one with the lower chain id stays.
-    pub(crate) fn company(
-        &self,
-        home: ChainId,
-        chains: impl IntoIterator<Item = ChainId>,
-    ) -> BTreeSet<ChainId> {
-        let mut company = BTreeSet::from([home]);
-        let chains: BTreeSet<_> = chains.into_iter().collect();
-        for chain in chains {
-            let is_apart =
-                |other: &ChainId| self.0.contains(&(chain.min(*other), chain.max(*other)));
-            if !company.iter().any(is_apart) {
-                company.insert(chain);
-            }
+    /// Whether two of these rollups are estranged. A super transaction that reaches both would go on from what one of them
+    /// says that the other has sent.
+    pub(crate) fn are_among(&self, chains: impl IntoIterator<Item = ChainId>) -> bool {
+        if self.0.is_empty() {
+            return false;
         }
-        company
+        let chains: BTreeSet<_> = chains.into_iter().collect();
+        self.0.iter().any(|(first, second)| chains.contains(first) && chains.contains(second))
     }
 }
 
@@ -172,14 +163,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn estranged_rollups_are_never_in_one_company() {
+    fn estranged_rollups_are_kept_from_each_other_and_from_nobody_else() {
         let estranged = Estranged([(1, 2), (2, 4), (3, 4)].into());
-        let company = |home| Vec::from_iter(estranged.company(home, 1..=5));
-        assert_eq!(company(1), [1, 3, 5]);
-        assert_eq!(company(2), [2, 3, 5]);
-        assert_eq!(company(3), [1, 3, 5]);
-        assert_eq!(company(4), [1, 4, 5]);
-        assert_eq!(company(5), [1, 3, 5]);
-        assert_eq!(Estranged::default().company(9, [7, 8, 9]), [7, 8, 9].into());
+        for apart in [&[1, 2][..], &[4, 3], &[5, 4, 1, 2], &[1, 2, 3, 4, 5]] {
+            assert!(estranged.are_among(apart.iter().copied()), "{apart:?}");
+        }
+        for together in [&[1, 4][..], &[5, 2], &[2, 3, 5], &[1, 3, 5], &[4, 1, 5], &[4], &[]] {
+            assert!(!estranged.are_among(together.iter().copied()), "{together:?}");
+        }
+        assert!(!Estranged::default().are_among([7, 8, 9]));
     }
 }

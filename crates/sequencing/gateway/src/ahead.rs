@@ -4,7 +4,7 @@ use crate::{Sequencer, SequencerError};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::Bytes;
 use lockstep_chain::{Block, Rollup};
-use lockstep_derive::{Dropped, L1Provider, L2Provider, UnionAhead};
+use lockstep_derive::{Dropped, L1Provider, L2Provider, UnionAhead, open_union_batch};
 use lockstep_follower::{RollupChain, RollupChainError};
 use lockstep_lookahead::Slot;
 use lockstep_protocol::{L2BlockInfo, RollupConfig, SystemConfig};
@@ -87,6 +87,24 @@ impl<L1: L1Provider> Sequencer<L1> {
             return Ok(Ahead::Refused(format!("followers would take {count} of its {all} blocks")));
         }
         Ok(Ahead::Made(made))
+    }
+}
+
+impl<L1: L1Provider> Sequencer<L1> {
+    /// Whether L1 has another block in the place of the last one that the rollup's blocks in a batch refer to.
+    pub(crate) fn is_origin_replaced(
+        &mut self,
+        slot: Slot,
+        data: &Bytes,
+    ) -> Result<bool, SequencerError> {
+        let Some(union) = &self.config.union else { return Ok(false) };
+        let Ok(Some(span)) = open_union_batch(data, slot, &self.config, union) else {
+            return Ok(false);
+        };
+        let Some(last) = span.blocks.last() else { return Ok(false) };
+        let found = self.l1.block_by_number(last.epoch_num);
+        let found = found.map_err(|error| SequencerError::L1(Box::new(error)))?;
+        Ok(found.is_some_and(|found| !span.matches_l1_origin(found.hash)))
     }
 }
 

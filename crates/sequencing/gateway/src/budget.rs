@@ -4,7 +4,7 @@
 //! transaction: those of all rollups together, from the slot's first block to its last. The budget follows from the
 //! blocks that are there ([`Gateway::slot_budget`]), so a gateway that is started again has the same.
 
-use crate::{Gateway, GatewayError, plan::Plan, poster::slot_capacity, room::Room};
+use crate::{Gateway, GatewayError, allowance::Allowance, capacity::slot_capacity, plan::Plan};
 use alloy_consensus::BlockHeader;
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::ChainId;
@@ -30,7 +30,7 @@ pub(crate) struct SlotBudget {
     /// Bytes that a batch has for transactions and parts, if they cannot be compressed.
     capacity: usize,
     /// What is left of them.
-    left: Room,
+    left: Allowance,
     steps: usize,
     parts: BTreeMap<ChainId, usize>,
 }
@@ -48,7 +48,7 @@ pub(crate) enum Fit {
 impl SlotBudget {
     /// That of a slot whose blocks are empty so far.
     pub(crate) const fn new(capacity: usize) -> Self {
-        Self { capacity, left: Room::new(capacity as u64), steps: 0, parts: BTreeMap::new() }
+        Self { capacity, left: Allowance::new(capacity as u64), steps: 0, parts: BTreeMap::new() }
     }
 
     /// Whether it is not worth looking for more.

@@ -50,17 +50,24 @@ impl<L1: L1Provider> UnionChains for Engines<'_, L1> {
             .map_err(|error| GatewayError::Block { chain, number, reason: error.to_string() })
     }
 
-    fn rewind(&mut self, chain: ChainId, to: BlockNumHash) -> Result<(), GatewayError> {
+    fn rewind(
+        &mut self,
+        chain: ChainId,
+        head: BlockNumHash,
+        to: BlockNumHash,
+    ) -> Result<(), GatewayError> {
         let engine = self.member(chain)?.sequencer.engine();
-        let from = engine.view().head().number;
-        rewind(engine, to.hash).map_err(GatewayError::engine(chain))?;
-        counter!("lockstep_gateway_rewound_blocks_total").increment(from.saturating_sub(to.number));
+        rewind(engine, head.hash, to.hash).map_err(GatewayError::engine(chain))?;
+        let count = head.number.saturating_sub(to.number);
+        counter!("lockstep_gateway_rewound_blocks_total").increment(count);
         Ok(())
     }
 }
 
-/// Takes back the blocks after `to`, by any depth.
-pub(crate) fn rewind(engine: &Engine<Rollup>, to: B256) -> Result<(), EngineError> {
-    while engine.rewind_towards(to)?.hash != to {}
+/// Takes back the blocks after `to`, by any depth, if `head` is the head and none of them is safe.
+pub(crate) fn rewind(engine: &Engine<Rollup>, mut head: B256, to: B256) -> Result<(), EngineError> {
+    while head != to {
+        head = engine.rewind_from(head, to)?.hash;
+    }
     Ok(())
 }

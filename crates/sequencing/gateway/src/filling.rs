@@ -2,11 +2,11 @@
 
 use crate::{
     GatewayError, Preconfirmed,
+    allowance::Allowance,
     budget::{Fit, SlotBudget},
     decisions::{Decision, decision, entry_bytes},
     pass::Pass,
     preconfirmed::Update,
-    room::Room,
 };
 use alloy_consensus::{BlockHeader, Transaction};
 use alloy_primitives::{
@@ -14,23 +14,19 @@ use alloy_primitives::{
     map::{AddressMap, B256Map, B256Set},
 };
 use lockstep_chain::Rollup;
-use lockstep_engine::{BlockBuilder, OpenBlock, PausedBuilder, PendingBlock, Refusal};
+use lockstep_engine::{
+    BlockBuilder, MAX_MISFITS, MIN_TRANSACTION_GAS, OpenBlock, PausedBuilder, PendingBlock, Refusal,
+};
 use lockstep_pool::{Pool, PoolStatus, PoolTransaction};
 use op_alloy_consensus::OpTxEnvelope;
 use std::sync::{Arc, atomic::AtomicBool};
 use tokio::sync::broadcast::{self, error::TryRecvError};
 
-/// After how many transactions in a row that found no room a block counts as full, if it is at least half.
-const MAX_MISFITS: usize = 64;
-
 /// How many super transactions of a rollup are executed in a round for nothing.
 const MAX_REFUSED_CALLERS: usize = 64;
 
 /// In how many rounds a super transaction may be executed for nothing before it is given up.
-pub(crate) const MAX_WAITS: u32 = 64;
-
-/// The least gas that a transaction needs; one that has no more runs no code.
-const MIN_TRANSACTION_GAS: u64 = 21_000;
+const MAX_TRIES: u32 = 64;
 
 /// When a block's worth of gas was used for nothing, transactions that may use more than this part of a block's
 /// gas wait for another round.
@@ -44,8 +40,28 @@ pub(crate) struct Source<'a> {
     pub(crate) pool: &'a Pool<Rollup>,
     /// Where users see the block; none for one that is complete already.
     pub(crate) shown: Option<&'a Preconfirmed>,
-    /// Transactions that are known to call others, and in how many rounds they were executed for nothing.
-    pub(crate) callers: B256Map<u32>,
+    /// Transactions that are known to call others, and what they wait for.
+    pub(crate) callers: B256Map<Waiting>,
+}
+
+/// What is known of a transaction that calls others and is in no block yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// In how many rounds it was executed for nothing.
+    pub(crate) tries: u32,
+    /// A rollup that it calls, and that had no block when it was executed last.
+    pub(crate) lacks: Option<ChainId>,
+}
+
+/// Why a super transaction was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tried {
+    /// It was not executed.
+    Not,
+    /// It was executed for nothing.
+    InVain,
+    /// As far as to where it calls this rollup, which has no block.
+    UpTo(ChainId),
 }
 
 /// Transactions that call others, with their rollups.
@@ -55,7 +71,7 @@ pub(crate) type Callers = Vec<(ChainId, Arc<PoolTransaction<Rollup>>)>;
 #[derive(Clone, Copy)]
 pub(crate) struct Limits<'l> {
     /// Of the log of decisions.
-    pub(crate) log: &'l Room,
+    pub(crate) log: &'l Allowance,
     pub(crate) budget: &'l SlotBudget,
 }
 
@@ -217,6 +233,11 @@ impl<'a> Filling<'a> {
         self.is_passed(tx) || self.desk.refused.contains(&tx.hash)
     }
 
+    /// A rollup that a transaction calls, and that had no block when it was executed last.
+    pub(crate) fn lacks(&self, tx: &PoolTransaction<Rollup>) -> Option<ChainId> {
+        self.desk.source.callers.get(&tx.hash)?.lacks
+    }
+
     fn is_passed(&self, tx: &PoolTransaction<Rollup>) -> bool {
         self.desk.nonces.get(&tx.sender).is_some_and(|next| tx.nonce() < *next)
     }
@@ -337,19 +358,27 @@ impl<'a> Filling<'a> {
         );
     }
 
-    /// A super transaction was refused; `is_executed` if that took its execution.
+    /// A super transaction was refused. One that lacks a peer's block waits for that, however long; it is not executed
+    /// again before.
     pub(crate) fn refuse_caller(
         &mut self,
         tx: &PoolTransaction<Rollup>,
         reason: &str,
-        is_executed: bool,
+        tried: Tried,
     ) {
         self.refuse(tx, reason);
-        self.desk.refused_callers += usize::from(is_executed);
-        let waited = self.desk.source.callers.entry(tx.hash).or_default();
-        *waited = waited.saturating_add(is_executed.into());
-        if *waited >= MAX_WAITS {
-            self.give_up(tx, reason);
+        self.desk.refused_callers += usize::from(tried != Tried::Not);
+        let waiting = self.desk.source.callers.entry(tx.hash).or_default();
+        match tried {
+            Tried::Not => {}
+            Tried::UpTo(chain) => waiting.lacks = Some(chain),
+            Tried::InVain => {
+                waiting.lacks = None;
+                waiting.tries = waiting.tries.saturating_add(1);
+                if waiting.tries >= MAX_TRIES {
+                    self.give_up(tx, reason);
+                }
+            }
         }
     }
 

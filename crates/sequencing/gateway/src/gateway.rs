@@ -3,32 +3,28 @@
 use crate::{
     Audits, Bell, Clock, GatewayError, Preconfirmed, SealSettings, Sealer, Sequencer,
     agreement::Agreement,
-    audits::Made,
     decisions::{Decision, DecisionLog},
     engines::Engines,
-    filling::Source,
-    pass::Pass,
+    filling::{Source, Waiting},
     plan::{Plan, Planned},
     round::Round,
+    turn::{End, Turn},
 };
 use alloy_primitives::{B256, ChainId, U256, map::B256Map};
 use lockstep_chain::{GATE, Rollup};
 use lockstep_derive::L1Provider;
-use lockstep_engine::{Engine, FilledBlock, OpenBlock};
+use lockstep_engine::OpenBlock;
 use lockstep_pool::Pool;
 use lockstep_protocol::UnionConfig;
 use metrics::counter;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    panic::resume_unwind,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 /// How often it is seen whether another gateway's blocks are there.
 const MIN_POLL: Duration = Duration::from_millis(10);
 const MAX_POLL: Duration = Duration::from_millis(100);
+
+/// How often it is seen whether blocks can be made again that were lost.
+const RESTORE_POLL: Duration = Duration::from_millis(200);
 
 /// How a gateway works.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +81,7 @@ pub struct Gateway<L1> {
     pub(crate) unfinished: Vec<Decision>,
     pub(crate) agreed: Agreement,
     /// Waiting transactions of each rollup that call others, and how often they had to wait.
-    callers: BTreeMap<ChainId, B256Map<u32>>,
+    callers: BTreeMap<ChainId, B256Map<Waiting>>,
     /// Makes the batches of slots; without it every slot is taken for the gateway's own.
     pub(crate) sealer: Option<Sealer>,
     pub(crate) audits: Option<Arc<Audits>>,
@@ -97,7 +93,7 @@ pub struct Gateway<L1> {
 /// The Gate's slot with the newest super transaction of the rollup (rule 1.7).
 const ORDER_SLOT: U256 = U256::ONE;
 
-type Opened = BTreeMap<ChainId, OpenBlock<Rollup>>;
+pub(crate) type Opened = BTreeMap<ChainId, OpenBlock<Rollup>>;
 
 impl<L1: L1Provider + Send> Gateway<L1> {
     /// A gateway for these rollups of one union. With `log`, the file of its decisions, it goes on where
@@ -180,22 +176,23 @@ impl<L1: L1Provider + Send> Gateway<L1> {
         clock: &dyn Clock,
         bell: &Bell,
     ) -> Result<Option<RoundReport>, GatewayError> {
-        self.abandon_lost_round()?;
-        let now = clock.unix_time();
-        let resumed = self.resume(now)?;
-        // Nothing is sealed while some rollups have their blocks of a round and others do not.
-        if resumed.is_none() {
-            self.keep_up(clock, false);
-        }
-        if resumed.is_none()
-            && let Some(pause) = self.awaited_for(now)
-        {
-            bell.await_batch(pause);
+        if !self.has_restored(clock)? {
+            bell.rest(RESTORE_POLL);
             return Ok(None);
         }
-        let plan = match resumed {
+        self.abandon_lost_round()?;
+        let now = clock.unix_time();
+        let plan = match self.resume(now)? {
             Some(plan) => plan,
-            None => self.plan(clock)?,
+            None => {
+                // Nothing is sealed while some rollups have their blocks of a round and others do not.
+                self.keep_up(clock, false);
+                if let Some(pause) = self.awaited_for(now) {
+                    bell.await_batch(pause);
+                    return Ok(None);
+                }
+                self.plan(clock)?
+            }
         };
         let opened = self.open(&plan)?;
         let slot = self.union.slot_at(plan.timestamp).unwrap_or_default();
@@ -210,59 +207,27 @@ impl<L1: L1Provider + Send> Gateway<L1> {
             }
             leave_out(chain, &error);
         }
-        if plan.is_resumed {
-            round.replay(&self.unfinished)?;
-        } else {
-            let begun = plan.begun(|chain| round.has(chain))?;
-            if let Some(log) = &mut self.log {
-                log.begin(begun.clone())?;
-            }
-            self.unfinished = vec![Decision::Begin(begun)];
-        }
-        round.show();
-        let ends_at = Duration::from_secs(plan.timestamp);
-        let interval = self.settings.update_interval;
-        // Somebody may set the clock back; then blocks come more slowly until it is the time that they say.
-        let ends_anyway = clock.monotonic().saturating_add(2 * self.block_time);
-        let mut due = clock.unix_time();
-        let mut now = due;
-        loop {
-            let mut is_cut_off = false;
-            if let Some(lost) = lost_parent(&self.members, &round, &plan) {
-                self.callers.extend(round.take_callers());
+        let turn = Turn {
+            members: &self.members,
+            union: &self.union,
+            plan: &plan,
+            sealer: self.sealer.as_mut(),
+            log: self.log.as_mut(),
+            unfinished: &mut self.unfinished,
+            update_interval: self.settings.update_interval,
+            block_time: self.block_time,
+        };
+        let end = turn.fill(&mut round, clock, bell);
+        self.callers.extend(round.take_callers());
+        match end? {
+            End::Due => {}
+            End::Stopped => return Ok(None),
+            End::Lost(lost) => {
                 drop(round);
                 self.abandon(&lost);
                 return Err(lost);
             }
-            if may_fill(self.sealer.as_mut(), &self.union, &plan, now) {
-                let room = self.log.as_ref().map_or(u64::MAX, DecisionLog::room);
-                let mut pass = Pass::new(clock, due, interval, ends_at);
-                let decisions = round.take_transactions(room, &mut pass)?;
-                is_cut_off = pass.is_over();
-                if !decisions.is_empty() {
-                    if let Some(log) = &mut self.log {
-                        log.append(&decisions)?;
-                    }
-                    self.unfinished.extend(decisions);
-                    round.show();
-                }
-            }
-            now = clock.unix_time();
-            if now >= ends_at || clock.monotonic() >= ends_anyway {
-                break;
-            }
-            if bell.is_stopped() {
-                return Ok(None);
-            }
-            due = due.saturating_add(interval).max(now);
-            if is_cut_off {
-                continue;
-            }
-            let until =
-                if interval.is_zero() || !plan.is_open { ends_at } else { due.min(ends_at) };
-            bell.wait(until.saturating_sub(now), plan.is_open && interval.is_zero());
         }
-        self.callers.extend(round.take_callers());
         let (filled, mut report) = round.finish()?;
         self.close(opened, filled, &mut report)?;
         self.keep_up(clock, false);
@@ -276,6 +241,9 @@ impl<L1: L1Provider + Send> Gateway<L1> {
     /// # Errors
     /// If the blocks cannot be completed.
     pub fn finish(&mut self, clock: &dyn Clock) -> Result<usize, GatewayError> {
+        if !self.has_restored(clock)? {
+            return Ok(self.sealer.as_ref().map_or(0, Sealer::unposted));
+        }
         self.abandon_lost_round()?;
         let has_shown = self.unfinished.len() > 1;
         if let Some(plan) = self.resume(clock.unix_time())?.filter(|_| has_shown) {
@@ -294,6 +262,16 @@ impl<L1: L1Provider + Send> Gateway<L1> {
         }
         self.keep_up(clock, true);
         Ok(self.sealer.as_ref().map_or(0, Sealer::unposted))
+    }
+
+    /// Whether the chains have all blocks that sealed batches have, or have others in their place.
+    fn has_restored(&mut self, clock: &dyn Clock) -> Result<bool, GatewayError> {
+        if self.restore()? {
+            return Ok(true);
+        }
+        // Batches may be given up for it.
+        self.keep_up(clock, false);
+        self.restore()
     }
 
     /// Lets the sealer follow the chains, and goes on from what other gateways have sealed.
@@ -378,139 +356,26 @@ impl<L1: L1Provider + Send> Gateway<L1> {
         }
     }
 
-    /// Completes the blocks, and then makes them the heads of their rollups.
-    fn close(
-        &mut self,
-        opened: Opened,
-        mut filled: BTreeMap<ChainId, FilledBlock<Rollup>>,
-        report: &mut RoundReport,
-    ) -> Result<(), GatewayError> {
-        let mut closing = Vec::new();
-        for (chain, open) in opened {
-            let Some(filled) = filled.remove(&chain) else { continue };
-            let engine = self.member(chain)?.sequencer.engine().clone();
-            closing.push(Closing { chain, engine, open, filled });
-        }
-        let mut places = Vec::new();
-        for closed in close_all(closing) {
-            let Closed { chain, parent, number, hash } = closed?;
-            report.blocks.insert(chain, hash);
-            places.push((chain, parent, number, hash));
-        }
-        // Before the first becomes a head, so that all do or none.
-        let mut is_head = BTreeSet::new();
-        for (chain, _, number, made) in places.iter().copied() {
-            match self.canonical(chain, number)? {
-                None => {}
-                Some(found) if found == made => drop(is_head.insert(chain)),
-                Some(found) => {
-                    let error = GatewayError::Replaced { chain, made, found };
-                    self.abandon(&error);
-                    return Err(error);
-                }
-            }
-        }
-        for (chain, parent, _, hash) in places {
-            let member = self.member(chain)?;
-            // A gateway that was killed may have got so far with some of them.
-            if !is_head.contains(&chain) {
-                let engine = member.sequencer.engine();
-                engine.extend(parent, hash).map_err(GatewayError::engine(chain))?;
-            }
-            member.shown.clear();
-            if let Some(audits) = &self.audits {
-                let engine = member.sequencer.engine().clone();
-                audits.add(Made { chain, timestamp: report.timestamp, hash, engine });
-            }
-            self.agreed.heads.insert(chain, hash);
-        }
-        self.unfinished.clear();
-        counter!("lockstep_gateway_rounds_total").increment(1);
-        counter!("lockstep_gateway_super_transactions_total")
-            .increment(report.super_transactions as u64);
-        counter!("lockstep_gateway_gas_total").increment(report.gas_used);
-        counter!("lockstep_gateway_wasted_gas_total").increment(report.wasted_gas);
-        Ok(())
-    }
-
     pub(crate) fn member(&self, chain: ChainId) -> Result<&Member<L1>, GatewayError> {
         self.members.get(&chain).ok_or(GatewayError::NoUnion(chain))
     }
 
     /// The hash of a rollup's block with this number.
-    fn canonical(&self, chain: ChainId, number: u64) -> Result<Option<B256>, GatewayError> {
+    pub(crate) fn canonical(
+        &self,
+        chain: ChainId,
+        number: u64,
+    ) -> Result<Option<B256>, GatewayError> {
         let snapshot = self.member(chain)?.sequencer.engine().view().snapshot();
         snapshot.hash(number).map_err(|source| GatewayError::Storage { chain, source })
     }
-}
-
-/// Whether users' transactions may come into the blocks now.
-fn may_fill(sealer: Option<&mut Sealer>, union: &UnionConfig, plan: &Plan, now: Duration) -> bool {
-    let Some(slot) = union.slot_at(plan.timestamp).filter(|_| plan.is_open) else { return false };
-    let is_over = union.slot_at(now.as_secs()).is_some_and(|now| now > slot);
-    !is_over && sealer.is_none_or(|sealer| sealer.may_fill(slot).is_ok())
-}
-
-/// Why blocks that are open can never become heads: a follower, or another who makes blocks, has replaced what one of them
-/// stands on.
-fn lost_parent<L1: L1Provider>(
-    members: &BTreeMap<ChainId, Member<L1>>,
-    round: &Round<'_>,
-    plan: &Plan,
-) -> Option<GatewayError> {
-    let is_lost = |planned: &&Planned| {
-        let member = members.get(&planned.chain);
-        let head = member.map(|member| member.sequencer.engine().view().head().seal());
-        let is_open = round.has(planned.chain) && !planned.is_complete;
-        is_open && head != Some(planned.parent)
-    };
-    let Planned { chain, parent, .. } = plan.blocks.iter().find(is_lost)?;
-    Some(GatewayError::ParentGone { chain: *chain, parent: *parent })
-}
-
-/// A block that is to be completed.
-struct Closing {
-    chain: ChainId,
-    engine: Engine<Rollup>,
-    open: OpenBlock<Rollup>,
-    filled: FilledBlock<Rollup>,
-}
-
-/// A block that is complete.
-struct Closed {
-    chain: ChainId,
-    parent: B256,
-    number: u64,
-    hash: B256,
-}
-
-impl Closing {
-    fn close(self) -> Result<Closed, GatewayError> {
-        let Self { chain, engine, open, filled } = self;
-        let (parent, number) = (open.header().parent_hash, open.header().number);
-        let closed = engine.close_block(open, filled).map_err(GatewayError::engine(chain))?;
-        Ok(Closed { chain, parent, number, hash: closed.block.hash() })
-    }
-}
-
-/// Completes blocks, each on a thread of its own: a state root takes as long as the block's execution.
-fn close_all(closing: Vec<Closing>) -> Vec<Result<Closed, GatewayError>> {
-    if closing.len() < 2 {
-        return closing.into_iter().map(Closing::close).collect();
-    }
-    std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            closing.into_iter().map(|each| scope.spawn(move || each.close())).collect();
-        let closed = threads.into_iter().map(|thread| thread.join());
-        closed.map(|closed| closed.unwrap_or_else(|panic| resume_unwind(panic))).collect()
-    })
 }
 
 /// What the round needs of the rollups whose blocks it makes.
 fn sources<'a, L1>(
     members: &'a BTreeMap<ChainId, Member<L1>>,
     plan: &Plan,
-    callers: &mut BTreeMap<ChainId, B256Map<u32>>,
+    callers: &mut BTreeMap<ChainId, B256Map<Waiting>>,
 ) -> BTreeMap<ChainId, Source<'a>> {
     let source = |planned: &Planned| {
         let Member { pool, shown, .. } = members.get(&planned.chain)?;

@@ -11,8 +11,9 @@
 //! transactions in the same order, and so comes to the same hashes. Blocks that are complete the engines
 //! keep.
 //!
-//! What was shown is undone if L1 was reorganised below it, if a follower derived other blocks, if the machine lost its
-//! power, if no batch can hold its slot, or if L1 did not take its batch for as long as the inbox would have (see below). Then
+//! What was shown is undone if L1 was reorganised below it, or so that its slot is another's, if a follower derived other
+//! blocks, if the machine lost its power before the slot was sealed, if no batch can hold its slot, or if L1 did not take its
+//! batch for as long as the inbox would have (see below). Then
 //! rollups that have called each other since go back together: before each round their transcripts, which the Gates keep, are
 //! compared, and where two differ, blocks are taken back until they do not. So it does not matter who took blocks back, nor
 //! whether the gateway was killed meanwhile. What is safe only a follower takes back.
@@ -22,11 +23,16 @@
 //! that no batch before it has. It names the batch before it as its parent, is judged by the rules that followers judge
 //! it by, signed, written to a file and synced; only then a [`Poster`] gets it, through the [`Ledger`]. A slot without
 //! users' transactions gets a batch if it is the newest, so that empty blocks come to L1, too; those of long gaps are cut
-//! over several. No slot is signed twice, whatever becomes of its blocks.
+//! over several. No slot is signed twice, whatever becomes of its blocks. Where the chains are shorter than what was signed,
+//! after a power failure, the blocks are made again from the batches before anything else is.
 //!
 //! The blocks of a slot have users' transactions only if [`Sealer::may_fill`] says so ([`Closed`] says why not): the slot is this
 //! gateway's, what is before it is sealed or was never anybody else's, and L1 takes batches. So a poster that cannot post
 //! ends promises, and nothing else.
+//!
+//! A rollup that was away until its first block that L1 does not have is nearly older than the sequencing window
+//! ([`Sealer::is_late`]) takes no users' transactions, and is not in the batches of others, since followers would drop these
+//! whole. Its blocks come into L1 alone, in every eighth slot at most, which has no users' transactions.
 //!
 //! What can be posted no more ([`Lost`]) is given up before each round: its batch and those after it are dropped, the
 //! blocks of all rollups from its slot on are taken back, their transactions go back to the pools, and an error tells the
@@ -62,6 +68,11 @@
 //! Several are on their way at a time, each naming the
 //! one before as its parent, so that one that fails takes those behind it with it.
 //!
+//! Whose slots are is asked in each slot, since a reorganisation of L1 over the block before an epoch may give them to others;
+//! a batch whose signer does not own its slot is given up, and not sent. What proves the owner of a slot to L1 is kept while
+//! the slot is current ([`SlotOwners::secure`], [`LookaheadOwners::with_file`]): beacon nodes keep states for some time only,
+//! and a batch may have to wait for longer. A batch that the inbox refuses is sent again at once, then after pauses.
+//!
 //! At the start, and whenever something is not as expected ([`ResetReason`]), it *settles*: it waits until
 //! none of its account's transactions is on its way and all rollups have derived all batches that the inbox took; the
 //! gateway then goes on from their safe heads and the inbox's newest batch, with those sealed batches that follow it.
@@ -88,8 +99,9 @@
 //! - A rollup that cannot begin a block does not hold up the others, nor does one that catches up; calls to it
 //!   wait. One that fails when its block is begun does: what its users were shown would be lost, and its peers
 //!   may have called it.
-//! - A batch that leaves was judged by the rules that followers judge it by, but for those of L1 origins, and its owner
+//! - A batch that leaves was judged by the rules that followers judge it by, of L1 origins only by their age, and its owner
 //!   was proven from an L1 block that was canonical then.
+//! - The gateway takes back nothing that is safe, nor blocks of a chain that moved since it decided to.
 //! - After an error of the poster its state is consistent, and the next step goes on.
 //! - No block is sealed that is known not to be what others will find.
 //! - No clock of its own, and no thread that outlives a call: the rollups of a round are worked on side by side. What
@@ -103,7 +115,7 @@
 //! `audited_blocks_total` and `audit_differences_total` (by `chain`), `unaudited_blocks_total`;
 //! gauges `lag_seconds`, `drift_seconds`. Of the sealer: counters `batches_total`, `batch_blobs_total`, `seal_errors_total`,
 //! `dropped_batches_total` and `lost_slots_total` (by `reason`), `lost_transactions_total`, `adopted_batches_total`,
-//! `refused_batches_total`; gauges `open` (0 while users'
+//! `refused_batches_total`, `restored_batches_total`; gauges `open` (0 while users'
 //! transactions are not taken), `sealed_slot`, `unposted_batches`. Of the poster: counters `post_transactions_total`,
 //! `post_bytes_total`, `post_resubmissions_total`, `post_refusals_total`, `post_inclusions_total`, `post_fees_gwei_total`,
 //! `post_fee_cap_hits_total`, `post_errors_total` (by `class`), `post_resets_total` (by `reason`); gauges `posting` (0 while it
@@ -117,7 +129,8 @@
 //!   be compressed, parts, and steps. What is larger than that leaves the pool, too.
 //! - Transactions that are executed and then refused for what they call on other rollups pay nothing. They may use the gas of
 //!   one block of each rollup in a round; then, until it is twice that, only what may use 1/64 of a block is tried, and then only
-//!   what runs no code. One that was refused in 64 rounds leaves the pool.
+//!   what runs no code. One that was refused in 64 rounds leaves the pool; one that calls a rollup without a block waits for that,
+//!   and is not executed again before.
 //! - Users are shown something after each update interval, however much there is to execute; 5,000,000 gas and one transaction
 //!   may come between.
 //! - The log of decisions is at most 256 MiB; a round that has come so far takes no more transactions.
@@ -127,17 +140,21 @@
 //!   1,024 blocks of a rollup is left to derivation.
 //! - 1,024 blocks wait to be audited; the oldest make room. When a slot is complete, its batch and the next slot's transactions wait
 //!   for the audits of its last blocks for 250 ms in a row at most.
-//! - Promises end when what waits for L1 is older than half of the inbox's window, or is 8,192 batches or 512 MiB; the file
-//!   of sealed batches is at most 2 GiB.
-//! - The poster keeps what [`SubmissionPolicy`](lockstep_batcher::SubmissionPolicy) says of transactions; look-ahead states
-//!   of four epochs.
+//! - Promises end when what waits for L1 is older than half of the inbox's window, or of the
+//!   [`PROVABLE_SLOTS`](lockstep_lookahead::PROVABLE_SLOTS) for which L1 can be shown who owned a slot; when the owner of a slot
+//!   cannot be proven for 16 slots; or when 8,192 batches or 512 MiB wait. The file of sealed batches is at most 2 GiB.
+//! - The poster keeps what [`SubmissionPolicy`](lockstep_batcher::SubmissionPolicy) says of transactions; some 100 kB for each
+//!   epoch of which the inbox may still take batches, and four before.
 
 mod adopt;
 mod agreement;
 mod ahead;
+mod allowance;
 mod audits;
 mod budget;
+mod capacity;
 mod clock;
+mod closing;
 mod decisions;
 mod engines;
 mod error;
@@ -149,12 +166,14 @@ mod plan;
 mod poster;
 mod preconfirmed;
 mod records;
-mod room;
+mod restore;
 mod round;
 mod seal;
 mod sequencer;
+mod turn;
 
 pub use audits::Audits;
+pub use capacity::slot_capacity;
 pub use clock::{Bell, Clock};
 pub use error::GatewayError;
 pub use gateway::{Gateway, GatewaySettings, Member, RoundReport};
@@ -162,7 +181,7 @@ pub use link::{Board, GatewayLink};
 pub use poster::{
     Blocked, GatewayKey, InboxState, L1Inbox, LocalMember, LookaheadOwners, MemberStatus, Poster,
     PosterError, PosterMember, PosterParts, PosterProgress, PosterSettings, PosterTime,
-    ResetReason, RollupStatus, RpcInbox, RpcMember, SlotOwners, slot_capacity,
+    ResetReason, RollupStatus, RpcInbox, RpcMember, SlotOwners,
 };
 pub use preconfirmed::Preconfirmed;
 pub use seal::{

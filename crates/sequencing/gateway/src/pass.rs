@@ -1,13 +1,11 @@
 //! For how long transactions are executed before users are shown what became of them.
 
 use crate::Clock;
+use lockstep_engine::MIN_TRANSACTION_GAS;
 use std::{fmt, time::Duration};
 
 /// After how much gas the clock is looked at: a few milliseconds of execution.
 const GAS_BETWEEN_LOOKS: u64 = 5_000_000;
-
-/// What a transaction counts at least, in gas: it is read, checked and written down.
-const MIN_TRANSACTION_GAS: u64 = 21_000;
 
 /// The least time of a pass, so that every round gets on.
 const MIN_TIME: Duration = Duration::from_millis(10);
@@ -43,6 +41,7 @@ impl<'c> Pass<'c> {
 
     /// Counts a transaction that was executed, for nothing or not.
     pub(crate) fn count(&mut self, gas_used: u64) {
+        // Each is read, checked and written down.
         self.gas = self.gas.saturating_add(gas_used.max(MIN_TRANSACTION_GAS));
         if self.gas >= GAS_BETWEEN_LOOKS {
             self.gas = 0;

@@ -9,6 +9,7 @@ use crate::{
 };
 use alloy_primitives::{B256, ChainId};
 use lockstep_derive::L1Provider;
+use lockstep_engine::EngineError;
 use metrics::{counter, gauge};
 use op_alloy_rpc_types_engine::OpPayloadAttributes;
 use std::{collections::BTreeMap, time::Duration};
@@ -194,12 +195,12 @@ impl<L1: L1Provider + Send> Gateway<L1> {
         self.agreed.estranged = estranged;
         for (chain, (head, to)) in &lost {
             let engine = self.member(*chain)?.sequencer.engine();
-            let found = engine.view().head().seal();
-            if found != *head {
+            match rewind(engine, *head, *to) {
+                Ok(()) => {}
                 // What was found out about one chain must not be done to another.
-                return Ok(true);
+                Err(EngineError::HeadMoved { .. } | EngineError::Safe { .. }) => return Ok(true),
+                Err(error) => return Err(GatewayError::engine(*chain)(error)),
             }
-            rewind(engine, *to).map_err(GatewayError::engine(*chain))?;
             counter!("lockstep_gateway_rewound_blocks_total").increment(1);
             tracing::warn!(
                 target: "lockstep_gateway",

@@ -3,11 +3,11 @@
 use crate::{
     GatewayError, Preconfirmed, RoundReport,
     agreement::Estranged,
+    allowance::Allowance,
     budget::{Fit, SlotBudget},
     decisions::{Decision, Taken, decision, entry_bytes},
-    filling::{Callers, Filling, Harvest, Limits, PausedFilling, Source},
+    filling::{Callers, Filling, Harvest, Limits, PausedFilling, Source, Tried, Waiting},
     pass::Pass,
-    room::Room,
 };
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_eips::eip2718::Decodable2718;
@@ -27,7 +27,7 @@ pub(crate) struct Round<'a> {
     /// What is not in the log yet.
     decisions: Vec<Decision>,
     /// How much more the log takes.
-    log_room: Room,
+    log_room: Allowance,
     estranged: Estranged,
     budget: SlotBudget,
     /// Super transactions for which the last pass had no time.
@@ -40,11 +40,13 @@ struct Refused {
     reason: String,
     /// No block takes it.
     is_final: bool,
+    /// A rollup that it calls has no block.
+    lacks: Option<ChainId>,
 }
 
 impl Refused {
     fn for_now(reason: &(impl ToString + ?Sized)) -> Self {
-        Self { reason: reason.to_string(), is_final: false }
+        Self { reason: reason.to_string(), is_final: false, lacks: None }
     }
 }
 
@@ -136,13 +138,14 @@ impl<'a> Round<'a> {
         room: u64,
         pass: &mut Pass<'_>,
     ) -> Result<Vec<Decision>, GatewayError> {
-        self.log_room = Room::new(room);
+        self.log_room = Allowance::new(room);
         let waiting = std::mem::take(&mut self.waiting);
         self.take_callers_of_peers(waiting, pass)?;
         let mut callers = self.take_ordinary(pass)?;
         // Whoever had to wait most often may wait for ever, and must not keep others from being tried.
         callers.sort_by_cached_key(|(home, pooled)| {
-            self.blocks.get(home).and_then(|it| it.desk.source.callers.get(&pooled.hash)).copied()
+            let waiting = self.blocks.get(home)?.desk.source.callers.get(&pooled.hash)?;
+            Some(waiting.tries)
         });
         self.take_callers_of_peers(callers, pass)?;
         Ok(std::mem::take(&mut self.decisions))
@@ -203,17 +206,23 @@ impl<'a> Round<'a> {
         pooled: &PoolTransaction<Rollup>,
         pass: &mut Pass<'_>,
     ) -> Result<(), GatewayError> {
+        let lacks = self.blocks.get(&home).and_then(|it| it.lacks(pooled));
+        let lacks = lacks.filter(|peer| !self.takes_transactions(*peer));
         let Some(filling) = self.blocks.get_mut(&home).filter(|it| !it.is_settled(pooled)) else {
             return Ok(());
         };
+        if lacks.is_some() {
+            filling.refuse_caller(pooled, "a rollup that it calls has no block", Tried::Not);
+            return Ok(());
+        }
         if !filling.tries_callers() {
-            filling.refuse_caller(pooled, "too many others were executed for nothing", false);
+            filling.refuse_caller(pooled, "too many others were executed for nothing", Tried::Not);
             return Ok(());
         }
         match self.budget.fit(&pooled.consensus()) {
             Fit::Fits => {}
             Fit::Later => {
-                filling.refuse_caller(pooled, "the slot's batch has no room", false);
+                filling.refuse_caller(pooled, "the slot's batch has no room", Tried::Not);
                 return Ok(());
             }
             Fit::Never => {
@@ -231,11 +240,19 @@ impl<'a> Round<'a> {
         let Some(filling) = self.blocks.get_mut(&home) else { return Ok(()) };
         pass.count(used.max(filling.builder.wasted_gas().saturating_sub(lost)));
         match tried.inspect_err(|error| filling.give_up_failing(pooled, error))? {
-            Some(Refused { reason, is_final: true }) => filling.give_up(pooled, &reason),
-            Some(Refused { reason, .. }) => filling.refuse_caller(pooled, &reason, true),
+            Some(Refused { reason, is_final: true, .. }) => filling.give_up(pooled, &reason),
+            Some(Refused { reason, lacks, .. }) => {
+                let tried = lacks.map_or(Tried::InVain, Tried::UpTo);
+                filling.refuse_caller(pooled, &reason, tried);
+            }
             None => {}
         }
         Ok(())
+    }
+
+    /// Whether a rollup has a block that takes users' transactions.
+    fn takes_transactions(&self, chain: ChainId) -> bool {
+        self.blocks.get(&chain).is_some_and(Filling::takes_transactions)
     }
 
     /// Shows users the blocks, if one has changed: those of all rollups at once.
@@ -248,7 +265,7 @@ impl<'a> Round<'a> {
     }
 
     /// What became known of transactions that call others and are still waiting.
-    pub(crate) fn take_callers(&mut self) -> BTreeMap<ChainId, B256Map<u32>> {
+    pub(crate) fn take_callers(&mut self) -> BTreeMap<ChainId, B256Map<Waiting>> {
         let callers = |(chain, filling): (&ChainId, &mut Filling<'_>)| {
             let mut callers = std::mem::take(&mut filling.desk.source.callers);
             callers.retain(|hash, _| filling.desk.source.pool.contains(hash));
@@ -317,16 +334,16 @@ impl<'a> Round<'a> {
         sender: Address,
         is_decided: bool,
     ) -> Result<Option<Refused>, GatewayError> {
-        let budget = &self.budget;
+        let (budget, estranged) = (&self.budget, &self.estranged);
         let measured = RefCell::new((PartSizes::new(), budget.fit(transaction)));
         let accepts = |parts: &PartSizes| {
             let fit = budget.fit_with(transaction, parts);
             *measured.borrow_mut() = (parts.clone(), fit);
-            is_decided || fit == Fit::Fits
+            let is_apart = estranged.are_among(parts.keys().copied().chain([home]));
+            is_decided || (fit == Fit::Fits && !is_apart)
         };
-        let company = self.estranged.company(home, self.blocks.keys().copied());
         // What was shown stays, whatever has come between the rollups since.
-        let may_join = |chain: &ChainId| is_decided || company.contains(chain);
+        let may_join = |chain: &ChainId| is_decided || !estranged.are_among([home, *chain]);
         let open = self.blocks.iter_mut();
         let open = open.filter(|(chain, it)| it.takes_transactions() && may_join(chain));
         let mut open: OpenUnion<'_, '_> =
@@ -341,7 +358,12 @@ impl<'a> Round<'a> {
             Err(refusal) => {
                 let is_final = fit == Fit::Never
                     || matches!(refusal, JointRefusal::Home(Refusal::TooLarge(_)));
-                return Ok(Some(Refused { reason: refusal.to_string(), is_final }));
+                let lacks = match refusal {
+                    // One that has a block is estranged from the home.
+                    JointRefusal::NoBlock(peer) if !self.takes_transactions(peer) => Some(peer),
+                    _ => None,
+                };
+                return Ok(Some(Refused { reason: refusal.to_string(), is_final, lacks }));
             }
         };
         self.budget.take(transaction, &parts);

@@ -1,5 +1,6 @@
 //! Sequence a rollup: a block at each tick, with transactions from its pool.
 
+use crate::engines::rewind;
 use alloy_eips::BlockNumHash;
 use lockstep_chain::{Ethereum, Rollup};
 use lockstep_derive::{
@@ -203,7 +204,7 @@ impl<L1: L1Provider> Sequencer<L1> {
             let is_canonical = replaced != Some(origin) && self.is_canonical(origin, replaced)?;
             if is_canonical {
                 if number < head {
-                    self.engine.rewind_from(head_hash, block.block.hash)?;
+                    rewind(&self.engine, head_hash, block.block.hash)?;
                     counter!("lockstep_gateway_rewound_blocks_total").increment(head - number);
                     tracing::warn!(
                         target: "lockstep_gateway",

@@ -351,3 +351,20 @@ fn a_produced_block_does_not_undo_a_fork_choice_made_meanwhile() {
     engine.produce(&crate::world::attributes(1_000, 1)).unwrap();
     assert_eq!(engine.view().head().parent_hash, right[0].seal());
 }
+
+/// Who derived blocks takes them back, and nobody else.
+#[test]
+fn what_is_safe_is_not_rewound_by_who_looked_before() {
+    let factory = Factory::new();
+    let engine = factory.world.engine(EngineConfig::default());
+    let chain = factory.chain(factory.genesis(), 1, 5);
+    insert(&engine, &chain);
+    engine.fork_choice(head(chain[4].seal())).unwrap();
+    let looked_at = chain[4].seal();
+    // The head stays, and what is below it becomes safe.
+    engine.set_checkpoints(chain[2].seal(), B256::ZERO).unwrap();
+    let refused = engine.rewind_from(looked_at, chain[1].seal());
+    assert!(matches!(refused, Err(EngineError::Safe { .. })), "{refused:?}");
+    assert_eq!(engine.view().head().seal(), looked_at);
+    assert_eq!(engine.rewind_from(looked_at, chain[2].seal()).unwrap().hash, chain[2].seal());
+}

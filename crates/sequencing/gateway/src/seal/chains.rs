@@ -31,9 +31,14 @@ pub trait UnionChains {
     /// If the chain cannot be read.
     fn block(&self, chain: ChainId, number: u64) -> Result<Option<UnionBlock>, GatewayError>;
 
-    /// Takes back the blocks after `to`, whose transactions go back to the pool.
+    /// Takes back the blocks after `to` up to `head`, whose transactions go back to the pool.
     ///
     /// # Errors
-    /// If they cannot be taken back.
-    fn rewind(&mut self, chain: ChainId, to: BlockNumHash) -> Result<(), GatewayError>;
+    /// If they cannot be taken back: another block is the head by now, or one of them is safe.
+    fn rewind(
+        &mut self,
+        chain: ChainId,
+        head: BlockNumHash,
+        to: BlockNumHash,
+    ) -> Result<(), GatewayError>;
 }

@@ -117,10 +117,12 @@ impl Sealer {
         Ok(())
     }
 
+    /// Whether no other block stands where one of these was. A chain may be shorter, after a power failure: then its blocks
+    /// are made again.
     fn are_canonical(&self, base: &Base, chains: &impl UnionChains) -> Result<bool, GatewayError> {
         for (chain, cursor) in &base.cursors {
             if self.rollups.contains_key(chain)
-                && chains.hash(*chain, cursor.number)? != Some(cursor.hash)
+                && chains.hash(*chain, cursor.number)?.is_some_and(|found| found != cursor.hash)
             {
                 return Ok(false);
             }
@@ -133,7 +135,7 @@ impl Sealer {
         let Some(slot) = self.first_filled() else { return Ok(false) };
         let Some(reason) = self.why_lost(slot) else { return Ok(false) };
         let start = self.union.slot_start(slot);
-        let mut targets = BTreeMap::<ChainId, BlockNumHash>::new();
+        let mut targets = BTreeMap::<ChainId, (BlockNumHash, BlockNumHash)>::new();
         let (mut transactions, mut blocks) = (0, 0);
         for (chain, config) in &self.rollups {
             let Some(cursor) = self.begin(*chain) else { return Ok(false) };
@@ -155,10 +157,10 @@ impl Sealer {
                 transactions += chains.block(*chain, lost)?.map_or(0, |block| contents(&block));
             }
             blocks += head.number - number;
-            targets.insert(*chain, BlockNumHash::new(number, hash));
+            targets.insert(*chain, (head, BlockNumHash::new(number, hash)));
         }
-        for (chain, to) in targets {
-            chains.rewind(chain, to)?;
+        for (chain, (head, to)) in targets {
+            chains.rewind(chain, head, to)?;
         }
         self.scans.clear();
         self.refused = None;

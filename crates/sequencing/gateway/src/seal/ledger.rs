@@ -143,6 +143,21 @@ impl State {
         self.tip = begin.map(|base| self.batches.iter().fold(base, |base, it| base.after(it)));
     }
 
+    /// The newest block of each rollup that the batches have.
+    pub(super) fn newest_blocks(&self) -> BTreeMap<ChainId, BlockNumHash> {
+        let mut newest = BTreeMap::new();
+        let chains = self.tip.as_ref().map_or(usize::MAX, |tip| tip.cursors.len());
+        for batch in self.batches.iter().rev() {
+            for (chain, span) in &batch.spans {
+                newest.entry(*chain).or_insert(span.last);
+            }
+            if newest.len() >= chains {
+                break;
+            }
+        }
+        newest
+    }
+
     /// How many of the batches, from the first, the inbox has.
     pub(super) fn posted(&self) -> usize {
         let Some(seen) = &self.seen else { return 0 };

@@ -9,6 +9,7 @@ mod ledger;
 mod make;
 mod offer;
 mod scan;
+mod short;
 mod stale;
 
 pub use batch::{SealedBatch, SealedSpan};
@@ -19,6 +20,7 @@ pub use ledger::{Ledger, Lost};
 pub(crate) use ledger::Base;
 pub(crate) use make::blobs;
 pub(crate) use offer::Offer;
+pub(crate) use short::Short;
 
 use crate::{GatewayError, GatewayKey, GatewayLink};
 use alloy_eips::BlockNumHash;
@@ -244,6 +246,10 @@ impl Sealer {
         self.take_over_base()?;
         self.take_over_losses()?;
         self.drop_replaced(chains)?;
+        if !matches!(self.short(chains)?, Short::No) {
+            self.is_scanned = false;
+            return Ok(());
+        }
         self.look_for_late(chains)?;
         if !self.scan(chains)? {
             return Ok(());

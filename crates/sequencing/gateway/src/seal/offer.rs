@@ -24,6 +24,14 @@ pub(crate) struct Offer {
     id: B256,
 }
 
+impl Offer {
+    /// A batch that was signed or adopted before, whose blocks are missing after these.
+    pub(super) fn own(batch: SealedBatch, cursors: BTreeMap<ChainId, BlockNumHash>) -> Self {
+        let id = batch.hash;
+        Self { batch, cursors, id }
+    }
+}
+
 impl Sealer {
     /// Hands what it seals to other gateways, and takes what they seal.
     #[must_use]

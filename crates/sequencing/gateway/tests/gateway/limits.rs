@@ -194,19 +194,44 @@ fn what_is_executed_for_nothing_has_a_limit() {
     }
 }
 
+/// Somebody fills the peer's blocks.
 #[test]
-fn a_super_transaction_that_is_always_refused_leaves_the_pool() {
-    let mut world = World::new(2, 1);
-    let mut running = world.start_some(1);
-    let a = chain(0);
-    let hash = world.send(&running.pools, 0, &Wish::through(a, &[proxy_of(chain(1), APP)]));
+fn a_super_transaction_that_is_always_executed_in_vain_leaves_the_pool() {
+    let mut world = World::new(2, 2);
+    let mut running = world.start();
+    let (a, b) = (chain(0), chain(1));
+    let wish = Wish { gas_limit: 20_000_000, ..Wish::through(a, &[proxy_of(b, APP)]) };
+    let hash = world.send(&running.pools, 0, &wish);
     let mut rounds = 0;
     while running.pools[&a].contains(&hash) {
+        world.send(&running.pools, 1, &Wish { gas_limit: 28_000_000, ..Wish::new(b, BURNER) });
         world.round(&mut running).unwrap().unwrap();
+        assert!(running.find(a, &hash).is_none());
         rounds += 1;
         assert!(rounds <= 64, "it is never given up");
     }
     assert_eq!(rounds, 64);
+}
+
+/// A rollup may be away for longer than anybody is patient; and nobody pays for the others' waiting.
+#[test]
+fn a_super_transaction_waits_for_a_rollup_without_blocks() {
+    let mut world = World::new(2, 1);
+    let mut running = world.start_some(1);
+    let a = chain(0);
+    let hash = world.send(&running.pools, 0, &Wish::through(a, &[proxy_of(chain(1), APP)]));
+    let report = world.round(&mut running).unwrap().unwrap();
+    assert!(report.wasted_gas > 0, "it was executed up to the call");
+    for _ in 0..80 {
+        let report = world.round(&mut running).unwrap().unwrap();
+        assert_eq!(report.wasted_gas, 0, "it is not executed again");
+    }
+    assert!(running.pools[&a].contains(&hash));
+    drop(running);
+    running = world.start();
+    world.catch_up(&mut running);
+    assert!(running.find(a, &hash).is_some());
+    running.assert_agreement();
 }
 
 /// What is taken is charged for by itself: finding out whom it calls is no loss.

@@ -15,7 +15,7 @@ use alloy_eips::{
     eip4844::{Blob, Bytes48},
     eip7594::{BlobTransactionSidecarEip7594, BlobTransactionSidecarVariant, CELLS_PER_EXT_BLOB},
 };
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{Address, B256, ChainId, keccak256};
 use alloy_signer_local::PrivateKeySigner;
 use lockstep_batcher::{
     Account, BatcherError, BlobProofs, BlobProver, Inclusion, L1Head, L1Submit, NonceAt,
@@ -26,9 +26,9 @@ use lockstep_contracts::{BeaconHeader, ProposersProof};
 use lockstep_derive::open_union_batch;
 use lockstep_engine::Engine;
 use lockstep_gateway::{
-    GatewayKey, InboxState, L1Inbox, Ledger, MemberStatus, Poster, PosterError, PosterMember,
-    PosterParts, PosterSettings, PosterTime, RollupStatus, SealSettings, Sealer, SealerParts,
-    SlotOwners,
+    GatewayKey, GatewayLink, InboxState, L1Inbox, Ledger, MemberStatus, Poster, PosterError,
+    PosterMember, PosterParts, PosterSettings, PosterTime, RollupStatus, SealSettings, SealedBatch,
+    Sealer, SealerParts, SlotOwners,
 };
 use lockstep_lookahead::{Owner, Ownership};
 use lockstep_protocol::{Compression, RollupConfig};
@@ -45,6 +45,21 @@ struct Inbox {
     l1: SimL1,
     rng: Rng,
     derived: usize,
+    sealed: Arc<Sealed>,
+}
+
+/// What was sealed, in order.
+#[derive(Debug, Default)]
+struct Sealed(Mutex<Vec<Arc<SealedBatch>>>);
+
+impl GatewayLink for Sealed {
+    fn hand_over(&self, batch: &Arc<SealedBatch>) {
+        self.0.lock().push(batch.clone());
+    }
+
+    fn sealed_after(&self, _: B256) -> Vec<Arc<SealedBatch>> {
+        Vec::new()
+    }
 }
 
 #[derive(Clone)]
@@ -162,7 +177,8 @@ struct Union {
 impl Shared {
     fn new(seed: u64) -> Self {
         let l1 = SimL1::new(key("payer").address(), key("gateway").address());
-        Self(Arc::new(Mutex::new(Inbox { l1, rng: Rng::new(seed), derived: 1 })))
+        let (rng, sealed) = (Rng::new(seed), Arc::default());
+        Self(Arc::new(Mutex::new(Inbox { l1, rng, derived: 1, sealed })))
     }
 
     fn start(&self, world: &World) -> Union {
@@ -181,7 +197,7 @@ impl Shared {
         let settings = SealSettings { compression, ..settings };
         let sealer = Sealer::new(settings, parts, Some(&world.sealed())).unwrap();
         let ledger = sealer.ledger();
-        let running = world.start_sealed(sealer);
+        let running = world.start_sealed(sealer.with_link(self.0.lock().sealed.clone()));
         let node = |config: Arc<RollupConfig>| {
             let engine = running.engines[&config.l2_chain_id].clone();
             let node = Node { engine, config: config.clone(), inbox: self.clone() };
@@ -332,6 +348,67 @@ fn what_was_shown_becomes_safe_whenever_the_gateway_is_killed_and_started() {
         }
     }
     assert!(seen > 500, "{seen}");
+}
+
+/// The engines' logs are not synced, what was signed is: its blocks are made again, before L1 has them.
+#[test]
+fn what_was_signed_is_there_again_after_a_power_failure() {
+    for seed in 0..6 {
+        let mut world = World::new(2, 4);
+        let (inbox, mut random) = (Shared::new(seed), Random(seed));
+        let mut union = inbox.start(&world);
+        let mut shown = run(&inbox, &mut world, &mut union, &mut random, 100);
+        inbox.0.lock().l1.faults.empty_block = 1_000;
+        shown.extend(run(&inbox, &mut world, &mut union, &mut random, 500));
+        let sealed = inbox.0.lock().sealed.0.lock().clone();
+        let newest = sealed.iter().rfind(|batch| batch.spans.len() == 2).unwrap();
+        let head = union.running.snapshot(chain(0)).head().number;
+        drop(union);
+        for (rollup, storage) in world.storages.iter().enumerate() {
+            storage.lose((head - newest.spans[&chain(rollup)].last.number) + 1 + random.below(20));
+        }
+        let mut union = inbox.start(&world);
+        let is_there = |union: &Union, chain: ChainId| {
+            let last = newest.spans[&chain].last;
+            union.running.snapshot(chain).hash(last.number).unwrap() == Some(last.hash)
+        };
+        assert!([0, 1].iter().any(|rollup| !is_there(&union, chain(*rollup))), "nothing was lost");
+        inbox.round(&world, &mut union);
+        for rollup in [0, 1] {
+            assert!(is_there(&union, chain(rollup)), "{seed}: rollup {rollup}");
+        }
+        inbox.0.lock().l1.faults.empty_block = 0;
+        settle(&inbox, &world, &mut union);
+        // What was complete and in no batch yet is lost with the power.
+        shown.retain(|shown| shown.number() <= newest.spans[&shown.chain].last.number);
+        union.running.assert_kept(&shown);
+        union.running.assert_transcripts();
+        assert!(shown.iter().any(|shown| shown.transactions().len() > 1));
+    }
+}
+
+/// L1 is reorganised below what was signed: nothing brings it back, and the union goes on without.
+#[test]
+fn what_l1_was_reorganised_below_is_not_made_again() {
+    let mut world = World::new(2, 4);
+    let (inbox, mut random) = (Shared::new(5), Random(5));
+    let mut union = inbox.start(&world);
+    run(&inbox, &mut world, &mut union, &mut random, 100);
+    inbox.0.lock().l1.faults.empty_block = 1_000;
+    run(&inbox, &mut world, &mut union, &mut random, 400);
+    let newest = world.l1[0].blocks.lock().len() as u64 - 1;
+    world.l1[0].grow(newest - 6, newest, 1);
+    for _ in 0..4 {
+        inbox.round(&world, &mut union);
+    }
+    let sealed = inbox.0.lock().sealed.0.lock().len();
+    inbox.0.lock().l1.faults.empty_block = 0;
+    for _ in 0..20 * SLOT_SECONDS {
+        inbox.round(&world, &mut union);
+    }
+    settle(&inbox, &world, &mut union);
+    union.running.assert_transcripts();
+    assert!(inbox.0.lock().sealed.0.lock().len() > sealed + 2, "it goes on");
 }
 
 /// A gateway that ends seals what it has, and L1 takes it.

@@ -31,6 +31,14 @@ impl Kept {
         }
     }
 
+    /// The power fails: so many of the newest blocks are lost, and what was written after the first of them.
+    pub(crate) fn lose(&self, blocks: u64) {
+        let mut log = self.log.lock();
+        for _ in 0..blocks {
+            while log.pop().is_some_and(|entry| !matches!(entry, LogEntry::Block(_))) {}
+        }
+    }
+
     pub(crate) fn repair(&self) {
         self.fails_blocks.store(false, Ordering::SeqCst);
         self.fails_choices.store(false, Ordering::SeqCst);

@@ -212,7 +212,13 @@ impl UnionChains for Shared {
         Ok(self.0.lock().rollups.block(rollup(chain), number))
     }
 
-    fn rewind(&mut self, chain: ChainId, to: BlockNumHash) -> Result<(), GatewayError> {
+    fn rewind(
+        &mut self,
+        chain: ChainId,
+        head: BlockNumHash,
+        to: BlockNumHash,
+    ) -> Result<(), GatewayError> {
+        assert_eq!(UnionChains::head(self, chain)?, head);
         self.0.lock().rollups.rewind(rollup(chain), to);
         Ok(())
     }

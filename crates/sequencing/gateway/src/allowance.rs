@@ -1,12 +1,12 @@
-//! Room that rollups take from side by side.
+//! What rollups take from side by side.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that are left of something.
 #[derive(Debug, Default)]
-pub(crate) struct Room(AtomicU64);
+pub(crate) struct Allowance(AtomicU64);
 
-impl Room {
+impl Allowance {
     pub(crate) const fn new(bytes: u64) -> Self {
         Self(AtomicU64::new(bytes))
     }
@@ -41,17 +41,17 @@ mod tests {
 
     #[test]
     fn no_more_is_taken_than_there_is() {
-        let room = Room::new(1_000);
+        let allowance = Allowance::new(1_000);
         let taken: u64 = thread::scope(|scope| {
-            let take = || (0..500).filter(|_| room.take(3)).map(|_| 3).sum::<u64>();
+            let take = || (0..500).filter(|_| allowance.take(3)).map(|_| 3).sum::<u64>();
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap_or_default()).sum()
         });
-        assert_eq!((taken, room.left()), (999, 1));
-        room.give_back(3);
-        assert!(room.take(4) && !room.take(1));
-        room.give_back(5);
-        room.spend(9);
-        assert_eq!(room.left(), 0);
+        assert_eq!((taken, allowance.left()), (999, 1));
+        allowance.give_back(3);
+        assert!(allowance.take(4) && !allowance.take(1));
+        allowance.give_back(5);
+        allowance.spend(9);
+        assert_eq!(allowance.left(), 0);
     }
 }
