@@ -1,6 +1,7 @@
 //! A gateway over real engines, its poster, an inbox, and what is derived from it, by one clock.
 
 mod audits;
+mod files;
 
 use crate::{
     blocks::{GENESIS_TIME, L1_CHAIN_ID, SLOT_SECONDS},
