@@ -3,14 +3,17 @@
 use crate::{BatcherError, DataKind, Fees, fees::calldata_gas};
 use alloy_consensus::{SignableTransaction, Signed, TxEip1559, TxEip4844, TxEip4844WithSidecar};
 use alloy_eips::{
-    eip4844::{BYTES_PER_BLOB, Blob, BlobTransactionSidecar, env_settings::EnvKzgSettings},
+    eip4844::{
+        AsCkzg, BYTES_PER_BLOB, Blob, BlobTransactionSidecar, env_settings::EnvKzgSettings,
+        kzg_to_versioned_hash,
+    },
     eip7594::{BlobTransactionSidecarEip7594, BlobTransactionSidecarVariant},
 };
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_signer::SignerSync;
 use core::ops::Range;
 use lockstep_protocol::ChannelId;
-use std::{fmt, sync::Arc};
+use std::{fmt, panic::resume_unwind, sync::Arc, thread};
 
 /// Gas of a transaction without input.
 const TRANSACTION_GAS: u64 = 21_000;
@@ -41,7 +44,6 @@ pub trait BlobProver: fmt::Debug + Send {
     /// # Errors
     /// [`BatcherError::Kzg`] if one of them is not a blob.
     fn versioned_hashes(&self, blobs: Vec<Blob>) -> Result<Vec<B256>, BatcherError> {
-        // One proof for each blob costs as much as its commitment, proofs of cells many times that.
         Ok(self.sidecar(blobs, BlobProofs::Blob)?.versioned_hashes().collect())
     }
 }
@@ -74,6 +76,22 @@ impl BlobProver for KzgProver {
             }
         };
         sidecar.map_err(|error| BatcherError::Kzg(format!("{error:?}")))
+    }
+
+    /// Commitments alone, side by side: proofs cost as much again, and whoever waits for the hashes wants none.
+    fn versioned_hashes(&self, blobs: Vec<Blob>) -> Result<Vec<B256>, BatcherError> {
+        let settings = EnvKzgSettings::Default.get();
+        let hash = |blob: &Blob| {
+            let commitment = settings.blob_to_kzg_commitment(blob.as_ckzg());
+            let commitment = commitment.map_err(|error| BatcherError::Kzg(format!("{error:?}")))?;
+            Ok(kzg_to_versioned_hash(commitment.to_bytes().as_slice()))
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> =
+                blobs.iter().map(|blob| scope.spawn(move || hash(blob))).collect();
+            let hashes = threads.into_iter().map(|thread| thread.join());
+            hashes.map(|hash| hash.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        })
     }
 }
 
@@ -300,6 +318,17 @@ mod tests {
         let tx = EthereumTxEnvelope::decode_2718(&mut rest).unwrap();
         assert!(rest.is_empty());
         tx
+    }
+
+    #[test]
+    fn blobs_have_the_hashes_of_their_sidecar() {
+        let blobs: Vec<Blob> =
+            [&b"one"[..], b"two", b""].map(|data| *encode_blob(data).unwrap()).into();
+        let hashes = KzgProver.versioned_hashes(blobs.clone()).unwrap();
+        let sidecar = KzgProver.sidecar(blobs, BlobProofs::Blob).unwrap();
+        assert!(sidecar.versioned_hashes().eq(hashes));
+        let no_blob = Blob::repeat_byte(0xff);
+        assert!(matches!(KzgProver.versioned_hashes(vec![no_blob]), Err(BatcherError::Kzg(_))));
     }
 
     #[test]

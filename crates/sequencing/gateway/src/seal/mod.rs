@@ -60,7 +60,7 @@ impl Default for SealSettings {
     fn default() -> Self {
         Self {
             max_blobs: MAX_BLOBS_PER_TX,
-            compression: Compression::Brotli { quality: 9 },
+            compression: Compression::Brotli { quality: 5 },
             handover_slots: 2,
         }
     }
