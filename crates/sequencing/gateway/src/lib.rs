@@ -113,7 +113,7 @@
 //! All begin with `lockstep_gateway_`: counters `rounds_total`, `super_transactions_total`, `gas_total`, `wasted_gas_total`,
 //! `failures_total` (by `chain`), `abandoned_rounds_total`, `l1_silences_total`, `rewound_blocks_total`,
 //! `audited_blocks_total` and `audit_differences_total` (by `chain`), `unaudited_blocks_total`;
-//! gauges `lag_seconds`, `drift_seconds`. Of the sealer: counters `batches_total`, `batch_blobs_total`, `seal_errors_total`,
+//! gauges `lag_seconds`, `drift_seconds`, `estranged_pairs`. Of the sealer: counters `batches_total`, `batch_blobs_total`, `seal_errors_total`,
 //! `dropped_batches_total` and `lost_slots_total` (by `reason`), `lost_transactions_total`, `adopted_batches_total`,
 //! `refused_batches_total`, `restored_batches_total`; gauges `open` (0 while users'
 //! transactions are not taken), `sealed_slot`, `unposted_batches`. Of the poster: counters `post_transactions_total`,
