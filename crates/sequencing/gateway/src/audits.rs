@@ -38,6 +38,8 @@ struct State {
     /// The first is being judged.
     waiting: VecDeque<Made>,
     difference: Option<Difference>,
+    /// Up to when blocks were waited for last, in seconds: once is enough.
+    awaited: u64,
     /// Whether blocks were given up since the last time that none waited.
     is_behind: bool,
     stop: bool,
@@ -173,11 +175,14 @@ impl Audits {
         self.state.lock().first_before(end)
     }
 
-    /// Waits for the blocks before a time, in seconds, to be judged; not for long. The time of the first that is not.
+    /// Waits for the blocks before a time, in seconds, to be judged; not for long, and once for each time. The time of the first that is not.
     pub(crate) fn await_before(&self, end: u64) -> Option<u64> {
         let mut state = self.state.lock();
         let waits = |state: &mut State| state.first_before(end).is_some();
-        self.done.wait_while_for(&mut state, waits, self.patience);
+        if state.awaited != end {
+            state.awaited = end;
+            self.done.wait_while_for(&mut state, waits, self.patience);
+        }
         let first = state.first_before(end);
         state.is_behind &= first.is_some();
         first

@@ -103,7 +103,7 @@
 //!   was proven from an L1 block that was canonical then.
 //! - The gateway takes back nothing that is safe, nor blocks of a chain that moved since it decided to.
 //! - After an error of the poster its state is consistent, and the next step goes on.
-//! - No block is sealed that is known not to be what others will find.
+//! - No block with users' transactions is sealed that is known not to be what others will find.
 //! - No clock of its own, and no thread that outlives a call: the rollups of a round are worked on side by side. What
 //!   waits, waits by a clock that nobody sets.
 //! - A log that is damaged in the middle is not used: what was acknowledged behind the damage would be lost without a
@@ -139,7 +139,7 @@
 //! - Of batches with the same parent that are handed over 8 are looked at, and 64 that were refused are remembered. One with more than
 //!   1,024 blocks of a rollup is left to derivation.
 //! - 1,024 blocks wait to be audited; the oldest make room. When a slot is complete, its batch and the next slot's transactions wait
-//!   for the audits of its last blocks for 250 ms in a row at most.
+//!   for the audits of its last blocks for 250 ms at most.
 //! - Promises end when what waits for L1 is older than half of the inbox's window, or of the
 //!   [`PROVABLE_SLOTS`](lockstep_lookahead::PROVABLE_SLOTS) for which L1 can be shown who owned a slot; when the owner of a slot
 //!   cannot be proven for 16 slots; or when 8,192 batches or 512 MiB wait. The file of sealed batches is at most 2 GiB.

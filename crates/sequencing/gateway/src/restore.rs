@@ -37,14 +37,12 @@ impl<L1: L1Provider + Send> Gateway<L1> {
     fn restore_batch(&mut self, offer: &Offer) -> Result<bool, GatewayError> {
         let (slot, hash) = (offer.batch.slot, offer.batch.hash);
         let mut all = BTreeMap::<ChainId, Made>::new();
+        let mut must_wait = false;
         for (chain, derived) in crate::adopt::derive_ahead(&mut self.members, offer) {
             let failed = |source| GatewayError::Sequencer { chain, source: Box::new(source) };
             match derived.map_err(failed)? {
                 Ahead::Made(made) => drop(all.insert(chain, made)),
-                Ahead::NotYet => {
-                    self.give_up_replaced(chain, offer)?;
-                    return Ok(false);
-                }
+                Ahead::NotYet => must_wait = true,
                 Ahead::Refused(reason) => {
                     tracing::debug!(
                         target: "lockstep_gateway",
@@ -54,6 +52,10 @@ impl<L1: L1Provider + Send> Gateway<L1> {
                     return Ok(false);
                 }
             }
+        }
+        if must_wait {
+            self.give_up_replaced(offer)?;
+            return Ok(false);
         }
         let mut is_same = true;
         for (chain, made) in &all {
@@ -82,12 +84,18 @@ impl<L1: L1Provider + Send> Gateway<L1> {
         Ok(true)
     }
 
-    /// If L1 was reorganised below blocks of a batch, and they were taken back for that, nothing brings them back.
-    fn give_up_replaced(&mut self, chain: ChainId, offer: &Offer) -> Result<(), GatewayError> {
-        let Some(member) = self.members.get_mut(&chain) else { return Ok(()) };
-        let is_replaced = member.sequencer.is_origin_replaced(offer.batch.slot, &offer.batch.data);
-        let failed = |source| GatewayError::Sequencer { chain, source: Box::new(source) };
-        if is_replaced.map_err(failed)? {
+    /// If L1 was reorganised below blocks of a batch, of whichever rollup, and they were taken back for that, nothing brings
+    /// them back.
+    fn give_up_replaced(&mut self, offer: &Offer) -> Result<(), GatewayError> {
+        let mut is_replaced = false;
+        for chain in offer.batch.spans.keys() {
+            let Some(member) = self.members.get_mut(chain) else { continue };
+            let replaced = member.sequencer.is_origin_replaced(offer.batch.slot, &offer.batch.data);
+            let failed =
+                |source| GatewayError::Sequencer { chain: *chain, source: Box::new(source) };
+            is_replaced |= replaced.map_err(failed)?;
+        }
+        if is_replaced {
             self.lose_replaced(offer);
         }
         Ok(())

@@ -38,6 +38,8 @@ pub struct LookaheadOwners {
     evidence: EvidenceStore,
     /// Epochs of which there was no evidence when it was asked for last, and the slot then.
     missing: BTreeMap<u64, Slot>,
+    /// The slot in which a node did not answer.
+    failed: Option<Slot>,
 }
 
 impl LookaheadOwners {
@@ -62,6 +64,7 @@ impl LookaheadOwners {
             refreshed: None,
             evidence: EvidenceStore::new(slots),
             missing: BTreeMap::new(),
+            failed: None,
         })
     }
 
@@ -82,10 +85,9 @@ impl LookaheadOwners {
             return Ok(slot);
         }
         match self.source.refresh(now_s) {
-            Ok(_) => self.refreshed = Some(slot),
             Err(error) if self.source.schedule().is_none() => return Err(error),
-            // The source has told.
-            Err(_) => {}
+            // If it failed the source has told, and asks again in the next slot: a node that hangs takes its time.
+            Ok(_) | Err(_) => self.refreshed = Some(slot),
         }
         Ok(slot)
     }
@@ -103,8 +105,15 @@ impl LookaheadOwners {
             if self.evidence.has(epoch) || is_tried {
                 continue;
             }
+            if self.refreshed.is_some() && self.failed == self.refreshed {
+                break;
+            }
             self.missing.insert(epoch, self.refreshed.unwrap_or_default());
-            if let Some(evidence) = self.ask(epoch)? {
+            // A node that does not answer is not asked about other epochs, either.
+            self.failed = self.refreshed;
+            let asked = self.ask(epoch)?;
+            self.failed = None;
+            if let Some(evidence) = asked {
                 self.missing.remove(&epoch);
                 self.evidence.add(evidence);
             }
@@ -194,7 +203,8 @@ impl LookaheadOwners {
     fn forget_replaced(&mut self, kept: Vec<(u64, BlockNumHash)>) -> Result<(), LookaheadError> {
         for (epoch, block) in kept {
             let found = self.l1.block(BlockNumberOrTag::Number(block.number))?;
-            if found.is_none_or(|found| found.hash != block.hash) {
+            // A node that is behind has none.
+            if found.is_some_and(|found| found.hash != block.hash) {
                 self.evidence.remove(epoch);
             }
         }

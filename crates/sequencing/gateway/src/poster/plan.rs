@@ -95,13 +95,14 @@ impl Poster {
             }
         }
         self.ledger.learn_owners(owners, first);
-        outcome?;
-        self.published = Some(due);
+        if outcome.is_ok() {
+            self.published = Some(due);
+        }
         let (slots, oldest) = self.ledger.to_be_proven(current);
         let unproven = self.owners.secure(&slots, oldest, now_s);
         // What is not known is not secured.
         self.ledger.set_unproven(*unproven.as_ref().unwrap_or(&slots.first().copied()));
-        unproven.map(drop)
+        outcome.and(unproven.map(drop))
     }
 
     /// Sends the next batch, if it is due.

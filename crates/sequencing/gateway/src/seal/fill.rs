@@ -128,7 +128,7 @@ impl Sealer {
         {
             return Err(Closed::Unsealed);
         }
-        if self.is_for_late(slot) {
+        if self.is_for_late(slot) || self.awaits_late(state) {
             return Err(Closed::Late);
         }
         if state.unproven.is_some_and(|first| slot.saturating_sub(first) > MAX_UNPROVEN_SLOTS) {

@@ -97,8 +97,14 @@ impl Sealer {
             return Ok(false);
         }
         let blocks = self.blocks_of(slot, chains)?;
+        let is_filled = blocks.values().flatten().any(|block| contents(block) > 0);
+        let is_try = self.note_try(&blocks, slot) && !is_filled;
         if let Err(reason) = self.judge_origins(&blocks) {
-            self.note_refusal(slot, Lost::Unsealable(reason));
+            if is_try {
+                tracing::debug!(target: "lockstep_gateway", slot, reason, "late blocks are tried again later");
+            } else {
+                self.note_refusal(slot, Lost::Unsealable(reason));
+            }
             return Ok(false);
         }
         let data = match self.encode(slot, &blocks) {
@@ -121,14 +127,12 @@ impl Sealer {
         let signature = Bytes::from(signature.as_bytes());
         let spans = spans(&blocks);
         let filled: usize = blocks.values().flatten().map(contents).sum();
-        let is_filled = filled > 0;
         let batch =
             SealedBatch { slot, parent, hash, data, blob_hashes, signature, spans, is_filled };
         if let Some(file) = &mut self.file {
             file.append(&batch)?;
         }
         self.signed_up_to = Some(slot);
-        self.note_try(&blocks, slot);
         self.refused = None;
         let bytes = batch.data.len();
         let batch = Arc::new(batch);

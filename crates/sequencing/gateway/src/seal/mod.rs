@@ -105,6 +105,8 @@ pub struct Sealer {
     late: BTreeSet<ChainId>,
     /// The first slot that is left to these blocks.
     next_try: Slot,
+    /// The slot that is left to late rollups now.
+    left_to_late: Option<Slot>,
     /// A slot that could not be sealed, why, and how often that was tried.
     refused: Option<(Slot, Lost, u32)>,
     /// Why users' transactions are not taken, as it was told last.
@@ -168,6 +170,7 @@ impl Sealer {
             is_scanned: false,
             late: BTreeSet::new(),
             next_try: 0,
+            left_to_late: None,
             refused: None,
             closed: None,
             link: None,
@@ -257,6 +260,9 @@ impl Sealer {
         if self.give_up(chains)? {
             // What is left is looked at anew.
             self.scan(chains)?;
+        }
+        if let Some(slot) = self.union.slot_at(now.as_secs()) {
+            self.leave_to_late(slot);
         }
         if self.ledger.is_doubtful() {
             return Ok(());

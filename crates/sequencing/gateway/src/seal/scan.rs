@@ -27,6 +27,11 @@ impl Scan {
         self.derived.unwrap_or(self.cursor)
     }
 
+    /// The last block that was looked at.
+    pub(super) const fn tip(&self) -> BlockNumHash {
+        self.tip
+    }
+
     pub(super) fn filled_slot(&self) -> Option<Slot> {
         self.filled.map(|(_, slot)| slot)
     }

@@ -5,7 +5,7 @@
 //! with deposits alone, one L1 block's after the other, and always stay at the edge of the window: a batch of its blocks
 //! counts only in the very next L1 block. It is tried now and then, in a slot without users' transactions, with nothing else.
 
-use super::{Sealer, UnionChains};
+use super::{Sealer, UnionChains, ledger::State, scan::Scan};
 use crate::GatewayError;
 use alloy_primitives::ChainId;
 use lockstep_batcher::UnionBlock;
@@ -52,9 +52,34 @@ impl Sealer {
         Ok(())
     }
 
-    /// Whether a slot is left to the blocks of rollups that are late.
+    /// Whether a slot is left to the blocks of rollups that are late: if they have any that no batch has.
     pub(super) fn is_for_late(&self, slot: Slot) -> bool {
-        !self.late.is_empty() && slot >= self.next_try
+        let waits = |scan: &Scan| scan.tip().number > scan.begin().number;
+        slot >= self.next_try
+            && self.late.iter().any(|chain| self.scans.get(chain).is_some_and(waits))
+    }
+
+    /// Leaves the slot `now` to late rollups if it is their turn, and no more of them until the next turn, whatever comes
+    /// of it: their peers' users wait meanwhile.
+    pub(super) fn leave_to_late(&mut self, now: Slot) {
+        match self.left_to_late {
+            None if self.is_for_late(now) => self.left_to_late = Some(now),
+            // When it is over there is time to seal it.
+            Some(left) if now > left.saturating_add(1) => self.note_turn(left),
+            _ => {}
+        }
+    }
+
+    /// Whether a batch of late rollups' blocks alone waits for the inbox. Nothing is filled behind it: it may be dropped, and
+    /// would take along what users were shown.
+    pub(super) fn awaits_late(&self, state: &State) -> bool {
+        let mut waiting = state.batches.iter().skip(state.posted()).filter(|it| !it.is_filled);
+        waiting.any(|batch| batch.spans.keys().any(|chain| self.is_late(*chain)))
+    }
+
+    fn note_turn(&mut self, slot: Slot) {
+        self.next_try = self.next_try.max(slot.saturating_add(SLOTS_BETWEEN_TRIES));
+        self.left_to_late = None;
     }
 
     /// Which rollups have their blocks in the batch of a slot.
@@ -68,12 +93,18 @@ impl Sealer {
         self.is_late(chain) == self.is_for_late(slot)
     }
 
-    /// A batch of blocks of late rollups alone was made.
-    pub(super) fn note_try(&mut self, blocks: &BTreeMap<ChainId, Vec<UnionBlock>>, slot: Slot) {
+    /// Blocks are put into a batch. Whether late rollups have had their turn with that.
+    pub(super) fn note_try(
+        &mut self,
+        blocks: &BTreeMap<ChainId, Vec<UnionBlock>>,
+        slot: Slot,
+    ) -> bool {
         let mut chains = blocks.iter().filter(|(_, own)| !own.is_empty()).map(|(chain, _)| chain);
-        if chains.any(|chain| self.is_late(*chain)) {
-            self.next_try = slot.saturating_add(SLOTS_BETWEEN_TRIES);
+        let is_try = chains.any(|chain| self.is_late(*chain));
+        if is_try {
+            self.note_turn(slot);
         }
+        is_try
     }
 
     /// Why followers will drop a batch of these blocks, whatever L1 block it comes into.

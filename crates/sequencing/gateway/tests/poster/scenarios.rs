@@ -1,7 +1,7 @@
 //! What must hold, by seed.
 
 use crate::{
-    blocks::{BLOCK_TIME, GENESIS_TIME, SEQ_WINDOW, SLOT_SECONDS, is_empty},
+    blocks::{BLOCK_TIME, CHAINS, GENESIS_TIME, SEQ_WINDOW, SLOT_SECONDS, is_empty},
     l1::{Faults, WINDOW_SLOTS},
     world::{Settings, Simulation, World},
 };
@@ -270,6 +270,30 @@ fn a_rollup_that_comes_back_after_the_sequencing_window_costs_others_nothing() {
             assert!(filled > 20, "it goes on: {filled}");
         }
     }
+}
+
+/// A rollup's node stands still, and L1 has all blocks that it made. So it becomes late and has nothing to be brought to
+/// L1: its peers' users are served as before.
+#[test]
+fn a_rollup_that_stands_still_keeps_nobody_waiting() {
+    let mut simulation = Simulation::new(3, settings(), Faults::default());
+    simulation.run(10, true);
+    let now = simulation.now;
+    simulation.world.0.lock().rollups.stop(1, now, 2 * SEQ_WINDOW * SLOT_SECONDS);
+    let mut stand_still = |simulation: &mut Simulation, slots: u64| {
+        for _ in 0..slots {
+            simulation.world.0.lock().lags[1] += 1;
+            simulation.run(1, true);
+        }
+    };
+    stand_still(&mut simulation, SEQ_WINDOW);
+    assert!(simulation.sealer.is_late(CHAINS[1]), "the test is about a late rollup");
+    let before = simulation.given_up().1;
+    stand_still(&mut simulation, 40);
+    let (given_up, shown) = simulation.given_up();
+    assert!(given_up == 0 && shown > before + 40, "{given_up} of {shown}, {before} before");
+    simulation.finish();
+    simulation.assert_nothing_went_silently();
 }
 
 /// Empty blocks of 40 hours go into more than one batch.
