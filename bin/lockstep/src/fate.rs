@@ -2,7 +2,7 @@
 
 use crate::network::RollupNode;
 use alloy_primitives::{Address, B256, U64};
-use eyre::Result;
+use lockstep_providers::ClientError;
 use lockstep_rpc::ConfirmationLevel;
 use serde::Deserialize;
 use serde_json::json;
@@ -59,19 +59,19 @@ impl Fate {
         hash: B256,
         node: &RollupNode,
         known: Option<Receipt>,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Option<Self>, ClientError> {
         let confirmation: Option<Confirmation> =
             node.call("lockstep_confirmation", &json!([hash]))?;
         let Some(confirmation) = confirmation else { return Ok(None) };
-        let ask = || Ok(node.call("eth_getTransactionReceipt", &json!([hash]))?);
+        let ask = || node.call("eth_getTransactionReceipt", &json!([hash]));
         Self::of(confirmation, known, ask).map(Some)
     }
 
-    fn of(
+    fn of<E>(
         confirmation: Confirmation,
         known: Option<Receipt>,
-        ask: impl FnOnce() -> Result<Option<Receipt>>,
-    ) -> Result<Self> {
+        ask: impl FnOnce() -> Result<Option<Receipt>, E>,
+    ) -> Result<Self, E> {
         let known = known.filter(|receipt| receipt.is_of(&confirmation));
         let receipt = match known {
             None if confirmation.level > ConfirmationLevel::Pending => ask()?,
@@ -90,7 +90,7 @@ impl Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eyre::bail;
+    use eyre::{Result, bail};
 
     fn confirmation(
         level: ConfirmationLevel,
@@ -117,14 +117,14 @@ mod tests {
         let first = Some(receipt(1, 5, Some(1)));
         let fate = Fate::of(confirmation(Pending, None, None), first, || bail!("not asked"));
         assert!(fate.expect("it waits again").receipt.is_none());
-        let again = || Ok(Some(receipt(0, 7, Some(2))));
+        let again = || Result::Ok(Some(receipt(0, 7, Some(2))));
         let fate = Fate::of(confirmation(Safe, Some(7), Some(2)), first, again);
         let fate = fate.expect("it was executed again");
         assert!(fate.is(Safe) && fate.receipt.is_some_and(|it| !it.is_success()));
         // Its block is complete now, and the node may say so before or after it was asked.
         let open = Some(receipt(1, 5, None));
         let complete = confirmation(Preconfirmed, Some(5), Some(1));
-        let fate = Fate::of(complete, open, || Ok(None)).expect("it is asked again");
+        let fate = Fate::of(complete, open, || Result::Ok(None)).expect("it is asked again");
         assert!(!fate.is(Preconfirmed), "what it came to is not known");
         let known = Fate::of(complete, first, || bail!("not asked")).expect("it is known");
         assert!(known.is(Preconfirmed));

@@ -50,22 +50,57 @@ pub(crate) struct RollupNode {
     rpc: RpcClient,
 }
 
+/// Why nodes could not be connected to.
+#[derive(Debug)]
+pub(crate) struct Away {
+    first: eyre::Report,
+    others: Vec<eyre::Report>,
+}
+
 impl NetworkArgs {
     /// The nodes of all rollups that were named; or of those of a `lockstep dev` on this machine.
     pub(crate) fn connect(&self) -> Result<Vec<RollupNode>> {
-        if !self.rollups.is_empty() {
-            let nodes = self.rollups.iter().map(|it| RollupNode::connect(&rollup_url(it)?));
-            return nodes.collect::<Result<Vec<_>>>().and_then(distinct);
+        match self.connect_each()? {
+            (nodes, None) => Ok(nodes),
+            (_, Some(away)) => Err(away.first),
         }
-        let first = RollupNode::connect(&local(ROLLUP_PORT))?;
-        let others = first.config.union.as_ref().map_or(0, |union| union.chains.len() - 1);
-        let ports = (1..=others).map_while(|index| {
-            let offset = u16::try_from(index).ok()?.checked_mul(PORT_STEP)?;
-            ROLLUP_PORT.checked_add(offset)
-        });
-        let others = ports.map(|port| RollupNode::connect(&local(port)));
-        distinct([Ok(first)].into_iter().chain(others).collect::<Result<_>>()?)
     }
+
+    /// Those of them that answer, of which there is one at least, and why the others do not.
+    pub(crate) fn connect_each(&self) -> Result<(Vec<RollupNode>, Option<Away>)> {
+        let mut nodes = Vec::new();
+        let urls = if self.rollups.is_empty() {
+            let first = RollupNode::connect(&local(ROLLUP_PORT))?;
+            let others = first.config.union.as_ref().map_or(0, |union| union.chains.len() - 1);
+            nodes.push(first);
+            (1..=others).map_while(port_of).map(local).collect()
+        } else {
+            self.rollups.iter().map(|it| rollup_url(it)).collect::<Result<Vec<_>>>()?
+        };
+        let mut away: Option<Away> = None;
+        for url in urls {
+            match (RollupNode::connect(&url), &mut away) {
+                (Ok(node), _) => nodes.push(node),
+                (Err(error), Some(away)) => away.others.push(error),
+                (Err(first), away @ None) => *away = Some(Away { first, others: Vec::new() }),
+            }
+        }
+        match away {
+            Some(away) if nodes.is_empty() => Err(away.first),
+            away => Ok((distinct(nodes)?, away)),
+        }
+    }
+}
+
+impl Away {
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = String> {
+        [&self.first].into_iter().chain(&self.others).map(|error| format!("{error:#}"))
+    }
+}
+
+/// Where `lockstep dev` serves the JSON-RPC of its rollup at this index.
+fn port_of(index: usize) -> Option<u16> {
+    u16::try_from(index).ok()?.checked_mul(PORT_STEP)?.checked_add(ROLLUP_PORT)
 }
 
 fn distinct(nodes: Vec<RollupNode>) -> Result<Vec<RollupNode>> {
@@ -89,10 +124,7 @@ pub(crate) fn rollup_url(rollup: &str) -> Result<String> {
         return Ok(rollup.to_owned());
     }
     let index = (0..NAMED as usize).find(|index| rollup_name(*index) == rollup);
-    let port = index.and_then(|index| {
-        u16::try_from(index).ok()?.checked_mul(PORT_STEP)?.checked_add(ROLLUP_PORT)
-    });
-    let port = port.ok_or_else(|| {
+    let port = index.and_then(port_of).ok_or_else(|| {
         eyre!(
             "--rollup {rollup}: neither a URL like {} nor the name of a rollup of `lockstep dev` (alpha, beta, …)",
             local(ROLLUP_PORT)
@@ -240,6 +272,16 @@ mod tests {
         for (number, text) in known {
             assert_eq!(grouped(number), text);
         }
+    }
+
+    #[test]
+    fn with_no_node_at_all_it_is_said_why_there_is_none() {
+        let network = NetworkArgs { rollups: vec![local(1), local(1)] };
+        let error = network.connect_each().expect_err("nobody is there").to_string();
+        assert!(error.starts_with("nothing answers at http://127.0.0.1:1 "), "{error}");
+        let network = NetworkArgs { rollups: vec![local(1), "betta".to_owned()] };
+        let error = network.connect_each().expect_err("there is no such rollup").to_string();
+        assert!(error.starts_with("--rollup betta: "), "{error}");
     }
 
     #[test]

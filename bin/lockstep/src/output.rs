@@ -1,6 +1,7 @@
 //! What commands print.
 //!
-//! Nothing that others wrote, as nodes do in their error messages, gets to the terminal as it is: it could move the cursor.
+//! Nothing that others wrote, as nodes do in their error messages, gets to the terminal as it is: it could move the
+//! cursor, or reorder and hide what stands beside it.
 
 use eyre::{Result, WrapErr};
 use rustix::termios::tcgetwinsize;
@@ -65,13 +66,41 @@ pub(crate) fn terminal_size() -> Option<Size> {
     (size.rows > 0 && size.columns > 0).then_some(size)
 }
 
-/// The text without what could move the cursor, other than to the next line.
+/// The text without what could move the cursor, other than to the next line, and without what cannot be seen.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    let is_kept = |it: char| it == '\n' || !it.is_control();
+    let is_kept = |it: char| it == '\n' || !(it.is_control() || is_invisible(it));
     if text.chars().all(is_kept) {
         return Cow::Borrowed(text);
     }
     text.chars().map(|it| if is_kept(it) { it } else { ' ' }).collect()
+}
+
+/// Unicode's categories Cf, Zl and Zp (Unicode 16): among them what turns the direction of text.
+const fn is_invisible(it: char) -> bool {
+    matches!(
+        it,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8e2}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2064}'
+            | '\u{2066}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0001}'
+            | '\u{e0020}'..='\u{e007f}'
+    )
 }
 
 /// The same, in one line.
@@ -111,6 +140,7 @@ mod tests {
         write_line(&mut kept, "one\n\x1b[2J\r two\u{9b}2J").expect("it is written");
         assert_eq!(kept, "one\n [2J  two 2J\n".as_bytes());
         assert_eq!(plain_line("one\ntwo\u{7}"), "one two ");
+        assert_eq!(plain("one\u{202e}owt\u{2066}\u{2028}"), "one owt  ");
         assert!(matches!(plain("block 1,250 → ok\n"), Cow::Borrowed(_)));
     }
 }

@@ -1,9 +1,10 @@
 //! `lockstep send`: sign a transaction for a rollup, send it, and wait until it is as sure as wanted.
 
 mod calldata;
+mod wait;
 
 use crate::{
-    clock::{Stopwatch, pause},
+    clock::Stopwatch,
     fate::{Fate, Receipt},
     network::{RollupNode, address, grouped, rollup_url},
     output::{print_json, print_line},
@@ -20,16 +21,14 @@ use clap::{
     Args as ClapArgs,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use eyre::{Context, OptionExt, Result, bail, ensure, eyre};
+use eyre::{Context, OptionExt, Result, bail, eyre};
 use lockstep_devnet::{MNEMONIC, accounts};
 use lockstep_providers::ClientError;
 use lockstep_rpc::ConfirmationLevel;
 use serde::Serialize;
 use serde_json::json;
 use std::time::Duration;
-
-/// How often it is asked how sure a transaction is.
-const POLL: Duration = Duration::from_millis(100);
+use wait::{Deadline, Submitted, Wanted};
 
 /// The transaction was taken, and takes longer than the node waits (EIP-7966).
 const SYNC_TIMEOUT: i64 = 4;
@@ -127,32 +126,13 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     // What is wrong with the command is told whether or not a node answers.
     let (signer, (to, input)) = (signer(args)?, called(args)?);
     let node = RollupNode::connect(&rollup_url(&args.rollup)?)?;
-    let raw = sign(args, &node, &signer, to, input)?;
+    let (nonce, raw) = sign(args, &node, &signer, to, input)?;
     let begin = Stopwatch::start();
-    let (hash, mut known) = submit(args, &node, &raw)?;
-    let deadline = Duration::from_secs(args.timeout);
-    let fate = loop {
-        let fate = Fate::ask(hash, &node, known)?.ok_or_else(|| {
-            eyre!(
-                "{} does not know {hash} any more: another transaction of {} took its place",
-                node.url,
-                signer.address()
-            )
-        })?;
-        if fate.is(args.wait) {
-            break fate;
-        }
-        ensure!(
-            begin.elapsed() < deadline,
-            "{hash} is {} after {} s, and not known to be {}: wait for longer with --timeout SECONDS, or look later \
-             with `lockstep trace {hash}`",
-            fate.confirmation.level,
-            args.timeout,
-            args.wait
-        );
-        known = fate.receipt;
-        pause(POLL);
-    };
+    let submitted = submit(args, &node, &raw, (signer.address(), nonce))?;
+    let hash = submitted.hash;
+    let wanted = Wanted { level: args.wait, timeout: args.timeout };
+    let after = Duration::from_secs(args.timeout);
+    let fate = submitted.wait(wanted, &mut Deadline { node: &node, begin, after })?;
     let sent = Sent::new(hash, &node, signer.address(), &fate, begin.elapsed());
     if args.json {
         print_json(&sent)?;
@@ -181,14 +161,14 @@ fn called(args: &Args) -> Result<(TxKind, Bytes)> {
     }
 }
 
-/// The signed transaction.
+/// The signed transaction, and its nonce.
 fn sign(
     args: &Args,
     node: &RollupNode,
     signer: &PrivateKeySigner,
     to: TxKind,
     input: Bytes,
-) -> Result<Bytes> {
+) -> Result<(u64, Bytes)> {
     let from = signer.address();
     let nonce: U64 = node.call("eth_getTransactionCount", &json!([from, "pending"]))?;
     let tip: U256 = node.call("eth_maxPriorityFeePerGas", &json!([]))?;
@@ -217,7 +197,7 @@ fn sign(
         ..Default::default()
     };
     let signature = signer.sign_hash_sync(&transaction.signature_hash())?;
-    Ok(transaction.into_signed(signature).encoded_2718().into())
+    Ok((nonce.to(), transaction.into_signed(signature).encoded_2718().into()))
 }
 
 fn not_estimated(error: ClientError) -> eyre::Report {
@@ -236,19 +216,32 @@ fn input(args: &Args) -> Result<Bytes> {
     }
 }
 
-/// Sends the transaction; its hash. One that is to be executed is answered when it was.
-fn submit(args: &Args, node: &RollupNode, raw: &Bytes) -> Result<(B256, Option<Receipt>)> {
+/// Sends the transaction of a sender with a nonce. One that is to be executed is answered when it was.
+fn submit(
+    args: &Args,
+    node: &RollupNode,
+    raw: &Bytes,
+    (from, nonce): (Address, u64),
+) -> Result<Submitted> {
     let hash = alloy_primitives::keccak256(raw);
     let sent = if args.wait > ConfirmationLevel::Pending {
         node.call::<Option<Receipt>>("eth_sendRawTransactionSync", &json!([raw]))
     } else {
         node.call::<B256>("eth_sendRawTransaction", &json!([raw])).map(|_| None)
     };
-    match sent {
-        Ok(receipt) => Ok((hash, receipt)),
-        Err(ClientError::Rpc { code: SYNC_TIMEOUT, .. }) => Ok((hash, None)),
-        Err(error) => Err(error.into()),
-    }
+    let (receipt, doubt) = match sent {
+        Ok(receipt) => (receipt, None),
+        Err(ClientError::Rpc { code: SYNC_TIMEOUT, .. }) => (None, None),
+        Err(error @ (ClientError::Rpc { .. } | ClientError::Unsupported { .. })) => {
+            // What was refused may have been taken at a first try that was not answered.
+            match Fate::ask(hash, node, None) {
+                Ok(Some(fate)) => (fate.receipt, None),
+                _ => bail!("{hash} was refused: {error}"),
+            }
+        }
+        Err(error) => (None, Some(error)),
+    };
+    Ok(Submitted { hash, from, nonce, receipt, doubt })
 }
 
 /// How sure a transaction can be.

@@ -7,7 +7,7 @@ pub(crate) use observer::Observer;
 pub(crate) use view::{Room, lines};
 
 use crate::{
-    network::{BEACON_PORT, L1_PORT, NetworkArgs, local},
+    network::{Away, BEACON_PORT, L1_PORT, NetworkArgs, local},
     output::{print_json, print_line, terminal_size},
     service::SystemClock,
 };
@@ -106,11 +106,12 @@ pub(crate) struct SuperTransaction {
 
 /// Runs the command; whether everything could be found out.
 pub(crate) fn run(args: &Args) -> Result<bool> {
-    let nodes = args.network.connect()?;
+    let (nodes, away) = args.network.connect_each()?;
     let l1 = args.l1.clone().unwrap_or_else(|| local(L1_PORT));
     let beacon = args.l1_beacon.clone().unwrap_or_else(|| local(BEACON_PORT));
     let mut observer = Observer::new(nodes, &l1, &beacon)?;
-    let network = observer.observe(SystemClock.unix_time().as_secs());
+    let mut network = observer.observe(SystemClock.unix_time().as_secs());
+    network.problems.extend(away.iter().flat_map(Away::reasons));
     if args.json {
         print_json(&network)?;
     } else {

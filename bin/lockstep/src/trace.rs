@@ -97,7 +97,9 @@ struct Trace {
     tree: Option<CallTree>,
     places: Vec<Place>,
     /// Rollups that took part, and whose nodes were not asked.
-    missing: BTreeSet<u64>,
+    not_asked: BTreeSet<u64>,
+    /// Rollups that took part, and whose nodes do not have their parts (yet).
+    not_found: BTreeSet<u64>,
 }
 
 /// Runs the command.
@@ -122,8 +124,13 @@ impl Trace {
         }
         for node in nodes {
             if let Some(root) = Root::ask(hash, node)? {
-                let (tree, places, missing) = (None, Vec::new(), BTreeSet::new());
-                return Ok(Self { root: Some(root), tree, places, missing });
+                return Ok(Self {
+                    root: Some(root),
+                    tree: None,
+                    places: Vec::new(),
+                    not_asked: BTreeSet::new(),
+                    not_found: BTreeSet::new(),
+                });
             }
         }
         let asked: Vec<_> = nodes.iter().map(|node| node.url.as_str()).collect();
@@ -162,7 +169,9 @@ impl Trace {
             .collect::<Result<_>>()?;
         let tree = CallTree::assemble(&parts).wrap_err("the nodes tell of different executions")?;
         let reached = parts.values().flat_map(|part| part.steps.iter().map(|step| step.peer));
-        let missing = reached.filter(|chain| !parts.contains_key(chain)).collect();
+        let missing = reached.filter(|chain| !parts.contains_key(chain));
+        let (not_found, not_asked) =
+            missing.partition(|chain| nodes.iter().any(|node| node.chain_id() == *chain));
         let home = nodes.iter().find(|node| node.chain_id() == tree.home);
         let user = known.get(&tree.home).and_then(|known| known.transaction_hash);
         let root = match (home, user) {
@@ -175,7 +184,8 @@ impl Trace {
             block_number: known.block_number.to(),
             block_hash: known.block_hash,
         };
-        Ok(Self { root, places: known.iter().map(place).collect(), tree: Some(tree), missing })
+        let places = known.iter().map(place).collect();
+        Ok(Self { root, tree: Some(tree), places, not_asked, not_found })
     }
 
     fn json(&self) -> Value {
@@ -191,7 +201,8 @@ impl Trace {
             "transaction": self.root,
             "superTransaction": tree,
             "parts": self.places,
-            "notAsked": self.missing,
+            "notAsked": self.not_asked,
+            "notFound": self.not_found,
         })
     }
 }
@@ -220,11 +231,17 @@ fn call_json(call: &CallNode) -> Value {
 fn parts_at(node: &RollupNode, time: u64) -> Result<Vec<B256>> {
     let Some(number) = node.number_at(time) else { return Ok(Vec::new()) };
     let at = format!("{number:#x}");
-    let mut block: Option<Value> = node.call("eth_getBlockByNumber", &json!([at, true]))?;
-    if block.is_none() {
-        let pending: Option<Value> =
-            node.call("eth_getBlockByNumber", &json!(["pending", true]))?;
-        block = pending.filter(|block| block.get("number") == Some(&json!(at)));
+    let ask = |tag: &str| -> Result<Option<Value>> {
+        let block: Option<Value> = node.call("eth_getBlockByNumber", &json!([tag, true]))?;
+        Ok(block.filter(|block| block.get("number") == Some(&json!(at))))
+    };
+    let mut block = None;
+    // One that is closed after the first question is not pending at the second, and complete at the third.
+    for tag in [&*at, "pending", &*at] {
+        block = ask(tag)?;
+        if block.is_some() {
+            break;
+        }
     }
     let transactions = block.as_ref().and_then(|block| block.get("transactions")?.as_array());
     let port = format!("{PORT:#x}");

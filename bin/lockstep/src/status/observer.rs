@@ -224,6 +224,13 @@ impl Observer {
     }
 }
 
+/// Forgets the oldest ones. All rollups of a union have one order of them, however they were read.
+fn keep_newest(found: &mut VecDeque<SuperTransaction>) {
+    found.make_contiguous().sort_by_key(|it| (it.slot, it.index));
+    let extra = found.len().saturating_sub(MAX_SUPER);
+    found.drain(..extra);
+}
+
 fn l1_problem(error: &ClientError, url: &str) -> String {
     match error {
         ClientError::Unreachable { reason, .. } => format!(
@@ -304,8 +311,7 @@ impl Watched {
         }
         let extra = self.blocks.len().saturating_sub(MAX_BLOCKS as usize);
         self.blocks.drain(..extra);
-        let extra = found.len().saturating_sub(MAX_SUPER);
-        found.drain(..extra);
+        keep_newest(found);
         Ok(())
     }
 
@@ -401,6 +407,26 @@ mod tests {
         ] {
             assert_eq!(Continuation::of(last, first), expected, "{last:?} {first:?}");
         }
+    }
+
+    #[test]
+    fn the_newest_super_transactions_are_kept_whichever_rollup_was_read_last() {
+        let found = |home, slot| SuperTransaction {
+            slot,
+            index: 0,
+            home,
+            peers: Vec::new(),
+            transaction_hash: B256::ZERO,
+            block_number: slot,
+            level: ConfirmationLevel::Preconfirmed,
+        };
+        let alpha = [98, 100].map(|slot| found(901, slot));
+        let beta = (0..MAX_SUPER as u64).map(|slot| found(902, slot)).chain([found(902, 99)]);
+        let mut all: VecDeque<_> = alpha.into_iter().chain(beta).collect();
+        keep_newest(&mut all);
+        assert_eq!(all.len(), MAX_SUPER);
+        let newest: Vec<_> = all.iter().rev().take(3).map(|it| (it.home, it.slot)).collect();
+        assert_eq!(newest, [(901, 100), (902, 99), (901, 98)]);
     }
 
     #[test]

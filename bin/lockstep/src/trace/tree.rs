@@ -37,9 +37,15 @@ pub(super) fn lines(trace: &Trace) -> Vec<String> {
             lines.push("it calls no other rollup".to_owned());
         }
     }
-    for chain in &trace.missing {
+    for chain in &trace.not_asked {
         lines.push(format!(
             "{} took part and was not asked: name its node with --rollup URL, too",
+            name_of(*chain)
+        ));
+    }
+    for chain in &trace.not_found {
+        lines.push(format!(
+            "{} took part, and its node does not have its part: ask again when it has the block, or another node",
             name_of(*chain)
         ));
     }
@@ -224,7 +230,8 @@ mod tests {
             success: Some(true),
             gas_used: Some(1_234_567),
         };
-        Trace { root: Some(root), tree: Some(tree), places: Vec::new(), missing: [903].into() }
+        let (not_asked, not_found) = ([903].into(), [902].into());
+        Trace { root: Some(root), tree: Some(tree), places: Vec::new(), not_asked, not_found }
     }
 
     #[test]
@@ -243,6 +250,7 @@ mod tests {
             "│     └─ beta",
             "└─ beta",
             "gamma took part and was not asked: name its node with --rollup URL, too",
+            "beta took part, and its node does not have its part: ask again when it has the block, or another node",
         ];
         assert_eq!(shape, expected);
         assert!(lines[2].ends_with("succeeded, 1,234,567 gas, safe, block 17"), "{}", lines[2]);
@@ -284,7 +292,12 @@ mod tests {
 
     #[test]
     fn an_ordinary_transaction_has_no_tree() {
-        let trace = Trace { tree: None, missing: Default::default(), ..trace(Vec::new()) };
+        let trace = Trace {
+            tree: None,
+            not_asked: Default::default(),
+            not_found: Default::default(),
+            ..trace(Vec::new())
+        };
         assert_eq!(lines(&trace).last().unwrap(), "it calls no other rollup");
     }
 
@@ -293,6 +306,6 @@ mod tests {
         let calls = (0..500_usize)
             .map(|index| call(index as u32, index.checked_sub(1), 901 + (index as u64 + 1) % 2))
             .collect();
-        assert_eq!(lines(&trace(calls)).len(), 504);
+        assert_eq!(lines(&trace(calls)).len(), 505);
     }
 }

@@ -5,7 +5,7 @@ use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256, Bytes, ChainId, U64, U256};
 use jsonrpsee::{Methods, core::RegisterMethodError};
 use lockstep_chain::{Chain, Rollup};
-use lockstep_engine::ChainSnapshot;
+use lockstep_engine::{ChainSnapshot, PendingBlock};
 use lockstep_execution::Execute;
 use lockstep_storage::RecoveredBlock;
 use lockstep_union::{Message, Part, PartTransaction, Step};
@@ -168,7 +168,7 @@ struct Heads {
 
 fn heads(context: &Context<Rollup>, confirmations: Option<&dyn Confirmations>) -> RpcResult<Heads> {
     let on_l1 = OnL1::read(confirmations);
-    let now = context.now();
+    let Moment { open, now } = Moment::read(context);
     let snapshot = &now.snapshot;
     let on_l1 = on_l1.on(snapshot)?;
     let safe = snapshot.safe();
@@ -178,7 +178,6 @@ fn heads(context: &Context<Rollup>, confirmations: Option<&dyn Confirmations>) -
         (posted, safe) => posted.or(safe),
     });
     let head = BlockNumHash::new(snapshot.head().number, snapshot.head().seal());
-    let open = context.pending_block().filter(|open| open.block.number() > head.number);
     let preconfirmed = match open {
         Some(open) => Head { number: U64::from(open.block.number()), hash: None },
         None => head.into(),
@@ -192,21 +191,39 @@ fn heads(context: &Context<Rollup>, confirmations: Option<&dyn Confirmations>) -
     })
 }
 
+/// The chain, and the block that is open on top of it.
+struct Moment {
+    open: Option<PendingBlock<Rollup>>,
+    now: Arc<Current<Rollup>>,
+}
+
+impl Moment {
+    /// The open block is read before the chain: one that is closed between the two is then in the chain, while the
+    /// other way round it would be in neither.
+    fn read(context: &Context<Rollup>) -> Self {
+        let open = context.pending_block();
+        let now = context.now();
+        let head = now.snapshot.head().number;
+        Self { open: open.filter(|open| open.block.number() > head), now }
+    }
+
+    fn find(&self, hash: &B256) -> RpcResult<Option<Place>> {
+        if let Some((block, index)) = self.now.snapshot.transaction(hash)? {
+            return Ok(Some(Place { block, index, is_complete: true }));
+        }
+        let Some(open) = &self.open else { return Ok(None) };
+        let block = open.block.clone();
+        let index = open.transaction_index(hash);
+        Ok(index.map(|index| Place { block, index, is_complete: false }))
+    }
+}
+
 /// Where a transaction stands.
 struct Place {
     block: Arc<RecoveredBlock<Rollup>>,
     index: usize,
     /// Whether the block is complete; its hash is not known before.
     is_complete: bool,
-}
-
-fn find(context: &Context<Rollup>, now: &Current<Rollup>, hash: &B256) -> RpcResult<Option<Place>> {
-    if let Some((block, index)) = now.snapshot.transaction(hash)? {
-        return Ok(Some(Place { block, index, is_complete: true }));
-    }
-    let Some(pending) = context.pending_block() else { return Ok(None) };
-    let index = pending.transaction_index(hash);
-    Ok(index.map(|index| Place { block: pending.block, index, is_complete: false }))
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -224,22 +241,24 @@ fn confirmation(
     hash: &B256,
 ) -> RpcResult<Option<Confirmation>> {
     let on_l1 = OnL1::read(confirmations);
-    let mut now = context.now();
-    let mut found = find(context, &now, hash)?;
+    let mut moment = Moment::read(context);
+    let mut found = moment.find(hash)?;
+    let mut waits = false;
     if found.is_none() {
-        if context.pool.contains(hash) {
-            let level = ConfirmationLevel::Pending;
-            return Ok(Some(Confirmation { level, block_number: None, block_hash: None }));
-        }
+        waits = context.pool.contains(hash);
         // It may have gone from the pool into a block between the two.
-        now = context.now();
-        found = find(context, &now, hash)?;
+        moment = Moment::read(context);
+        found = moment.find(hash)?;
     }
-    let Some(Place { block, is_complete, .. }) = found else { return Ok(None) };
+    let Some(Place { block, is_complete, .. }) = found else {
+        let level = ConfirmationLevel::Pending;
+        let pending = Confirmation { level, block_number: None, block_hash: None };
+        return Ok(waits.then_some(pending));
+    };
     let number = block.number();
     let reaches =
         |newest: Option<BlockNumHash>| is_complete && newest.is_some_and(|it| number <= it.number);
-    let snapshot = &now.snapshot;
+    let snapshot = &moment.now.snapshot;
     let on_l1 = on_l1.on(snapshot)?;
     let level = if reaches(on_l1.finalized(snapshot.finalized())) {
         ConfirmationLevel::Final
@@ -345,8 +364,7 @@ fn super_transaction(
     args: &mut Args<'_>,
 ) -> RpcResult<Option<SuperTransaction>> {
     let hash: B256 = args.required()?;
-    let now = context.now();
-    let Some(place) = find(context, &now, &hash)? else { return Ok(None) };
+    let Some(place) = Moment::read(context).find(&hash)? else { return Ok(None) };
     let chain = context.view.chain();
     if let Some(part) = part_at(chain, &place.block, place.index)? {
         let user = match &part {

@@ -76,6 +76,30 @@ async fn whoever_sends_and_waits_is_answered_by_the_block_that_is_open() {
     assert_eq!(complete["gasUsed"], receipt["gasUsed"]);
 }
 
+/// A block that is closed while somebody asks is in the chain, or still open: never neither.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn levels_do_not_go_back_while_a_block_closes() {
+    let world = World::start().await;
+    let at = world.address(HOME);
+    for number in ["0x1", "0x2"] {
+        // The pool learns of heads in its own time.
+        let hash = world.add_to_pool();
+        assert_eq!(world.open_block(TARGET, 100_000), hash);
+        let told = result(at, "lockstep_heads", json!([])).await;
+        assert_eq!(told["preconfirmed"], json!({ "number": number, "hash": Value::Null }));
+        assert_eq!(world.close_when_asked(TARGET, 100_000), hash);
+        if number == "0x1" {
+            let told = result(at, "lockstep_heads", json!([])).await;
+            assert_eq!(told["preconfirmed"]["number"], number);
+        }
+        let told = result(at, "lockstep_confirmation", json!([hash])).await;
+        assert_eq!(
+            (&told["level"], &told["blockNumber"]),
+            (&json!("preconfirmed"), &json!(number))
+        );
+    }
+}
+
 /// Its state has no trie: an empty proof would say that an account does not exist.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_only_complete_blocks_have_is_refused() {

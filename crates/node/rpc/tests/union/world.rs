@@ -25,10 +25,11 @@ use lockstep_storage::{GenesisBlock, MemoryStorage};
 use lockstep_union::{SuperId, proxy_code, proxy_of};
 use op_alloy_consensus::OpTxEnvelope;
 use op_alloy_rpc_types_engine::OpPayloadAttributes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
+    fmt,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -61,10 +62,17 @@ pub(crate) fn word(value: u64) -> Bytes {
 }
 
 /// The block of a rollup that is open, if one is.
-#[derive(Debug)]
 struct Open {
     block: RwLock<Option<PendingBlock<Rollup>>>,
     changes: watch::Sender<()>,
+    /// Done when somebody asks for the block.
+    on_ask: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").field("block", &self.block).finish_non_exhaustive()
+    }
 }
 
 impl Open {
@@ -76,6 +84,10 @@ impl Open {
 
 impl PendingBlocks<Rollup> for Open {
     fn pending(&self) -> Option<PendingBlock<Rollup>> {
+        let on_ask = self.on_ask.lock().take();
+        if let Some(on_ask) = on_ask {
+            on_ask();
+        }
         self.block.read().clone()
     }
 
@@ -96,6 +108,14 @@ impl Confirmations for OnL1 {
     fn settled(&self) -> Option<BlockNumHash> {
         self.0.read().1
     }
+}
+
+/// When a block becomes complete.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Close {
+    Not,
+    Now,
+    WhenAsked,
 }
 
 struct Member {
@@ -181,19 +201,19 @@ impl World {
 
     /// Makes a block on each rollup, with a call on the home; returns its hash.
     pub(crate) fn make_block(&self, to: Address, gas_limit: u64) -> Value {
-        self.with_block(to, gas_limit, None, true)
+        self.with_block(to, gas_limit, None, Close::Now)
     }
 
     /// The same, but the blocks stay open.
     pub(crate) fn open_block(&self, to: Address, gas_limit: u64) -> Value {
-        self.with_block(to, gas_limit, None, false)
+        self.with_block(to, gas_limit, None, Close::Not)
     }
 
     /// The open blocks of [`Self::open_block`] with one transaction more on the home; returns its hash.
     pub(crate) fn grow_block(&self, to: Address, gas_limit: u64) -> Value {
         let more = self.transaction(TARGET, 100_000, 1);
         let hash = json!(more.tx_hash());
-        self.with_block(to, gas_limit, Some(more), false);
+        self.with_block(to, gas_limit, Some(more), Close::Not);
         hash
     }
 
@@ -201,8 +221,14 @@ impl World {
     pub(crate) fn close_grown_block(&self, to: Address, gas_limit: u64) -> Value {
         let more = self.transaction(TARGET, 100_000, 1);
         let hash = json!(more.tx_hash());
-        self.with_block(to, gas_limit, Some(more), true);
+        self.with_block(to, gas_limit, Some(more), Close::Now);
         hash
+    }
+
+    /// A block on each rollup that is complete, and the home's head from the moment on at which its open block is asked
+    /// for, which is gone then.
+    pub(crate) fn close_when_asked(&self, to: Address, gas_limit: u64) -> Value {
+        self.with_block(to, gas_limit, None, Close::WhenAsked)
     }
 
     fn with_block(
@@ -210,7 +236,7 @@ impl World {
         to: Address,
         gas_limit: u64,
         more: Option<OpTxEnvelope>,
-        closes: bool,
+        close: Close,
     ) -> Value {
         let transaction = self.transaction(to, gas_limit, 0);
         let opened: BTreeMap<_, _> = self
@@ -243,16 +269,30 @@ impl World {
         let peers: Arc<PendingPeers> = Arc::new(shown.iter().map(peer).collect());
         for (chain, mut pending) in shown {
             pending.peers = peers.clone();
-            self.members[&chain].open.show((!closes).then_some(pending));
+            let open = &self.members[&chain].open;
+            match close {
+                Close::Not => open.show(Some(pending)),
+                Close::Now => open.show(None),
+                // Whoever follows changes would ask at once.
+                Close::WhenAsked => *open.block.write() = None,
+            }
         }
         let filled: Vec<_> =
             builders.into_iter().map(|(chain, builder)| (chain, builder.fill().unwrap())).collect();
         let mut opened = opened;
-        for (chain, filled) in filled.into_iter().filter(|_| closes) {
+        for (chain, filled) in filled.into_iter().filter(|_| close != Close::Not) {
             let engine = &self.members[&chain].engine;
             let parent = engine.view().head().seal();
             let block = engine.close_block(opened.remove(&chain).unwrap(), filled).unwrap();
-            engine.extend(parent, block.block.hash()).unwrap();
+            let (extended, hash) = (engine.clone(), block.block.hash());
+            let extend = move || {
+                extended.extend(parent, hash).unwrap();
+            };
+            if close == Close::WhenAsked && chain == HOME {
+                *self.members[&chain].open.on_ask.lock() = Some(Box::new(extend));
+            } else {
+                extend();
+            }
         }
         json!(transaction.tx_hash())
     }
@@ -289,7 +329,11 @@ impl Member {
         let head = pool_head(&engine.view().snapshot()).unwrap();
         let pool = Pool::new(rollup, PoolConfig::default(), head);
         engine.connect_pool(&pool).unwrap();
-        let open = Arc::new(Open { block: RwLock::default(), changes: watch::Sender::new(()) });
+        let open = Arc::new(Open {
+            block: RwLock::default(),
+            changes: watch::Sender::new(()),
+            on_ask: Mutex::default(),
+        });
         let parts = Parts {
             pending: Some(open.clone()),
             peers: Some(peers.clone()),
