@@ -280,7 +280,7 @@ fn a_rollup_that_stands_still_keeps_nobody_waiting() {
     simulation.run(10, true);
     let now = simulation.now;
     simulation.world.0.lock().rollups.stop(1, now, 2 * SEQ_WINDOW * SLOT_SECONDS);
-    let mut stand_still = |simulation: &mut Simulation, slots: u64| {
+    let stand_still = |simulation: &mut Simulation, slots: u64| {
         for _ in 0..slots {
             simulation.world.0.lock().lags[1] += 1;
             simulation.run(1, true);
