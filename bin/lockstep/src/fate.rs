@@ -117,14 +117,15 @@ mod tests {
         let first = Some(receipt(1, 5, Some(1)));
         let fate = Fate::of(confirmation(Pending, None, None), first, || bail!("not asked"));
         assert!(fate.expect("it waits again").receipt.is_none());
-        let again = || Result::Ok(Some(receipt(0, 7, Some(2))));
-        let fate = Fate::of(confirmation(Safe, Some(7), Some(2)), first, again);
+        let again = || Ok(Some(receipt(0, 7, Some(2))));
+        let fate: Result<Fate> = Fate::of(confirmation(Safe, Some(7), Some(2)), first, again);
         let fate = fate.expect("it was executed again");
         assert!(fate.is(Safe) && fate.receipt.is_some_and(|it| !it.is_success()));
         // Its block is complete now, and the node may say so before or after it was asked.
         let open = Some(receipt(1, 5, None));
         let complete = confirmation(Preconfirmed, Some(5), Some(1));
-        let fate = Fate::of(complete, open, || Result::Ok(None)).expect("it is asked again");
+        let fate: Result<Fate> = Fate::of(complete, open, || Ok(None));
+        let fate = fate.expect("it is asked again");
         assert!(!fate.is(Preconfirmed), "what it came to is not known");
         let known = Fate::of(complete, first, || bail!("not asked")).expect("it is known");
         assert!(known.is(Preconfirmed));
