@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn only_a_nonce_that_another_transaction_used_says_that_it_was_replaced() {
         // It is in a block by the second question.
-        assert!(asked(8, [Ok(None), waits()], submitted(), PENDING).is_ok());
+        assert!(asked(8, [Ok(None), waits(), waits()], submitted(), PENDING).is_ok());
         // It was taken back, and waits for the pool.
         assert!(asked(7, [Ok(None), waits()], submitted(), PENDING).is_ok());
         let fates = [Ok(None), Ok(None), waits()];

@@ -279,17 +279,15 @@ fn a_rollup_that_stands_still_keeps_nobody_waiting() {
     let mut simulation = Simulation::new(3, settings(), Faults::default());
     simulation.run(10, true);
     let now = simulation.now;
-    simulation.world.0.lock().rollups.stop(1, now, 2 * SEQ_WINDOW * SLOT_SECONDS);
-    let stand_still = |simulation: &mut Simulation, slots: u64| {
-        for _ in 0..slots {
-            simulation.world.0.lock().lags[1] += 1;
-            simulation.run(1, true);
-        }
-    };
-    stand_still(&mut simulation, SEQ_WINDOW);
+    {
+        let mut world = simulation.world.0.lock();
+        world.rollups.stop(1, now, 2 * SEQ_WINDOW * SLOT_SECONDS);
+        world.stuck = Some((1, world.l1.tip().id.number));
+    }
+    simulation.run(SEQ_WINDOW, true);
     assert!(simulation.sealer.is_late(CHAINS[1]), "the test is about a late rollup");
     let before = simulation.given_up().1;
-    stand_still(&mut simulation, 40);
+    simulation.run(40, true);
     let (given_up, shown) = simulation.given_up();
     assert!(given_up == 0 && shown > before + 40, "{given_up} of {shown}, {before} before");
     simulation.finish();

@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     /// By how many L1 blocks each rollup's node is behind.
     pub(crate) lags: [u64; 2],
+    /// A rollup's node that has derived up to an L1 block and no further.
+    pub(crate) stuck: Option<(usize, u64)>,
     /// A rollup's node that answers nothing.
     pub(crate) silent: Option<usize>,
     /// When it was asked last whose slots are.
@@ -43,7 +45,11 @@ pub(crate) struct World {
 impl World {
     /// What a rollup's node has derived, and up to where.
     fn safe(&mut self, rollup: usize) -> (Safe, BlockNumHash) {
-        let at = self.l1.tip().id.number.saturating_sub(self.lags[rollup]);
+        let tip = self.l1.tip().id.number;
+        let at = match self.stuck {
+            Some((stuck, at)) if stuck == rollup => at,
+            _ => tip.saturating_sub(self.lags[rollup]),
+        };
         (self.rollups.derive(&self.l1, at), self.l1.blocks[at as usize].id)
     }
 
@@ -276,7 +282,8 @@ impl Simulation {
         l1.others = faults.others;
         l1.faults = faults;
         let (rollups, rng) = (Rollups::new(), Rng::new(seed));
-        let world = World { l1, rollups, rng, lags: [0; 2], silent: None, asked_at: 0 };
+        let world =
+            World { l1, rollups, rng, lags: [0; 2], stuck: None, silent: None, asked_at: 0 };
         let world = Shared(Arc::new(Mutex::new(world)));
         let folder = tempfile::tempdir().unwrap();
         let (sealer, poster) = start(&world, settings, folder.path());
@@ -363,6 +370,7 @@ impl Simulation {
             world.l1.faults = Faults::default();
             world.lags = [0; 2];
             world.silent = None;
+            world.stuck = None;
         }
         for _ in 0..200 {
             if self.is_done() {
