@@ -32,7 +32,8 @@
 //!
 //! A rollup that was away until its first block that L1 does not have is nearly older than the sequencing window
 //! ([`Sealer::is_late`]) takes no users' transactions, and is not in the batches of others, since followers would drop these
-//! whole. Its blocks come into L1 alone, in every eighth slot at most, which has no users' transactions.
+//! whole. Its blocks come into L1 alone, in every eighth slot at most, which has no users' transactions; nor have those
+//! after it until the inbox has its batch.
 //!
 //! What can be posted no more ([`Lost`]) is given up before each round: its batch and those after it are dropped, the
 //! blocks of all rollups from its slot on are taken back, their transactions go back to the pools, and an error tells the
