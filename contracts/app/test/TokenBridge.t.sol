@@ -74,6 +74,21 @@ abstract contract BridgeTest is SimulatedUnion {
         require(token.totalSupply() == 1, "withdrawn");
     }
 
+    function test_nobody_is_no_receiver() public {
+        vm.expectRevert();
+        TOKEN_BRIDGE.send(address(token), 902, address(0), 1);
+        vm.expectRevert();
+        TOKEN_BRIDGE.withdraw(address(token), address(0), 1);
+        vm.expectRevert();
+        token.transfer(address(0), 1);
+        vm.expectRevert();
+        token.approve(address(0), 1);
+        token.approve(address(this), 1);
+        vm.expectRevert();
+        token.transferFrom(address(this), address(0), 1);
+        require(token.totalSupply() == 100 && token.balanceOf(address(this)) == 100, "kept");
+    }
+
     function test_what_a_proxy_has_is_its_owners() public {
         address proxy = Rollups.proxyOf(901, address(this));
         TOKEN_BRIDGE.send(address(token), 902, proxy, 40);

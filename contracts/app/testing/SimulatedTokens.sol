@@ -11,6 +11,7 @@ contract SimulatedToken {
 
     error NotBridge();
     error NotTaken(address receiver);
+    error NoAccount();
 
     string public constant name = "Simulated";
     string public constant symbol = "SIM";
@@ -25,7 +26,12 @@ contract SimulatedToken {
         (l1Token, bridge) = (l1Token_, msg.sender);
     }
 
-    function approve(address spender, uint256 amount) external returns (bool) {
+    modifier notZero(address account) {
+        if (account == address(0)) revert NoAccount();
+        _;
+    }
+
+    function approve(address spender, uint256 amount) external notZero(spender) returns (bool) {
         allowance[msg.sender][spender] = amount;
         emit Approval(msg.sender, spender, amount);
         return true;
@@ -48,7 +54,7 @@ contract SimulatedToken {
         return true;
     }
 
-    function mint(address to, uint256 amount) public {
+    function mint(address to, uint256 amount) public notZero(to) {
         if (msg.sender != bridge) revert NotBridge();
         totalSupply += amount;
         balanceOf[to] += amount;
@@ -67,7 +73,7 @@ contract SimulatedToken {
         emit Transfer(from, address(0), amount);
     }
 
-    function _move(address from, address to, uint256 amount) private {
+    function _move(address from, address to, uint256 amount) private notZero(to) {
         balanceOf[from] -= amount;
         balanceOf[to] += amount;
         emit Transfer(from, to, amount);
@@ -88,6 +94,7 @@ contract SimulatedTokenBridge is ITokenBridge {
 
     error NotPeer(uint256 peer, address caller);
     error NotBridged(address token);
+    error NoReceiver();
 
     mapping(uint256 peer => mapping(address l1Token => Carried)) public carried;
     /// @dev Tokens that are there.
@@ -114,7 +121,8 @@ contract SimulatedTokenBridge is ITokenBridge {
         _send(token, peer, to, amount, true, data);
     }
 
-    function withdraw(address token, address, uint256 amount) external {
+    function withdraw(address token, address to, uint256 amount) external {
+        if (to == address(0)) revert NoReceiver();
         _check(token);
         SimulatedToken(token).burn(msg.sender, amount);
     }

@@ -16,8 +16,8 @@ import {SimulatedToken, SimulatedTokenBridge} from "./SimulatedTokens.sol";
 ///    different chains different addresses, and do not count on a call to the wrong chain to fail.
 ///  - `block.number`, `block.timestamp`, base fee and `tx.origin` are the same on all chains.
 ///  - A token of L1 has the same balances on all chains, as all state is the same. Withdrawn, it is gone.
-///    It has no `permit`, `transferFromAndCall`, `approveAndCall` or `supportsInterface`, its errors are its own, it is called
-///    "Simulated" whatever it is on L1, and it takes address zero for an account as any other, where a union reverts.
+///    It lacks `permit`, `transferFromAndCall`, `approveAndCall` and `supportsInterface`, its errors are its own, and it is
+///    called "Simulated" whatever it is on L1.
 ///  - Calls between rollups cost only what they do, and have no limits of number or depth.
 ///  - There are no transcripts.
 ///  - Which chain runs is kept by a cheat code that no revert undoes. It is set back when a call returns or reverts, but not

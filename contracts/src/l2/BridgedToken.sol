@@ -65,7 +65,8 @@ contract BridgedToken is ERC1363, Nonces {
         _burn(from, amount);
     }
 
-    /// Sets an allowance that `owner` signed (ERC-2612).
+    /// Sets an allowance that `owner` signed (ERC-2612), for the name that the token has now: if L1 renames it, what was
+    /// signed before is void. A name that is not UTF-8 is signed as its bytes are, not as a wallet shows them.
     function permit(address owner, address spender, uint256 value, uint256 deadline, uint8 v, bytes32 r, bytes32 s)
         external
     {

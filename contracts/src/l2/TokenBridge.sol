@@ -85,7 +85,8 @@ contract TokenBridge is IDepositFinalizer {
     }
 
     /// Burns tokens of the caller, for `to` to get them on L1: by a message that is proven and finalized there as any
-    /// withdrawal, which pays at once or leaves them to be claimed from the token portal.
+    /// withdrawal, which pays at once or leaves them to be claimed from the token portal. The vault is not paid: what is
+    /// withdrawn to it is owed for good, and stays in the rollup's account.
     function withdraw(address token, address to, uint256 amount) external {
         if (to == address(0)) revert NoReceiver();
         address l1Token = _l1TokenOf(token);

@@ -14,7 +14,7 @@ library TokenMetadata {
     /// What follows could be asked with so little gas that the token cannot answer, and be taken for without a name.
     error OutOfGas();
 
-    /// In bytes. What is longer is cut.
+    /// In bytes. What is longer is cut, before a character of UTF-8 that would not be whole.
     uint256 internal constant MAX_NAME_BYTES = 64;
     uint256 internal constant MAX_SYMBOL_BYTES = 32;
     /// For each answer.
@@ -34,7 +34,8 @@ library TokenMetadata {
 
     /// A text of `most` bytes at most: a string, or as some old tokens have it a `bytes32` that ends with the first zero.
     function _text(address token, string memory signature, uint256 most) private view returns (string memory) {
-        bytes memory answer = _ask(token, signature, 64 + most);
+        // One byte more shows whether a character ends where the text is cut.
+        bytes memory answer = _ask(token, signature, 64 + most + 1);
         uint256 start;
         uint256 length;
         if (answer.length == 32) {
@@ -46,6 +47,10 @@ library TokenMetadata {
             start = 64;
             uint256 there = answer.length - start;
             length = told < there ? told : there;
+            if (length > most) {
+                length = most;
+                while (length > 0 && answer[start + length] & 0xC0 == 0x80) --length;
+            }
         }
         bytes memory text = new bytes(length);
         for (uint256 i = 0; i < length; ++i) {

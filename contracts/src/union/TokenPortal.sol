@@ -3,6 +3,8 @@ pragma solidity ^0.8.30;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {IERC721} from "@openzeppelin/contracts/token/ERC721/IERC721.sol";
+import {ERC165Checker} from "@openzeppelin/contracts/utils/introspection/ERC165Checker.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Predeploys} from "../lib/Predeploys.sol";
 import {IDepositFinalizer, IWithdrawalFinalizer, TOKEN_DEPOSIT_GAS} from "../lib/TokenBridging.sol";
@@ -30,6 +32,10 @@ contract TokenPortal is ITokenPayer, IWithdrawalFinalizer {
     error NoReceiver();
     /// The token was asked to move some, and nothing has arrived.
     error NothingArrived();
+    /// The token has moved something else than an amount.
+    error TooMuchArrived(uint256 amount, uint256 arrived);
+    /// The token says that it is an ERC-721, of which no amount could be paid back.
+    error NotFungible(address token);
     error NotVault(address caller);
     /// Not the portal, with a withdrawal by the token bridge of its rollup.
     error NotTokenBridge(address caller);
@@ -50,10 +56,18 @@ contract TokenPortal is ITokenPayer, IWithdrawalFinalizer {
     /// arrived there: some tokens keep a fee.
     ///
     /// On the rollup its name, symbol and decimals are those that it has here at the newest deposit.
+    ///
+    /// ERC-721 moves a single token by the call with which ERC-20 moves an amount, but has none to pay one with, so it would
+    /// stay in the vault for good. It is refused if it says what it is (ERC-165), or if more arrives than was asked for.
     function deposit(IERC20 token, address to, uint256 amount) external returns (uint256 arrived) {
         if (to == address(0)) revert NoReceiver();
+        // Each question is asked with 30,000 gas, or what is left is too little to read the metadata below.
+        if (ERC165Checker.supportsInterface(address(token), type(IERC721).interfaceId)) {
+            revert NotFungible(address(token));
+        }
         arrived = vault.depositToken(token, msg.sender, amount);
         if (arrived == 0) revert NothingArrived();
+        if (arrived > amount) revert TooMuchArrived(amount, arrived);
         emit Deposited(address(token), msg.sender, to, arrived);
         bytes memory message = abi.encodeCall(
             IDepositFinalizer.finalizeDeposit,

@@ -44,6 +44,8 @@ contract Vault is ReentrancyGuardTransient {
     error Overdrawn(uint256 rollup, address token, uint256 balance, uint256 amount);
     /// Ether is not deposited as a token.
     error NotAToken();
+    /// What the vault paid itself would be in no account.
+    error PaidToVault();
 
     /// What stands for ether.
     address public constant ETHER = address(0);
@@ -113,6 +115,7 @@ contract Vault is ReentrancyGuardTransient {
     /// Pays tokens of the caller's rollup.
     function withdrawToken(IERC20 token, address to, uint256 amount) external nonReentrant {
         if (address(token) == ETHER) revert NotAToken();
+        if (to == address(this)) revert PaidToVault();
         uint256 rollup = _rollupOfCaller();
         _debit(rollup, address(token), amount);
         emit Paid(rollup, address(token), to, amount);

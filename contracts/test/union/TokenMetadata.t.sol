@@ -57,6 +57,31 @@ contract TokenMetadataTest {
         require(bytes(cut.name)[63] == text[63] && bytes(cut.symbol)[31] == text[31], "as it begins");
     }
 
+    function test_a_text_is_cut_between_characters() public {
+        OddToken odd = new OddToken();
+        odd.say(abi.encode(unicode"xéééééééééééééééééééééééééééééééééééééééé"));
+        same(
+            ask(address(odd)),
+            unicode"xééééééééééééééééééééééééééééééé",
+            unicode"xééééééééééééééé",
+            32
+        );
+        odd.say(abi.encode(unicode"éééééééééééééééééééééééééééééééé"));
+        same(
+            ask(address(odd)),
+            unicode"éééééééééééééééééééééééééééééééé",
+            unicode"éééééééééééééééé",
+            32
+        );
+        // Not one character begins.
+        bytes memory text = new bytes(100);
+        for (uint256 i = 0; i < text.length; ++i) {
+            text[i] = 0x80;
+        }
+        odd.say(abi.encode(string(text)));
+        same(ask(address(odd)), "", "", 32);
+    }
+
     function test_tokens_cannot_drown_a_deposit_in_answers() public {
         LoudToken loud = new LoudToken();
         uint256 before = gasleft();

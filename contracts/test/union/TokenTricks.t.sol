@@ -7,7 +7,18 @@ import {Withdrawal, Withdrawals} from "../../src/lib/Withdrawals.sol";
 import {TokenPortal} from "../../src/union/TokenPortal.sol";
 import {vm} from "../lib/Vm.sol";
 import {TokenPorting} from "./TokenPorting.sol";
-import {BlockingToken, FeeToken, HookToken, LoudToken, OldToken, RebasingToken, Token} from "./Tokens.sol";
+import {
+    AgreeableToken,
+    BlockingToken,
+    FeeToken,
+    HookToken,
+    LoudToken,
+    OldToken,
+    OldUniqueToken,
+    RebasingToken,
+    Token,
+    UniqueToken
+} from "./Tokens.sol";
 
 /// Tokens that are not as one expects, and what becomes of withdrawals then.
 contract TokenTricksTest is TokenPorting {
@@ -32,6 +43,31 @@ contract TokenTricksTest is TokenPorting {
         deposit(IERC20(address(old)), 7);
         portalA.finalizeWithdrawalTransaction(ofBob(IERC20(address(old)), 7));
         require(old.balanceOf(BOB) == 7, "paid");
+    }
+
+    function test_what_is_one_of_its_kind_is_not_taken() public {
+        UniqueToken unique = new UniqueToken();
+        refuse(address(unique), 0, abi.encodeWithSelector(TokenPortal.NotFungible.selector, unique));
+        refuse(address(unique), 1, abi.encodeWithSelector(TokenPortal.NotFungible.selector, unique));
+        refuse(address(unique), 7, abi.encodeWithSelector(TokenPortal.NotFungible.selector, unique));
+        // Of those that do not say what they are, one shows it.
+        refuse(address(new OldUniqueToken()), 0, abi.encodeWithSelector(TokenPortal.TooMuchArrived.selector, 0, 1));
+    }
+
+    function refuse(address what, uint256 id, bytes memory reason) private {
+        UniqueToken(what).mint(ALICE, id);
+        vm.prank(ALICE);
+        UniqueToken(what).approve(address(tokensA), id);
+        vm.expectRevert(reason);
+        vm.prank(ALICE);
+        tokensA.deposit(IERC20(what), BOB, id);
+        require(UniqueToken(what).ownerOf(id) == ALICE, "hers");
+    }
+
+    function test_a_token_that_says_yes_to_everything_is_taken() public {
+        AgreeableToken agreeable = new AgreeableToken();
+        agreeable.mint(ALICE, 7);
+        require(deposit(agreeable, 7) == 7, "arrived");
     }
 
     function test_who_is_blocked_claims_when_it_is_not() public {

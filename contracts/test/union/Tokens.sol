@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {ERC721} from "@openzeppelin/contracts/token/ERC721/ERC721.sol";
 
 contract Token is ERC20("Token", "TOK") {
     function mint(address to, uint256 amount) external {
@@ -162,6 +163,64 @@ contract OddToken is ERC20("", "") {
     }
 }
 
+/// Every token is one of its kind, and it says so.
+contract UniqueToken is ERC721("Unique", "UNQ") {
+    function mint(address to, uint256 id) external {
+        _mint(to, id);
+    }
+}
+
+/// Every token is one of its kind, and it does not say so.
+contract OldUniqueToken {
+    mapping(uint256 id => address) public ownerOf;
+    mapping(address owner => uint256) public balanceOf;
+
+    function mint(address to, uint256 id) external {
+        ownerOf[id] = to;
+        balanceOf[to] += 1;
+    }
+
+    function approve(address, uint256) external {}
+
+    function transferFrom(address from, address to, uint256 id) external {
+        require(ownerOf[id] == from, "not its owner");
+        ownerOf[id] = to;
+        balanceOf[from] -= 1;
+        balanceOf[to] += 1;
+    }
+}
+
+/// Answers yes to whatever it does not know.
+contract AgreeableToken is Token {
+    fallback() external {
+        assembly ("memory-safe") {
+            mstore(0, 1)
+            return(0, 32)
+        }
+    }
+}
+
+/// Has a name, a symbol and decimals for who asks with gas enough.
+contract DearToken is ERC20("Dear", "DEAR") {
+    uint256 private constant LEAST_GAS = 45_000;
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    function name() public view override returns (string memory) {
+        return gasleft() < LEAST_GAS ? "" : super.name();
+    }
+
+    function symbol() public view override returns (string memory) {
+        return gasleft() < LEAST_GAS ? "" : super.symbol();
+    }
+
+    function decimals() public view override returns (uint8) {
+        return gasleft() < LEAST_GAS ? 0 : super.decimals();
+    }
+}
+
 /// Answers with as much as its gas pays for.
 contract LoudToken is ERC20("", "") {
     function mint(address to, uint256 amount) external {
@@ -177,5 +236,10 @@ contract LoudToken is ERC20("", "") {
     function symbol() public pure override returns (string memory) {
         while (true) {}
         return "";
+    }
+
+    function supportsInterface(bytes4) external pure returns (bool) {
+        while (true) {}
+        return true;
     }
 }
