@@ -111,7 +111,7 @@ impl Sealer {
         if state.failure.is_some() {
             return Err(Closed::Failing);
         }
-        if self.distrusted.is_some() {
+        if self.distrust.is_closed() {
             return Err(Closed::NotReproduced);
         }
         match state.owners.get(&slot) {

@@ -130,10 +130,12 @@ impl Sealer {
         Ok(true)
     }
 
-    /// Takes back the blocks from the first slot on whose transactions can be posted no more. Whether there were any.
+    /// Takes back the blocks from the first slot on whose transactions can be posted no more, or that has a block which others
+    /// will not find. Whether there were any.
     pub(super) fn give_up(&mut self, chains: &mut impl UnionChains) -> Result<bool, GatewayError> {
-        let Some(slot) = self.first_filled() else { return Ok(false) };
-        let Some(reason) = self.why_lost(slot) else { return Ok(false) };
+        let filled = self.first_filled().and_then(|slot| Some((slot, self.why_lost(slot)?)));
+        let lost = [self.wrong_slot(), filled].into_iter().flatten();
+        let Some((slot, reason)) = lost.min_by_key(|(slot, _)| *slot) else { return Ok(false) };
         let start = self.union.slot_start(slot);
         let mut targets = BTreeMap::<ChainId, (BlockNumHash, BlockNumHash)>::new();
         let (mut transactions, mut blocks) = (0, 0);
@@ -164,6 +166,7 @@ impl Sealer {
         }
         self.scans.clear();
         self.refused = None;
+        self.note_taken_back(slot);
         counter!("lockstep_gateway_lost_slots_total", "reason" => reason.name()).increment(1);
         counter!("lockstep_gateway_lost_transactions_total").increment(transactions as u64);
         tracing::error!(
@@ -181,9 +184,6 @@ impl Sealer {
             && *tries >= super::make::MAX_TRIES
         {
             return Some(reason.clone());
-        }
-        if let Some((_, reason)) = self.distrusted.as_ref().filter(|(first, _)| slot >= *first) {
-            return Some(Lost::NotReproduced(reason.clone()));
         }
         let is_signed = self.signed_up_to.is_some_and(|signed| slot <= signed);
         self.ledger.with(|state| {

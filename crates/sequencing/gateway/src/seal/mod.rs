@@ -2,6 +2,7 @@
 
 mod batch;
 mod chains;
+mod distrust;
 mod file;
 mod fill;
 mod keep;
@@ -25,6 +26,7 @@ pub(crate) use short::Short;
 use crate::{GatewayError, GatewayKey, GatewayLink};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{B256, ChainId};
+use distrust::Distrust;
 use file::SealFile;
 use lockstep_batcher::BlobProver;
 use lockstep_lookahead::Slot;
@@ -116,8 +118,7 @@ pub struct Sealer {
     refused_offers: VecDeque<B256>,
     /// The first slot with blocks that are not judged yet.
     unaudited: Option<Slot>,
-    /// The slot of the first block that others will not find as it was made, and why.
-    distrusted: Option<(Slot, String)>,
+    distrust: Distrust,
 }
 
 impl Sealer {
@@ -176,7 +177,7 @@ impl Sealer {
             link: None,
             refused_offers: VecDeque::new(),
             unaudited: None,
-            distrusted: None,
+            distrust: Distrust::default(),
         })
     }
 
@@ -203,12 +204,6 @@ impl Sealer {
     /// Seals no slot from this one on, whose blocks are not all judged.
     pub(crate) const fn wait_for_audits(&mut self, first: Option<Slot>) {
         self.unaudited = first;
-    }
-
-    /// A block of this slot is not what others will find: what is not sealed from it on is taken back, and no more users'
-    /// transactions are taken before an operator has seen to it.
-    pub(crate) fn distrust(&mut self, slot: Slot, reason: &str) {
-        self.distrusted.get_or_insert_with(|| (slot, reason.to_owned()));
     }
 
     /// The gateway for which it signs.
@@ -257,6 +252,7 @@ impl Sealer {
         if !self.scan(chains)? {
             return Ok(());
         }
+        self.follow_distrust(chains)?;
         if self.give_up(chains)? {
             // What is left is looked at anew.
             self.scan(chains)?;
@@ -271,7 +267,7 @@ impl Sealer {
     }
 
     /// When a rollup's block of this number is, in Unix seconds.
-    fn timestamp(config: &RollupConfig, number: u64) -> u64 {
+    pub(crate) fn timestamp(config: &RollupConfig, number: u64) -> u64 {
         let blocks = number.saturating_sub(config.genesis.l2.number);
         config.genesis.l2_time.saturating_add(blocks.saturating_mul(config.block_time))
     }
@@ -288,7 +284,7 @@ impl Sealer {
     }
 
     /// The last block of a rollup that a batch has.
-    fn cursor(&self, chain: ChainId) -> Option<BlockNumHash> {
+    pub(crate) fn cursor(&self, chain: ChainId) -> Option<BlockNumHash> {
         self.ledger.with(|state| state.tip.as_ref()?.cursors.get(&chain).copied())
     }
 }
