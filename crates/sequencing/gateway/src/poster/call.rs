@@ -39,7 +39,7 @@ impl Poster {
         let call = post_call(batch, proof)?;
         let (gas_limit, nonce) = (call.gas_limit, self.outbox.next_nonce());
         self.outbox.queue_call(batch.hash, call, sidecar, head)?;
-        self.posted.push_back(Posted { slot, hash: batch.hash, nonce, doubted_since: None });
+        self.posted.push_back(Posted { slot, hash: batch.hash, nonce });
         tracing::info!(
             target: "lockstep_gateway",
             slot, batch = %batch.hash, blobs = batch.blob_hashes.len(), gas_limit, nonce,

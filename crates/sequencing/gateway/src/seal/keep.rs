@@ -92,7 +92,7 @@ impl Sealer {
     /// L1 has.
     pub(super) fn drop_replaced(&mut self, chains: &impl UnionChains) -> Result<(), GatewayError> {
         let Some(tip) = self.ledger.with(|state| state.tip.clone()) else { return Ok(()) };
-        if self.are_canonical(&tip, chains)? {
+        if self.are_there(&tip, chains)? {
             return Ok(());
         }
         let (base, batches) = self.ledger.with(|state| (state.base.clone(), state.batches.clone()));
@@ -108,26 +108,88 @@ impl Sealer {
             });
             return Ok(());
         }
+        let mut has_folded = false;
         for (at, batch) in batches.iter().enumerate() {
-            base = base.after(batch);
-            if !self.are_canonical(&base, chains)? {
-                return self.truncate(at, &Lost::Replaced);
+            if self.is_replaced(batch, chains)? {
+                if !self.ledger.is_late_try(batch) {
+                    return self.truncate(at, &Lost::Replaced);
+                }
+                // Followers went on without it.
+                let cursors = self.derived_instead(batch, &base, chains)?;
+                has_folded |= self.fold(batch.hash, &cursors);
+                base.cursors.extend(cursors);
+            } else {
+                base = base.after(batch);
             }
         }
-        Ok(())
+        if has_folded { self.rewrite_file() } else { Ok(()) }
     }
 
-    /// Whether no other block stands where one of these was. A chain may be shorter, after a power failure: then its blocks
-    /// are made again.
-    fn are_canonical(&self, base: &Base, chains: &impl UnionChains) -> Result<bool, GatewayError> {
-        for (chain, cursor) in &base.cursors {
+    /// Whether the last blocks that batches have are where they were.
+    fn are_there(&self, tip: &Base, chains: &impl UnionChains) -> Result<bool, GatewayError> {
+        for (chain, cursor) in &tip.cursors {
             if self.rollups.contains_key(chain)
-                && chains.hash(*chain, cursor.number)?.is_some_and(|found| found != cursor.hash)
+                && chains.hash(*chain, cursor.number)? != Some(cursor.hash)
             {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Whether no other block stands where one of these was.
+    fn are_canonical(&self, base: &Base, chains: &impl UnionChains) -> Result<bool, GatewayError> {
+        for (chain, cursor) in &base.cursors {
+            if self.is_another(*chain, *cursor, chains)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether other blocks stand where those of a batch were, or where those were on which they stand.
+    fn is_replaced(
+        &self,
+        batch: &SealedBatch,
+        chains: &impl UnionChains,
+    ) -> Result<bool, GatewayError> {
+        for (chain, span) in &batch.spans {
+            if self.is_another(*chain, span.parent, chains)?
+                || self.is_another(*chain, span.last, chains)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether another block stands where this one was. A chain may be shorter, after a power failure: then its blocks are made
+    /// again.
+    fn is_another(
+        &self,
+        chain: ChainId,
+        block: BlockNumHash,
+        chains: &impl UnionChains,
+    ) -> Result<bool, GatewayError> {
+        let is_ours = self.rollups.contains_key(&chain);
+        Ok(is_ours && chains.hash(chain, block.number)?.is_some_and(|found| found != block.hash))
+    }
+
+    /// The safe blocks of a batch's rollups, or those after which it began.
+    fn derived_instead(
+        &self,
+        batch: &SealedBatch,
+        base: &Base,
+        chains: &impl UnionChains,
+    ) -> Result<BTreeMap<ChainId, BlockNumHash>, GatewayError> {
+        let mut found = BTreeMap::new();
+        for chain in batch.spans.keys() {
+            let begin = base.cursors.get(chain).copied().unwrap_or_default();
+            let safe = chains.safe(*chain)?;
+            let hash = if safe > begin.number { chains.hash(*chain, safe)? } else { None };
+            found.insert(*chain, hash.map_or(begin, |hash| BlockNumHash::new(safe, hash)));
+        }
+        Ok(found)
     }
 
     /// Takes back the blocks from the first slot on whose transactions can be posted no more, or that has a block which others

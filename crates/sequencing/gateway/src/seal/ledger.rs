@@ -121,6 +121,10 @@ pub(super) struct State {
     pub(super) lost: Option<(B256, Lost)>,
     /// A batch that L1 has for good.
     pub(super) confirmed: Option<B256>,
+    /// Batches of late rollups alone that came too late for L1, and what followers have in the place of their blocks.
+    pub(super) folded: BTreeMap<B256, BTreeMap<ChainId, BlockNumHash>>,
+    /// Rollups whose blocks come late for the sequencing window.
+    pub(super) late: BTreeSet<ChainId>,
     /// What keeps the poster from posting, for an operator to mend.
     pub(super) failure: Option<String>,
     /// L1 does not have what was thought, and it is not known yet what follows for the batches.
@@ -156,6 +160,13 @@ impl State {
             }
         }
         newest
+    }
+
+    /// Whether a batch brings blocks of rollups that are late, and nothing else. Followers drop it unless it comes into the very
+    /// next L1 block.
+    pub(super) fn is_late_try(&self, batch: &SealedBatch) -> bool {
+        let mut chains = batch.spans.keys().peekable();
+        !batch.is_filled && chains.peek().is_some() && chains.all(|it| self.late.contains(it))
     }
 
     /// How many of the batches, from the first, the inbox has.
@@ -294,6 +305,16 @@ impl Ledger {
         self.with(|state| {
             state.lost.get_or_insert((hash, reason));
         });
+    }
+
+    /// Whether a batch brings blocks of rollups that are late, and nothing else.
+    pub(crate) fn is_late_try(&self, batch: &SealedBatch) -> bool {
+        self.with(|state| state.is_late_try(batch))
+    }
+
+    /// Followers have dropped a batch of late rollups alone, and are at these blocks.
+    pub(crate) fn fold(&self, hash: B256, cursors: BTreeMap<ChainId, BlockNumHash>) {
+        self.with(|state| drop(state.folded.insert(hash, cursors)));
     }
 
     /// L1 has this batch, and those before it, for good.

@@ -242,6 +242,7 @@ impl Sealer {
             self.rewrite_file()?;
         }
         self.take_over_base()?;
+        self.take_over_folds()?;
         self.take_over_losses()?;
         self.drop_replaced(chains)?;
         if !matches!(self.short(chains)?, Short::No) {
