@@ -17,6 +17,10 @@ impl Poster {
         head: &L1Head,
     ) -> Result<Result<(), Blocked>, PosterError> {
         let slot = batch.slot;
+        if batch.data.is_empty() {
+            self.ledger.lose(batch.hash, Lost::TakenBack);
+            return Ok(Err(Blocked::Forgotten));
+        }
         let owner = match self.owners.ownership(slot, self.unix.as_secs())? {
             Ownership::Owned(owner) if batch.signer() == Some(owner.gateway) => owner,
             // The inbox would refuse it, and it would be paid for.

@@ -166,6 +166,7 @@ impl Poster {
         if is_derived {
             self.ledger.confirm(base.head);
         } else {
+            self.ledger.bury(base.head);
             // Later.
             self.confirmed = Some(base.head);
         }

@@ -3,7 +3,7 @@
 use super::{Base, Lost, SealedBatch, Sealer, UnionChains, batch::contents};
 use crate::GatewayError;
 use alloy_eips::BlockNumHash;
-use alloy_primitives::ChainId;
+use alloy_primitives::{B256, Bytes, ChainId};
 use lockstep_lookahead::Slot;
 use metrics::counter;
 use std::{
@@ -64,25 +64,31 @@ impl Sealer {
 
     /// Drops what L1 takes no more, and forgets what it has for good.
     pub(super) fn take_over_losses(&mut self) -> Result<(), GatewayError> {
-        let (lost, confirmed) =
-            self.ledger.with(|state| (state.lost.take(), state.confirmed.take()));
+        let (lost, confirmed, buried) = self
+            .ledger
+            .with(|state| (state.lost.take(), state.confirmed.take(), state.buried.take()));
         if let Some((hash, reason)) = lost {
             let at = self.ledger.with(|state| state.batches.iter().position(|it| it.hash == hash));
             if let Some(at) = at {
                 self.truncate(at, &reason)?;
             }
         }
-        let Some(hash) = confirmed else { return Ok(()) };
-        let is_known = self.ledger.with(|state| {
-            let Some(at) = state.batches.iter().position(|it| it.hash == hash) else {
-                return false;
-            };
-            let Some(base) = state.base.take() else { return false };
-            state.base = Some(state.batches.drain(..=at).fold(base, |base, it| base.after(&it)));
-            true
+        let is_less = self.ledger.with(|state| {
+            let place = |hash: &B256| state.batches.iter().position(|it| it.hash == *hash);
+            if let Some(at) = confirmed.as_ref().and_then(place) {
+                let Some(base) = state.base.take() else { return false };
+                let taken = state.batches.drain(..=at);
+                state.base = Some(taken.fold(base, |base, it| base.after(&it)));
+                return true;
+            }
+            let Some(at) = buried.as_ref().and_then(place) else { return false };
+            let buried = state.batches.iter_mut().take(at + 1);
+            let buried = buried.filter(|batch| !batch.data.is_empty());
+            // Nobody needs what the blobs hold any more; where it ends must be known until all have derived it.
+            buried.map(|batch| Arc::make_mut(batch).data = Bytes::new()).count() > 0
         });
-        let kept = self.ledger.with(|state| state.batches.iter().map(|it| it.bytes()).sum());
-        if is_known && self.file.as_ref().is_some_and(|file| file.is_idle(kept)) {
+        let kept = self.ledger.kept_bytes();
+        if is_less && self.file.as_ref().is_some_and(|file| file.is_idle(kept)) {
             self.rewrite_file()?;
         }
         Ok(())

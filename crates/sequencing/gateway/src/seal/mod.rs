@@ -229,6 +229,7 @@ impl Sealer {
         }
         let unposted = self.ledger.with(|state| state.batches.len().saturating_sub(state.posted()));
         gauge!("lockstep_gateway_unposted_batches").set(unposted as f64);
+        gauge!("lockstep_gateway_kept_batch_bytes").set(self.ledger.kept_bytes() as f64);
         outcome
     }
 

@@ -1,14 +1,14 @@
 //! What must hold, by seed.
 
 use crate::{
-    blocks::{BLOCK_TIME, CHAINS, GENESIS_TIME, SEQ_WINDOW, SLOT_SECONDS, is_empty},
-    l1::{Accepted, Faults, WINDOW_SLOTS},
+    blocks::{self, BLOCK_TIME, CHAINS, GENESIS_TIME, SLOT_SECONDS, is_empty},
+    l1::{Faults, WINDOW_SLOTS},
     world::{Settings, Simulation, World},
 };
 use lockstep_batcher::{FeePolicy, OutboxConfig, SubmissionPolicy};
-use lockstep_gateway::{Closed, PosterSettings, ResetReason, SealSettings, SealedBatch};
+use lockstep_gateway::{Closed, PosterSettings, ResetReason, SealSettings};
 use lockstep_protocol::Compression;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// All faults at once.
 const HOSTILE: Faults = Faults {
@@ -33,7 +33,7 @@ const HOSTILE: Faults = Faults {
     new_owners: 0,
 };
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let outbox = OutboxConfig {
         fees: FeePolicy {
             max_fee: 1 << 60,
@@ -247,126 +247,51 @@ fn nothing_is_promised_for_long_on_what_cannot_be_proven() {
     assert_eq!(simulation.given_up().0, 0);
 }
 
-/// A rollup is away until its followers go on without it. Users of the other are not taken anything back, and go on; and it comes
-/// back itself.
+/// The node of one rollup derives nothing any more. What L1 has for good is not kept for it, whatever users have in it.
 #[test]
-fn a_rollup_that_comes_back_after_the_sequencing_window_costs_others_nothing() {
-    for away in [SEQ_WINDOW - 20, SEQ_WINDOW + 30] {
-        let mut simulation = Simulation::new(away, settings(), Faults::default());
-        simulation.run(10, true);
-        let now = simulation.now;
-        simulation.world.0.lock().rollups.stop(1, now, away * SLOT_SECONDS);
-        simulation.run(away, true);
-        let before = simulation.given_up().1;
-        simulation.run(60, true);
-        simulation.finish();
-        simulation.assert_nothing_went_silently();
-        let (given_up, shown) = simulation.given_up();
-        assert!(given_up == 0 && shown > before + 200, "{given_up} of {shown}, {before} before");
-        assert!(simulation.closed.contains(&Closed::Late));
-        let mut world = simulation.world.0.lock();
-        let safe = world.safe_at_tip();
-        for chain in &safe.chains {
-            let filled = chain.iter().rev().take(200).filter(|block| !is_empty(block)).count();
-            assert!(filled > 20, "it goes on: {filled}");
-        }
-    }
-}
-
-/// Its blocks are at the edge of the sequencing window when it is back.
-fn with_late_rollup(seed: u64) -> Simulation {
-    let away = SEQ_WINDOW + 30;
-    let mut simulation = Simulation::new(seed, settings(), Faults::default());
+fn what_l1_has_for_good_takes_no_room_while_a_rollup_derives_nothing() {
+    let mut simulation = Simulation::new(5, settings(), Faults::default());
     simulation.run(10, true);
-    let now = simulation.now;
-    simulation.world.0.lock().rollups.stop(1, now, away * SLOT_SECONDS);
-    simulation.run(away, true);
-    simulation
-}
-
-/// What counts in the very next L1 block alone mostly misses it. The union goes on as if nothing had been.
-#[test]
-fn a_late_rollups_batch_that_misses_its_block_puts_nothing_in_doubt() {
-    let mut missed = 0;
-    for seed in 0..6 {
-        let mut simulation = with_late_rollup(seed);
-        simulation.resets.clear();
-        let before = simulation.world.0.lock().safe_at_tip().dropped;
-        simulation.world.0.lock().l1.faults.empty_block = 500;
-        simulation.run(40, true);
-        missed += simulation.world.0.lock().safe_at_tip().dropped - before;
-        simulation.finish();
-        assert_eq!(simulation.resets, [], "{seed}");
-        simulation.assert_nothing_went_silently();
-        assert_eq!(simulation.given_up().0, 0, "{seed}");
-    }
-    assert!(missed > 3, "{missed} batches missed their block");
-}
-
-/// Of two gateways one posts what the other has adopted, too; both must know what became of it.
-#[test]
-fn a_late_rollups_batch_that_was_dropped_is_noticed_whoever_posted_it() {
-    let mut simulation = with_late_rollup(1);
-    let is_try =
-        |batch: &&Arc<SealedBatch>| batch.spans.keys().eq(&CHAINS[1..]) && !batch.is_filled;
-    let tries = |simulation: &Simulation| -> Vec<_> {
-        simulation.sealed.all().iter().filter(is_try).cloned().collect()
-    };
-    simulation.world.0.lock().l1.faults.empty_block = 1_000;
-    let before = tries(&simulation).len();
-    for _ in 0..20 {
-        if tries(&simulation).len() > before {
-            break;
-        }
-        simulation.run(1, true);
-    }
-    let first = tries(&simulation).get(before).cloned().expect("it is tried");
-    // It does not come into the next L1 block, nor into the one after it.
-    simulation.run(2, true);
-    let inbox = simulation.world.0.lock().l1.tip().inbox;
-    let others = simulation
-        .sealed
-        .all()
-        .into_iter()
-        .filter(|batch| (inbox.next_slot..=first.slot).contains(&batch.slot));
-    let others = others.map(|batch| Accepted {
-        slot: batch.slot,
-        hash: batch.hash,
-        is_ours: true,
-        data: batch.data.clone(),
-    });
-    simulation.world.0.lock().posted_by_others = others.collect();
-    simulation.run(20, true);
-    assert_eq!(simulation.world.0.lock().l1.tip().inbox.head, first.hash, "others have posted it");
-    let second = tries(&simulation).get(before + 1).cloned().expect("it is tried again");
-    let (first, second) = (first.spans[&CHAINS[1]], second.spans[&CHAINS[1]]);
-    assert!(second.parent.number < first.last.number, "{first:?} {second:?}");
-    simulation.finish();
-    assert!(!simulation.resets.contains(&ResetReason::BatchDropped), "{:?}", simulation.resets);
-    simulation.assert_nothing_went_silently();
-    assert_eq!(simulation.given_up().0, 0);
-}
-
-/// A rollup's node stands still, and L1 has all blocks that it made. So it becomes late and has nothing to be brought to
-/// L1: its peers' users are served as before.
-#[test]
-fn a_rollup_that_stands_still_keeps_nobody_waiting() {
-    let mut simulation = Simulation::new(3, settings(), Faults::default());
-    simulation.run(10, true);
-    let now = simulation.now;
     {
         let mut world = simulation.world.0.lock();
-        world.rollups.stop(1, now, 2 * SEQ_WINDOW * SLOT_SECONDS);
+        world.rollups.ballast = 2_000;
         world.stuck = Some((1, world.l1.tip().id.number));
     }
-    simulation.run(SEQ_WINDOW, true);
-    assert!(simulation.sealer.is_late(CHAINS[1]), "the test is about a late rollup");
-    let before = simulation.given_up().1;
-    simulation.run(40, true);
-    let (given_up, shown) = simulation.given_up();
-    assert!(given_up == 0 && shown > before + 40, "{given_up} of {shown}, {before} before");
+    let before = simulation.sealed.all().len();
+    simulation.run(80, true);
+    let kept = simulation.sealer.ledger().kept_bytes();
+    let bytes: usize = simulation.sealed.all()[before..].iter().map(|it| it.data.len()).sum();
+    assert!(bytes > 500_000 && kept < bytes / 2, "{kept} bytes are kept of {bytes}");
     simulation.finish();
     simulation.assert_nothing_went_silently();
+    assert_eq!(simulation.given_up().0, 0);
+    simulation.run(30, false);
+    assert!(simulation.sealer.ledger().kept_bytes() < kept, "all have derived it");
+}
+
+/// A chain is shorter than what was signed, and another block stands where a batch begins: its blocks do not come back.
+#[test]
+fn batches_on_blocks_that_were_replaced_are_given_up_although_their_own_are_missing() {
+    let mut simulation = Simulation::new(6, settings(), Faults::default());
+    simulation.run(10, true);
+    simulation.world.0.lock().l1.faults.empty_block = 1_000;
+    simulation.run(4, true);
+    let sealed = simulation.sealed.all();
+    let span = sealed.last().unwrap().spans[&CHAINS[0]];
+    let before = simulation.sealer.ledger().unposted();
+    {
+        let chain = &mut simulation.world.0.lock().rollups.chains[0];
+        let at = chain.iter().position(|block| block.block.id() == span.parent).unwrap();
+        chain.truncate(at);
+        let other =
+            blocks::next_block(&chain[at - 1], &[blocks::transaction(CHAINS[0], 1 << 40, 0)]);
+        assert_ne!(other.block.hash, span.parent.hash);
+        chain.push(Arc::new(other));
+    }
+    let (mut chains, now) = (simulation.world.clone(), Duration::from_secs(simulation.now));
+    simulation.sealer.keep_up(&mut chains, now, false).unwrap();
+    let after = simulation.sealer.ledger().unposted();
+    assert!(after < before, "{after} of {before} wait for L1");
 }
 
 /// Empty blocks of 40 hours go into more than one batch.
