@@ -9,6 +9,7 @@ mod keep;
 mod ledger;
 mod make;
 mod offer;
+mod refusals;
 mod scan;
 mod short;
 mod stale;
@@ -25,16 +26,17 @@ pub(crate) use short::Short;
 
 use crate::{GatewayError, GatewayKey, GatewayLink};
 use alloy_eips::BlockNumHash;
-use alloy_primitives::{B256, ChainId};
+use alloy_primitives::ChainId;
 use distrust::Distrust;
 use file::SealFile;
 use lockstep_batcher::BlobProver;
 use lockstep_lookahead::Slot;
 use lockstep_protocol::{Compression, MAX_UNION_BLOCKS, RollupConfig, UnionConfig};
 use metrics::{counter, gauge};
+use refusals::Refusals;
 use scan::Scan;
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -115,7 +117,7 @@ pub struct Sealer {
     closed: Option<Closed>,
     link: Option<Arc<dyn GatewayLink>>,
     /// Batches of others that were refused.
-    refused_offers: VecDeque<B256>,
+    refused_offers: Refusals,
     /// The first slot with blocks that are not judged yet.
     unaudited: Option<Slot>,
     distrust: Distrust,
@@ -175,7 +177,7 @@ impl Sealer {
             refused: None,
             closed: None,
             link: None,
-            refused_offers: VecDeque::new(),
+            refused_offers: Refusals::default(),
             unaudited: None,
             distrust: Distrust::default(),
         })
