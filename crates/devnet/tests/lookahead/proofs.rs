@@ -1,7 +1,7 @@
 //! What source and prover say, and what the contracts answer.
 
 use crate::scene::Scene;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, keccak256};
 use lockstep_devnet::{
     beacon::Preset,
     ssz::{Ssz, is_valid_branch},
@@ -128,6 +128,71 @@ fn owners_are_proven_after_more_slots_than_states_are_kept() {
             assert_eq!(scene.l1.owner_of(*slot, &proof), Some(*owner), "{slot}");
         }
         assert!(owned.len() > 5, "{owned:?}");
+    }
+}
+
+/// A record of the file of owners: its mark, the length of its body, the beginning of that one's hash, and the body.
+const RECORD: usize = 8 + 4 + 8;
+
+/// Changes a bit in the body of the record that holds it, and gives that the right checksum if it `is_sealed`.
+fn change(file: &[u8], at: usize, is_sealed: bool) -> Vec<u8> {
+    let (mut changed, mut begin) = (file.to_vec(), 16);
+    loop {
+        let length = u32::from_le_bytes(file[begin + 8..begin + 12].try_into().unwrap()) as usize;
+        let body = begin + RECORD..begin + RECORD + length;
+        if body.contains(&at) {
+            changed[at] ^= 1;
+            if is_sealed {
+                let hash = keccak256(&changed[body]);
+                changed[begin + 12..begin + RECORD].copy_from_slice(&hash[..8]);
+            }
+            return changed;
+        }
+        begin = body.end;
+    }
+}
+
+/// Nothing in the file is believed: not whom slots are said to be delegated to, nor which L1 block proves it.
+#[test]
+fn a_damaged_file_of_owners_costs_nothing_that_can_be_had_again() {
+    let mut scene = Scene::new(&Preset::MINIMAL, 29, 4);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("owners");
+    let (head, now) = (scene.head_slot(), scene.l1.time(scene.head_slot()));
+    let mut owners = scene.owners().with_file(file.clone()).unwrap();
+    let first = 2 * scene.preset.slots_per_epoch;
+    let owned: Vec<_> = (first..=head)
+        .filter_map(|slot| match owners.ownership(slot, now).unwrap() {
+            Ownership::Owned(owner) => Some((slot, owner)),
+            _ => None,
+        })
+        .collect();
+    let wanted = owned.iter().map(|(slot, _)| *slot).collect();
+    assert_eq!(owners.secure(&wanted, first, now).unwrap(), None);
+    drop(owners);
+    let whole = std::fs::read(&file).unwrap();
+    let find = |what: &[u8]| whole.windows(what.len()).position(|bytes| bytes == what);
+    let gateway = find(&owned[0].1.gateway[..]).expect("it says to whom slots are delegated");
+    let times = scene.headers.iter().map(|header| header.timestamp.to_be_bytes());
+    let time = times.filter_map(|time| find(&time)).min().expect("it says when L1's block was");
+    let hash = scene.headers.iter().filter_map(|it| find(&it.hash()[..])).min().expect("its hash");
+    let changes = [(gateway, false), (time + 7, false), (time + 7, true), (hash, true)];
+    let started = changes.map(|(at, is_sealed)| {
+        let file = folder.path().join(format!("{at} {is_sealed}"));
+        std::fs::write(&file, change(&whole, at, is_sealed)).unwrap();
+        (at, scene.owners().with_file(file.clone()).unwrap(), file)
+    });
+    scene.keep_beacon_roots();
+    for (at, mut owners, file) in started {
+        for (slot, owner) in &owned {
+            let found = owners.ownership(*slot, now).unwrap();
+            assert_eq!(found, Ownership::Owned(*owner), "{slot}, byte {at}");
+            let proof = owners.prove(*slot, *owner).unwrap().expect("it is had again");
+            assert_eq!(scene.l1.owner_of(*slot, &proof), Some(*owner), "{slot}, byte {at}");
+        }
+        let damaged = std::fs::read(&file).unwrap();
+        assert_eq!(owners.secure(&wanted, first, now).unwrap(), None);
+        assert_ne!(std::fs::read(&file).unwrap(), damaged, "it is mended");
     }
 }
 

@@ -54,7 +54,8 @@ impl<L1: L1Provider + Send> Gateway<L1> {
             member.shown.clear();
             if let Some(audits) = &self.audits {
                 let engine = member.sequencer.engine().clone();
-                audits.add(Made { chain, timestamp: report.timestamp, hash, engine });
+                let timestamp = report.timestamp;
+                audits.add(Made { chain, timestamp, hash, engine, since: timestamp });
             }
             self.agreed.heads.insert(chain, hash);
         }

@@ -3,6 +3,7 @@
 use crate::{
     Audits, Bell, Clock, GatewayError, Preconfirmed, SealSettings, Sealer, Sequencer,
     agreement::Agreement,
+    audits,
     decisions::{Decision, DecisionLog},
     engines::Engines,
     filling::{Source, Waiting},
@@ -85,6 +86,8 @@ pub struct Gateway<L1> {
     /// Makes the batches of slots; without it every slot is taken for the gateway's own.
     pub(crate) sealer: Option<Sealer>,
     pub(crate) audits: Option<Arc<Audits>>,
+    /// The number of each rollup's newest block at the start, until those that no batch has are judged as well.
+    pub(crate) unrecalled: BTreeMap<ChainId, u64>,
     block_time: Duration,
     /// Until when L1 is not asked, by the clock that is not set back.
     pub(crate) l1_silent_until: Duration,
@@ -135,6 +138,7 @@ impl<L1: L1Provider + Send> Gateway<L1> {
             callers,
             sealer: None,
             audits: None,
+            unrecalled: BTreeMap::new(),
             block_time: Duration::from_secs(block_time),
             l1_silent_until: Duration::ZERO,
         })
@@ -151,10 +155,12 @@ impl<L1: L1Provider + Send> Gateway<L1> {
     }
 
     /// Seals no slot before its blocks are judged by somebody who runs these audits, or that has taken too long. After a block
-    /// that others will not find as it was made, no more users' transactions are taken.
+    /// that others will not find as it was made, no more users' transactions are taken. Blocks that are complete already, and
+    /// that no batch has, are judged first.
     #[must_use]
     pub fn with_audits(self, audits: Arc<Audits>) -> Self {
-        Self { audits: Some(audits), ..self }
+        let unrecalled = audits::heads(&self.members);
+        Self { audits: Some(audits), unrecalled, ..self }
     }
 
     /// Makes one block for each rollup that is due next, and returns when they are complete: for blocks

@@ -33,7 +33,8 @@
 //! A rollup that was away until its first block that L1 does not have is nearly older than the sequencing window
 //! ([`Sealer::is_late`]) takes no users' transactions, and is not in the batches of others, since followers would drop these
 //! whole. Its blocks come into L1 alone, in every eighth slot at most, which has no users' transactions; nor have those
-//! after it until the inbox has its batch.
+//! after it until the inbox has its batch. Such a batch counts in the very next L1 block alone, so it mostly is dropped: then the
+//! gateway goes on from what followers have in its place, and nothing else is in doubt.
 //!
 //! What can be posted no more ([`Lost`]) is given up before each round: its batch and those after it are dropped, the
 //! blocks of all rollups from its slot on are taken back, their transactions go back to the pools, and an error tells the
@@ -43,8 +44,10 @@
 //! # Audits
 //! Every block that is complete is executed once more, alone and as everybody else will ([`Audits`]), on a thread of its own while
 //! the next one is made. A slot is sealed when its blocks have passed; a gateway whose machine is too slow for that seals them
-//! unaudited when others no longer wait for the batch. After a block that does not pass, what is not sealed from its slot on is taken
-//! back, and no more users' transactions are taken: an operator must see to it.
+//! unaudited when others no longer wait for the batch. What was complete and in no batch when a gateway was killed is executed once
+//! more after the start. After a block that does not pass, with users' transactions or without, what is not sealed from its slot on
+//! is taken back, and no more users' transactions are taken: an operator must see to it. If the same block comes out again, nothing
+//! is sealed from its slot on.
 //!
 //! # Slots of others
 //! A gateway hands each batch to the others when it has sealed it ([`GatewayLink`]), which is when the last block of its slot
@@ -72,7 +75,8 @@
 //! Whose slots are is asked in each slot, since a reorganisation of L1 over the block before an epoch may give them to others;
 //! a batch whose signer does not own its slot is given up, and not sent. What proves the owner of a slot to L1 is kept while
 //! the slot is current ([`SlotOwners::secure`], [`LookaheadOwners::with_file`]): beacon nodes keep states for some time only,
-//! and a batch may have to wait for longer. A batch that the inbox refuses is sent again at once, then after pauses.
+//! and a batch may have to wait for longer; what was read from a file is held against the L1 block that it names before it is
+//! used. A batch that the inbox refuses is sent again at once, then after pauses.
 //!
 //! At the start, and whenever something is not as expected ([`ResetReason`]), it *settles*: it waits until
 //! none of its account's transactions is on its way and all rollups have derived all batches that the inbox took; the
@@ -104,7 +108,7 @@
 //!   was proven from an L1 block that was canonical then.
 //! - The gateway takes back nothing that is safe, nor blocks of a chain that moved since it decided to.
 //! - After an error of the poster its state is consistent, and the next step goes on.
-//! - No block with users' transactions is sealed that is known not to be what others will find.
+//! - No block is sealed that is known not to be what others will find, nor is any on it.
 //! - No clock of its own, and no thread that outlives a call: the rollups of a round are worked on side by side. What
 //!   waits, waits by a clock that nobody sets.
 //! - A log that is damaged in the middle is not used: what was acknowledged behind the damage would be lost without a
@@ -116,8 +120,8 @@
 //! `audited_blocks_total` and `audit_differences_total` (by `chain`), `unaudited_blocks_total`;
 //! gauges `lag_seconds`, `drift_seconds`, `estranged_pairs`. Of the sealer: counters `batches_total`, `batch_blobs_total`, `seal_errors_total`,
 //! `dropped_batches_total` and `lost_slots_total` (by `reason`), `lost_transactions_total`, `adopted_batches_total`,
-//! `refused_batches_total`, `restored_batches_total`; gauges `open` (0 while users'
-//! transactions are not taken), `sealed_slot`, `unposted_batches`. Of the poster: counters `post_transactions_total`,
+//! `refused_batches_total`, `restored_batches_total`, `missed_late_batches_total`; gauges `open` (0 while users'
+//! transactions are not taken), `sealed_slot`, `unposted_batches`, `kept_batch_bytes`. Of the poster: counters `post_transactions_total`,
 //! `post_bytes_total`, `post_resubmissions_total`, `post_refusals_total`, `post_inclusions_total`, `post_fees_gwei_total`,
 //! `post_fee_cap_hits_total`, `post_errors_total` (by `class`), `post_resets_total` (by `reason`); gauges `posting` (0 while it
 //! settles), `post_pending_transactions`, `post_blocked_slot` (0: none), `post_balance_ether`, `inbox_next_slot`, `safe_head`
@@ -137,13 +141,15 @@
 //! - The log of decisions is at most 256 MiB; a round that has come so far takes no more transactions.
 //! - A batch has [`SealSettings::max_blobs`] blobs at most, and is never split; [`slot_capacity`] says what fits into any. A slot that
 //!   holds more is given up. It has 32,768 blocks of a rollup at most.
-//! - Of batches with the same parent that are handed over 8 are looked at, and 64 that were refused are remembered. One with more than
-//!   1,024 blocks of a rollup is left to derivation.
-//! - 1,024 blocks wait to be audited; the oldest make room. When a slot is complete, its batch and the next slot's transactions wait
+//! - Of batches with the same parent that are handed over the signatures of 8 are checked in a round and the blobs of one, each in
+//!   its turn; 64 that were refused are remembered of each of 64 signers. One with more than 1,024 blocks of a rollup is left to
+//!   derivation.
+//! - 1,024 blocks wait to be audited; the oldest make room, and are counted (`unaudited_blocks_total`). When a slot is complete, its batch and the next slot's transactions wait
 //!   for the audits of its last blocks for 250 ms at most.
 //! - Promises end when what waits for L1 is older than half of the inbox's window, or of the
 //!   [`PROVABLE_SLOTS`](lockstep_lookahead::PROVABLE_SLOTS) for which L1 can be shown who owned a slot; when the owner of a slot
-//!   cannot be proven for 16 slots; or when 8,192 batches or 512 MiB wait. The file of sealed batches is at most 2 GiB.
+//!   cannot be proven for 16 slots; when 8,192 batches or 512 MiB wait; or when a rollup has not derived 65,536 batches that L1
+//!   has, of which the data is forgotten once L1 has them for good. The file of sealed batches is at most 2 GiB.
 //! - The poster keeps what [`SubmissionPolicy`](lockstep_batcher::SubmissionPolicy) says of transactions; some 100 kB for each
 //!   epoch of which the inbox may still take batches, and four before.
 

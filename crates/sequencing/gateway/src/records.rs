@@ -87,6 +87,29 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Option<Records<'_>>, usize> {
     if is_damaged { Err(good) } else { Ok(Some(Records { mark, bodies, good })) }
 }
 
+/// The bodies of the records that are whole, in a file whose records each stand by themselves; and whether all are.
+pub(crate) fn read_each(bytes: &[u8]) -> (Vec<&[u8]>, bool) {
+    let mark = |at: usize| bytes.get(at..)?.first_chunk().copied().map(Mark);
+    let in_header = mark(0).filter(|first| mark(MARK_BYTES) == Some(*first));
+    // What the first record begins with tells it, too.
+    let Some(mark) = in_header.or_else(|| mark(HEADER_BYTES)) else { return (Vec::new(), false) };
+    let (mut bodies, mut is_whole) = (Vec::new(), in_header.is_some());
+    let mut at = HEADER_BYTES;
+    while at < bytes.len() {
+        match mark.record_at(bytes, at) {
+            Some((_, body)) => {
+                bodies.push(body);
+                at += RECORD_HEADER_BYTES + 1 + body.len();
+            }
+            None => {
+                is_whole = false;
+                at += 1;
+            }
+        }
+    }
+    (bodies, is_whole)
+}
+
 fn checksum(body: &[u8]) -> [u8; 8] {
     keccak256(body).first_chunk().copied().unwrap_or_default()
 }
@@ -153,6 +176,23 @@ mod tests {
         let (_, file) = file();
         let found = [&file[..], &[0; 4_096]].concat();
         assert_eq!(read(&found).unwrap().unwrap().good, file.len());
+    }
+
+    #[test]
+    fn where_each_record_stands_by_itself_damage_costs_one() {
+        let (records, file) = file();
+        assert_eq!(read_each(&file).0.len(), records.len());
+        assert!(read_each(&file).1);
+        for at in 0..file.len() {
+            let mut changed = file.clone();
+            changed[at] ^= 0x40;
+            let (found, is_whole) = read_each(&changed);
+            let expected = if at < HEADER_BYTES { records.len() } else { records.len() - 1 };
+            assert_eq!((found.len(), is_whole), (expected, false), "{at}");
+        }
+        for cut in HEADER_BYTES..file.len() {
+            assert!(read_each(&file[..cut]).0.len() < records.len());
+        }
     }
 
     /// Users choose what is in a record, but not the mark of its file.

@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 
 impl<L1: L1Provider + Send> Gateway<L1> {
     /// Makes blocks again that sealed batches have and the chains have not. `false` while some are missing: then L1 has to
-    /// show more, or the followers make them when L1 has the batch.
+    /// show more, the followers make them when L1 has the batch, or the batch is given up since L1 has replaced what it stands
+    /// on.
     ///
     /// # Errors
     /// If a chain or L1 cannot be read. The next call goes on.

@@ -4,8 +4,9 @@ use crate::{
     Anchor, Delegation, Delegations, Layout, LookaheadError, MAX_SLOTS_PER_EPOCH, Owner, Ownership,
     Proof, Schedule, Slot, proof::StoredEvidence,
 };
+use alloy_consensus::Header;
 use alloy_eips::BlockNumHash;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Sealed};
 use alloy_sol_types::SolValue;
 use std::ops::Range;
 
@@ -70,6 +71,14 @@ impl Evidence {
     /// The L1 block that carries the root. If L1 has another one in its place, this is no evidence any more.
     pub const fn l1(&self) -> BlockNumHash {
         self.l1
+    }
+
+    /// Whether this is the L1 block that carries the root: all that a proof says of it comes from there.
+    pub fn is_of(&self, block: &Sealed<Header>) -> bool {
+        let Header { number, timestamp, parent_beacon_block_root, .. } = **block;
+        self.l1 == BlockNumHash::new(number, block.hash())
+            && self.proof.timestamp == timestamp
+            && parent_beacon_block_root == Some(self.beacon_root)
     }
 
     /// The epoch of the state.

@@ -17,6 +17,10 @@ impl Poster {
         head: &L1Head,
     ) -> Result<Result<(), Blocked>, PosterError> {
         let slot = batch.slot;
+        if batch.data.is_empty() {
+            self.ledger.lose(batch.hash, Lost::TakenBack);
+            return Ok(Err(Blocked::Forgotten));
+        }
         let owner = match self.owners.ownership(slot, self.unix.as_secs())? {
             Ownership::Owned(owner) if batch.signer() == Some(owner.gateway) => owner,
             // The inbox would refuse it, and it would be paid for.
@@ -39,7 +43,7 @@ impl Poster {
         let call = post_call(batch, proof)?;
         let (gas_limit, nonce) = (call.gas_limit, self.outbox.next_nonce());
         self.outbox.queue_call(batch.hash, call, sidecar, head)?;
-        self.posted.push_back(Posted { slot, hash: batch.hash, nonce, doubted_since: None });
+        self.posted.push_back(Posted { slot, hash: batch.hash, nonce });
         tracing::info!(
             target: "lockstep_gateway",
             slot, batch = %batch.hash, blobs = batch.blob_hashes.len(), gas_limit, nonce,

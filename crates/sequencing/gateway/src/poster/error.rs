@@ -13,6 +13,9 @@ pub enum Blocked {
     /// decides that. The batch is given up.
     #[error("it does not belong to who has signed it")]
     NotOwned,
+    /// L1 took it back after what it holds was forgotten. The batch is given up.
+    #[error("what it holds was forgotten since L1 had it for good")]
+    Forgotten,
     /// Who owns the slot is not known.
     #[error("who owns it is not known")]
     Unknown,

@@ -40,6 +40,8 @@ pub struct LookaheadOwners {
     missing: BTreeMap<u64, Slot>,
     /// The slot in which a node did not answer.
     failed: Option<Slot>,
+    /// Epochs whose evidence was dropped since the schedule says something else, and the slot then.
+    dropped: BTreeMap<u64, Slot>,
 }
 
 impl LookaheadOwners {
@@ -65,6 +67,7 @@ impl LookaheadOwners {
             evidence: EvidenceStore::new(slots),
             missing: BTreeMap::new(),
             failed: None,
+            dropped: BTreeMap::new(),
         })
     }
 
@@ -97,6 +100,7 @@ impl LookaheadOwners {
     fn load(&mut self, slot: Slot) -> Result<(), LookaheadError> {
         let epoch = slot / self.preset.slots_per_epoch;
         for epoch in [Some(epoch), epoch.checked_sub(1)].into_iter().flatten() {
+            self.confirm(epoch)?;
             if self.evidence.of(slot).is_some() {
                 break;
             }
@@ -119,6 +123,48 @@ impl LookaheadOwners {
             }
         }
         Ok(())
+    }
+
+    /// Holds evidence that was read from a file against the L1 block that it names. While L1 does not show that, it is not used.
+    fn confirm(&mut self, epoch: u64) -> Result<(), LookaheadError> {
+        let Some(evidence) = self.evidence.unconfirmed(epoch) else { return Ok(()) };
+        if self.refreshed.is_some() && self.failed == self.refreshed {
+            return Ok(());
+        }
+        self.failed = self.refreshed;
+        let found = self.l1.header(BlockNumberOrTag::Number(evidence.l1().number))?;
+        self.failed = None;
+        match found {
+            Some(found) if evidence.is_of(&found) => self.evidence.confirm(epoch),
+            Some(found) => {
+                tracing::warn!(
+                    target: "lockstep_gateway",
+                    epoch, l1_block = found.number, expected = %evidence.l1().hash, found = %found.hash(),
+                    "what was kept to prove the owners of an epoch is not of this L1; it is asked for again"
+                );
+                self.evidence.remove(epoch);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Drops the evidence of a slot if it is known by now to be another's; it is asked for again, once in each slot.
+    fn drop_if_other(&mut self, slot: Slot, known: Ownership) {
+        let Some(evidence) = self.evidence.of(slot) else { return };
+        let (epoch, shown) = (evidence.epoch(), evidence.ownership(slot));
+        let is_tried =
+            self.refreshed.is_some() && self.dropped.get(&epoch).copied() == self.refreshed;
+        if shown == known || is_tried {
+            return;
+        }
+        tracing::warn!(
+            target: "lockstep_gateway",
+            slot, epoch, ?shown, ?known,
+            "what was kept to prove the owner of a slot shows another; it is asked for again"
+        );
+        self.dropped.insert(epoch, self.refreshed.unwrap_or_default());
+        self.evidence.remove(epoch);
     }
 
     /// Evidence of the owners of an epoch's slots, if L1 has a block that proves its state.
@@ -221,7 +267,11 @@ impl SlotOwners for LookaheadOwners {
         self.refresh(now_s)?;
         let Some(schedule) = self.source.schedule() else { return Ok(Ownership::Unknown) };
         if slot >= schedule.slots().start {
-            return Ok(schedule.ownership(slot));
+            let known = schedule.ownership(slot);
+            if matches!(known, Ownership::Owned(_) | Ownership::Nobody) {
+                self.drop_if_other(slot, known);
+            }
+            return Ok(known);
         }
         self.load(slot)?;
         Ok(self.evidence.of(slot).map_or(Ownership::Unknown, |it| it.ownership(slot)))
@@ -236,6 +286,7 @@ impl SlotOwners for LookaheadOwners {
         let now = self.refresh(now_s)?;
         self.evidence.forget(oldest, now);
         self.missing.retain(|_, tried| *tried == now);
+        self.dropped.retain(|_, tried| *tried == now);
         self.forget_replaced(kept(self.evidence.newest(EPOCHS_NOT_FINAL)))?;
         let mut outcome = Ok(());
         let mut unproven = None;
@@ -256,6 +307,7 @@ impl SlotOwners for LookaheadOwners {
 
     fn prove(&mut self, slot: Slot, owner: Owner) -> Result<Option<ProposersProof>, PosterError> {
         self.forget_replaced(kept(self.evidence.of(slot)))?;
+        self.drop_if_other(slot, Ownership::Owned(owner));
         self.load(slot)?;
         let Some(evidence) = self.evidence.of(slot) else { return Ok(None) };
         let Some(proof) = evidence.prove(slot, owner)? else { return Ok(None) };

@@ -1,6 +1,7 @@
 //! Post sealed union batches to the inbox.
 
 mod call;
+mod drops;
 mod error;
 mod evidence;
 mod local;
@@ -35,7 +36,12 @@ use lockstep_protocol::UnionConfig;
 use measure::Metrics;
 use member::Member;
 use plan::{Chain, Next, Published, SeenInbox};
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 /// The gateway, to whom proposers delegate their slots.
 pub struct GatewayKey {
@@ -114,6 +120,8 @@ pub struct Poster {
     phase: Phase,
     /// Batches on their way or included not long ago, each on the one before.
     posted: VecDeque<Posted>,
+    /// Batches of which not all blocks are safe that should be, and since which L1 block that is so.
+    doubted: BTreeMap<B256, u64>,
     /// Batches that L1 refused, or derivation dropped, as others would be.
     drops: Drops,
     /// How many times in a row a pool held transactions of the other kind that are not known.
@@ -140,8 +148,6 @@ struct Posted {
     hash: B256,
     /// Of its transaction.
     nonce: u64,
-    /// Since which L1 block it should be safe and is not.
-    doubted_since: Option<u64>,
 }
 
 /// What the poster is doing.
@@ -188,6 +194,7 @@ impl Poster {
             outbox,
             phase: Phase::Settling { since: None },
             posted: VecDeque::new(),
+            doubted: BTreeMap::new(),
             drops: Drops::default(),
             reserved: 0,
             is_gap_due: false,
@@ -345,36 +352,6 @@ impl Poster {
             return Some(ResetReason::SafeHeadWentBack);
         }
         self.is_dropped(&chain, head).then_some(ResetReason::BatchDropped)
-    }
-
-    /// Whether a batch was derived from, and its blocks are not safe.
-    fn is_dropped(&mut self, chain: &Chain, head: &L1Head) -> bool {
-        let doubt_blocks = self.settings.outbox.submission.doubt_blocks;
-        for posted in &mut self.posted {
-            let entry = self.outbox.entries().find(|entry| entry.nonce() == posted.nonce);
-            let Some(included) = entry.and_then(|entry| entry.inclusion()) else { break };
-            let Some(batch) = chain.batches.iter().find(|batch| batch.hash == posted.hash) else {
-                continue;
-            };
-            let is_missing = self.members.iter().any(|member| {
-                let (Some(status), Some(span)) = (member.status, batch.spans.get(&member.chain))
-                else {
-                    return false;
-                };
-                let is_derived =
-                    status.derived_up_to.is_some_and(|at| at.number >= included.block.number);
-                is_derived && status.safe_head.number < span.last.number
-            });
-            if !is_missing {
-                posted.doubted_since = None;
-                continue;
-            }
-            let since = *posted.doubted_since.get_or_insert(head.block.number);
-            if head.block.number >= since.saturating_add(doubt_blocks) {
-                return true;
-            }
-        }
-        false
     }
 
     fn send(

@@ -23,8 +23,8 @@ pub(super) struct Published {
 
 /// Where the inbox was after an L1 block.
 pub(super) struct SeenInbox {
-    number: u64,
-    head: B256,
+    pub(super) number: u64,
+    pub(super) head: B256,
 }
 
 impl std::fmt::Debug for SeenInbox {
@@ -166,6 +166,7 @@ impl Poster {
         if is_derived {
             self.ledger.confirm(base.head);
         } else {
+            self.ledger.bury(base.head);
             // Later.
             self.confirmed = Some(base.head);
         }

@@ -82,6 +82,7 @@ impl Poster {
             !matches!(reason, ResetReason::Nonce | ResetReason::Reserved | ResetReason::Reverted);
         self.ledger.begin_anew(is_doubtful);
         self.posted.clear();
+        self.doubted.clear();
         self.outbox.drop_unsent();
         self.phase = Phase::Settling { since: Some(now) };
     }

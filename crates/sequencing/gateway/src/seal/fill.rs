@@ -9,6 +9,10 @@ use metrics::gauge;
 const MAX_UNPOSTED: usize = 8_192;
 const MAX_UNPOSTED_BYTES: usize = 512 << 20;
 
+/// Batches that L1 has for good and that a rollup has not derived, before no more users' transactions are taken: nine days, with
+/// slots of 12 seconds.
+const MAX_UNDERIVED: usize = 65_536;
+
 /// Slots without a batch between the inbox's newest one and a slot, about which it is asked who owns them.
 const MAX_GAP: u64 = 128;
 
@@ -45,6 +49,9 @@ pub enum Closed {
     /// L1 has taken no batch for half of the time for which the inbox would, or too many wait.
     #[error("L1 does not take the batches of slots before")]
     Unposted,
+    /// A rollup's node has not derived what L1 has had for days, so that nothing of it can be forgotten.
+    #[error("a rollup's node does not derive what L1 has")]
+    Underived,
     /// Nothing is kept yet that proves who owns a slot before, whose batch L1 does not have.
     #[error("the owner of a slot before cannot be proven to L1")]
     Unproven,
@@ -73,6 +80,7 @@ impl Sealer {
                     reason @ (Closed::Unsealed
                     | Closed::Unknown
                     | Closed::Unposted
+                    | Closed::Underived
                     | Closed::Unproven
                     | Closed::Failing
                     | Closed::NotReproduced),
@@ -111,7 +119,7 @@ impl Sealer {
         if state.failure.is_some() {
             return Err(Closed::Failing);
         }
-        if self.distrusted.is_some() {
+        if self.distrust.is_closed() {
             return Err(Closed::NotReproduced);
         }
         match state.owners.get(&slot) {
@@ -134,7 +142,11 @@ impl Sealer {
         if state.unproven.is_some_and(|first| slot.saturating_sub(first) > MAX_UNPROVEN_SLOTS) {
             return Err(Closed::Unproven);
         }
-        let unposted: Vec<_> = state.batches.iter().skip(state.posted()).collect();
+        let posted = state.posted();
+        if posted > MAX_UNDERIVED {
+            return Err(Closed::Underived);
+        }
+        let unposted: Vec<_> = state.batches.iter().skip(posted).collect();
         let bytes: usize = unposted.iter().map(|batch| batch.bytes()).sum();
         let oldest = unposted.iter().find(|batch| batch.is_filled).map_or(slot, |it| it.slot);
         let is_late = slot.saturating_sub(oldest) > seen.inbox.open_slots() / 2;

@@ -3,7 +3,7 @@
 use super::{Base, Lost, SealedBatch, Sealer, UnionChains, batch::contents};
 use crate::GatewayError;
 use alloy_eips::BlockNumHash;
-use alloy_primitives::ChainId;
+use alloy_primitives::{B256, Bytes, ChainId};
 use lockstep_lookahead::Slot;
 use metrics::counter;
 use std::{
@@ -64,25 +64,31 @@ impl Sealer {
 
     /// Drops what L1 takes no more, and forgets what it has for good.
     pub(super) fn take_over_losses(&mut self) -> Result<(), GatewayError> {
-        let (lost, confirmed) =
-            self.ledger.with(|state| (state.lost.take(), state.confirmed.take()));
+        let (lost, confirmed, buried) = self
+            .ledger
+            .with(|state| (state.lost.take(), state.confirmed.take(), state.buried.take()));
         if let Some((hash, reason)) = lost {
             let at = self.ledger.with(|state| state.batches.iter().position(|it| it.hash == hash));
             if let Some(at) = at {
                 self.truncate(at, &reason)?;
             }
         }
-        let Some(hash) = confirmed else { return Ok(()) };
-        let is_known = self.ledger.with(|state| {
-            let Some(at) = state.batches.iter().position(|it| it.hash == hash) else {
-                return false;
-            };
-            let Some(base) = state.base.take() else { return false };
-            state.base = Some(state.batches.drain(..=at).fold(base, |base, it| base.after(&it)));
-            true
+        let is_less = self.ledger.with(|state| {
+            let place = |hash: &B256| state.batches.iter().position(|it| it.hash == *hash);
+            if let Some(at) = confirmed.as_ref().and_then(place) {
+                let Some(base) = state.base.take() else { return false };
+                let taken = state.batches.drain(..=at);
+                state.base = Some(taken.fold(base, |base, it| base.after(&it)));
+                return true;
+            }
+            let Some(at) = buried.as_ref().and_then(place) else { return false };
+            let buried = state.batches.iter_mut().take(at + 1);
+            let buried = buried.filter(|batch| !batch.data.is_empty());
+            // Nobody needs what the blobs hold any more; where it ends must be known until all have derived it.
+            buried.map(|batch| Arc::make_mut(batch).data = Bytes::new()).count() > 0
         });
-        let kept = self.ledger.with(|state| state.batches.iter().map(|it| it.bytes()).sum());
-        if is_known && self.file.as_ref().is_some_and(|file| file.is_idle(kept)) {
+        let kept = self.ledger.kept_bytes();
+        if is_less && self.file.as_ref().is_some_and(|file| file.is_idle(kept)) {
             self.rewrite_file()?;
         }
         Ok(())
@@ -92,7 +98,7 @@ impl Sealer {
     /// L1 has.
     pub(super) fn drop_replaced(&mut self, chains: &impl UnionChains) -> Result<(), GatewayError> {
         let Some(tip) = self.ledger.with(|state| state.tip.clone()) else { return Ok(()) };
-        if self.are_canonical(&tip, chains)? {
+        if self.are_there(&tip, chains)? {
             return Ok(());
         }
         let (base, batches) = self.ledger.with(|state| (state.base.clone(), state.batches.clone()));
@@ -108,21 +114,28 @@ impl Sealer {
             });
             return Ok(());
         }
+        let mut has_folded = false;
         for (at, batch) in batches.iter().enumerate() {
-            base = base.after(batch);
-            if !self.are_canonical(&base, chains)? {
-                return self.truncate(at, &Lost::Replaced);
+            if self.is_replaced(batch, chains)? {
+                if !self.ledger.is_late_try(batch) {
+                    return self.truncate(at, &Lost::Replaced);
+                }
+                // Followers went on without it.
+                let cursors = self.derived_instead(batch, &base, chains)?;
+                has_folded |= self.fold(batch.hash, &cursors);
+                base.cursors.extend(cursors);
+            } else {
+                base = base.after(batch);
             }
         }
-        Ok(())
+        if has_folded { self.rewrite_file() } else { Ok(()) }
     }
 
-    /// Whether no other block stands where one of these was. A chain may be shorter, after a power failure: then its blocks
-    /// are made again.
-    fn are_canonical(&self, base: &Base, chains: &impl UnionChains) -> Result<bool, GatewayError> {
-        for (chain, cursor) in &base.cursors {
+    /// Whether the last blocks that batches have are where they were.
+    fn are_there(&self, tip: &Base, chains: &impl UnionChains) -> Result<bool, GatewayError> {
+        for (chain, cursor) in &tip.cursors {
             if self.rollups.contains_key(chain)
-                && chains.hash(*chain, cursor.number)?.is_some_and(|found| found != cursor.hash)
+                && chains.hash(*chain, cursor.number)? != Some(cursor.hash)
             {
                 return Ok(false);
             }
@@ -130,10 +143,67 @@ impl Sealer {
         Ok(true)
     }
 
-    /// Takes back the blocks from the first slot on whose transactions can be posted no more. Whether there were any.
+    /// Whether no other block stands where one of these was.
+    fn are_canonical(&self, base: &Base, chains: &impl UnionChains) -> Result<bool, GatewayError> {
+        for (chain, cursor) in &base.cursors {
+            if self.is_another(*chain, *cursor, chains)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether other blocks stand where those of a batch were, or where those were on which they stand.
+    fn is_replaced(
+        &self,
+        batch: &SealedBatch,
+        chains: &impl UnionChains,
+    ) -> Result<bool, GatewayError> {
+        for (chain, span) in &batch.spans {
+            if self.is_another(*chain, span.parent, chains)?
+                || self.is_another(*chain, span.last, chains)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether another block stands where this one was. A chain may be shorter, after a power failure: then its blocks are made
+    /// again.
+    fn is_another(
+        &self,
+        chain: ChainId,
+        block: BlockNumHash,
+        chains: &impl UnionChains,
+    ) -> Result<bool, GatewayError> {
+        let is_ours = self.rollups.contains_key(&chain);
+        Ok(is_ours && chains.hash(chain, block.number)?.is_some_and(|found| found != block.hash))
+    }
+
+    /// The safe blocks of a batch's rollups, or those after which it began.
+    fn derived_instead(
+        &self,
+        batch: &SealedBatch,
+        base: &Base,
+        chains: &impl UnionChains,
+    ) -> Result<BTreeMap<ChainId, BlockNumHash>, GatewayError> {
+        let mut found = BTreeMap::new();
+        for chain in batch.spans.keys() {
+            let begin = base.cursors.get(chain).copied().unwrap_or_default();
+            let safe = chains.safe(*chain)?;
+            let hash = if safe > begin.number { chains.hash(*chain, safe)? } else { None };
+            found.insert(*chain, hash.map_or(begin, |hash| BlockNumHash::new(safe, hash)));
+        }
+        Ok(found)
+    }
+
+    /// Takes back the blocks from the first slot on whose transactions can be posted no more, or that has a block which others
+    /// will not find. Whether there were any.
     pub(super) fn give_up(&mut self, chains: &mut impl UnionChains) -> Result<bool, GatewayError> {
-        let Some(slot) = self.first_filled() else { return Ok(false) };
-        let Some(reason) = self.why_lost(slot) else { return Ok(false) };
+        let filled = self.first_filled().and_then(|slot| Some((slot, self.why_lost(slot)?)));
+        let lost = [self.wrong_slot(), filled].into_iter().flatten();
+        let Some((slot, reason)) = lost.min_by_key(|(slot, _)| *slot) else { return Ok(false) };
         let start = self.union.slot_start(slot);
         let mut targets = BTreeMap::<ChainId, (BlockNumHash, BlockNumHash)>::new();
         let (mut transactions, mut blocks) = (0, 0);
@@ -164,6 +234,7 @@ impl Sealer {
         }
         self.scans.clear();
         self.refused = None;
+        self.note_taken_back(slot);
         counter!("lockstep_gateway_lost_slots_total", "reason" => reason.name()).increment(1);
         counter!("lockstep_gateway_lost_transactions_total").increment(transactions as u64);
         tracing::error!(
@@ -181,9 +252,6 @@ impl Sealer {
             && *tries >= super::make::MAX_TRIES
         {
             return Some(reason.clone());
-        }
-        if let Some((_, reason)) = self.distrusted.as_ref().filter(|(first, _)| slot >= *first) {
-            return Some(Lost::NotReproduced(reason.clone()));
         }
         let is_signed = self.signed_up_to.is_some_and(|signed| slot <= signed);
         self.ledger.with(|state| {

@@ -38,6 +38,9 @@ pub enum Lost {
     /// The slot belongs to somebody else by now, or to nobody.
     #[error("the slot is not this gateway's any more")]
     NotOwned,
+    /// L1 took it back, long after it had it for good as was thought.
+    #[error("L1 took it back after what it holds had been forgotten")]
+    TakenBack,
     /// No batch can hold it.
     #[error("no batch can hold it: {0}")]
     Unsealable(String),
@@ -56,6 +59,7 @@ impl Lost {
             Self::Replaced => "replaced",
             Self::Signed => "signed",
             Self::NotOwned => "not_owned",
+            Self::TakenBack => "taken_back",
             Self::Unsealable(_) => "unsealable",
             Self::NotReproduced(_) => "not_reproduced",
         }
@@ -121,6 +125,12 @@ pub(super) struct State {
     pub(super) lost: Option<(B256, Lost)>,
     /// A batch that L1 has for good.
     pub(super) confirmed: Option<B256>,
+    /// A batch that L1 has for good, and that not all rollups have derived.
+    pub(super) buried: Option<B256>,
+    /// Batches of late rollups alone that came too late for L1, and what followers have in the place of their blocks.
+    pub(super) folded: BTreeMap<B256, BTreeMap<ChainId, BlockNumHash>>,
+    /// Rollups whose blocks come late for the sequencing window.
+    pub(super) late: BTreeSet<ChainId>,
     /// What keeps the poster from posting, for an operator to mend.
     pub(super) failure: Option<String>,
     /// L1 does not have what was thought, and it is not known yet what follows for the batches.
@@ -156,6 +166,13 @@ impl State {
             }
         }
         newest
+    }
+
+    /// Whether a batch brings blocks of rollups that are late, and nothing else. Followers drop it unless it comes into the very
+    /// next L1 block.
+    pub(super) fn is_late_try(&self, batch: &SealedBatch) -> bool {
+        let mut chains = batch.spans.keys().peekable();
+        !batch.is_filled && chains.peek().is_some() && chains.all(|it| self.late.contains(it))
     }
 
     /// How many of the batches, from the first, the inbox has.
@@ -200,9 +217,14 @@ impl Ledger {
         })
     }
 
-    /// Where L1 stands.
+    /// Where L1 stands. A slot is asked about no more if it can have no batch any more.
     pub(crate) fn see(&self, inbox: InboxState, number: u64, slot: Slot) {
-        self.with(|state| state.seen = Some(Seen { inbox, number, slot }));
+        self.with(|state| {
+            state.seen = Some(Seen { inbox, number, slot });
+            state.asked = state.asked.filter(|asked| {
+                *asked >= inbox.next_slot && asked.saturating_add(inbox.open_slots()) > slot
+            });
+        });
     }
 
     /// A slot whose owner must be known, which may be long ago.
@@ -227,7 +249,7 @@ impl Ledger {
             let oldest = state.seen.map_or(0, |seen| seen.inbox.next_slot);
             let unposted = state.batches.iter().skip(state.posted()).map(|batch| batch.slot);
             let own = (state.owner(current) == Some(Some(state.gateway))).then_some(current);
-            let slots = unposted.chain(state.asked).chain(own).filter(|slot| *slot >= oldest);
+            let slots = unposted.chain(own).filter(|slot| *slot >= oldest);
             (slots.collect(), oldest)
         })
     }
@@ -238,7 +260,7 @@ impl Ledger {
     }
 
     /// Who owns slots, by what L1 says now; those before `first` are forgotten, if the inbox has batches of later ones, but
-    /// for the one that was asked for.
+    /// for the one that was asked for. It is asked for until that is known.
     pub(crate) fn learn_owners(&self, owners: BTreeMap<Slot, Ownership>, first: Slot) {
         self.with(|state| {
             state.owners.extend(owners);
@@ -248,6 +270,7 @@ impl Ledger {
             while state.owners.len() > MAX_OWNERS {
                 state.owners.pop_first();
             }
+            state.asked = asked.filter(|slot| state.owner(*slot).is_none());
         });
     }
 
@@ -296,6 +319,26 @@ impl Ledger {
         });
     }
 
+    /// Whether a batch brings blocks of rollups that are late, and nothing else.
+    pub(crate) fn is_late_try(&self, batch: &SealedBatch) -> bool {
+        self.with(|state| state.is_late_try(batch))
+    }
+
+    /// Followers have dropped a batch of late rollups alone, and are at these blocks.
+    pub(crate) fn fold(&self, hash: B256, cursors: BTreeMap<ChainId, BlockNumHash>) {
+        self.with(|state| drop(state.folded.insert(hash, cursors)));
+    }
+
+    /// L1 has this batch, and those before it, for good, and not all rollups have derived them.
+    pub(crate) fn bury(&self, hash: B256) {
+        self.with(|state| state.buried = Some(hash));
+    }
+
+    /// Bytes that the batches take which are kept until L1 has them for good and all rollups have derived them.
+    pub fn kept_bytes(&self) -> usize {
+        self.with(|state| state.batches.iter().map(|batch| batch.bytes()).sum())
+    }
+
     /// L1 has this batch, and those before it, for good.
     pub(crate) fn confirm(&self, hash: B256) {
         self.with(|state| state.confirmed = Some(hash));
@@ -338,6 +381,30 @@ mod tests {
             spans: span.map(|span| (CHAIN, span)).into_iter().collect(),
             is_filled: true,
         })
+    }
+
+    /// Nobody may be able to tell about it any more; it must not be asked about for ever, nor end promises.
+    #[test]
+    fn a_slot_is_asked_about_until_it_is_known_or_can_have_no_batch() {
+        let ledger = Ledger::default();
+        let ask = |slot: Slot| ledger.with(|state| state.asked = Some(slot));
+        let see = |next_slot: Slot, now: Slot| {
+            let inbox = InboxState { head: B256::ZERO, next_slot, window_slots: 100 };
+            ledger.see(inbox, now, now);
+            ledger.asked()
+        };
+        ask(7);
+        assert_eq!(see(7, 106), Some(7));
+        assert!(ledger.to_be_proven(106).0.is_empty(), "it may be another's");
+        assert_eq!(see(8, 106), None, "a later slot has a batch");
+        ask(7);
+        assert_eq!(see(7, 107), None, "the inbox takes it no more");
+        ask(7);
+        ledger.learn_owners([(7, Ownership::Unknown)].into(), 0);
+        assert_eq!(ledger.asked(), Some(7));
+        ledger.learn_owners([(7, Ownership::Nobody)].into(), 0);
+        assert_eq!(ledger.asked(), None);
+        assert!(ledger.knows_owner(7));
     }
 
     #[test]

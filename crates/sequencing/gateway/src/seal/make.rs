@@ -46,7 +46,8 @@ impl Sealer {
                     complete
                 }
             };
-            let complete = match self.unaudited.map(|first| first.checked_sub(1)) {
+            let held = [self.unaudited, self.distrusted_slot()].into_iter().flatten().min();
+            let complete = match held.map(|first| first.checked_sub(1)) {
                 None => complete,
                 Some(None) => return Ok(()),
                 Some(Some(last)) => complete.min(last),
@@ -68,8 +69,9 @@ impl Sealer {
         let backlog = self.backlog(complete);
         // Slots that nobody audits are late by as much.
         let behind = self.unaudited.map_or(2, |_| self.settings.handover_slots.max(1) + 1);
-        let is_newest =
-            self.union.slot_at(now_s).is_none_or(|now| complete.saturating_add(behind) >= now);
+        // What is before a block that others will not find is the newest that can be sealed.
+        let is_newest = self.distrusted_slot().is_some()
+            || self.union.slot_at(now_s).is_none_or(|now| complete.saturating_add(behind) >= now);
         if backlog == 0 || !(is_newest || backlog >= MAX_BLOCKS) {
             return None;
         }

@@ -2,12 +2,14 @@
 
 mod batch;
 mod chains;
+mod distrust;
 mod file;
 mod fill;
 mod keep;
 mod ledger;
 mod make;
 mod offer;
+mod refusals;
 mod scan;
 mod short;
 mod stale;
@@ -24,15 +26,17 @@ pub(crate) use short::Short;
 
 use crate::{GatewayError, GatewayKey, GatewayLink};
 use alloy_eips::BlockNumHash;
-use alloy_primitives::{B256, ChainId};
+use alloy_primitives::ChainId;
+use distrust::Distrust;
 use file::SealFile;
 use lockstep_batcher::BlobProver;
 use lockstep_lookahead::Slot;
 use lockstep_protocol::{Compression, MAX_UNION_BLOCKS, RollupConfig, UnionConfig};
 use metrics::{counter, gauge};
+use refusals::Refusals;
 use scan::Scan;
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -113,11 +117,10 @@ pub struct Sealer {
     closed: Option<Closed>,
     link: Option<Arc<dyn GatewayLink>>,
     /// Batches of others that were refused.
-    refused_offers: VecDeque<B256>,
+    refused_offers: Refusals,
     /// The first slot with blocks that are not judged yet.
     unaudited: Option<Slot>,
-    /// The slot of the first block that others will not find as it was made, and why.
-    distrusted: Option<(Slot, String)>,
+    distrust: Distrust,
 }
 
 impl Sealer {
@@ -174,9 +177,9 @@ impl Sealer {
             refused: None,
             closed: None,
             link: None,
-            refused_offers: VecDeque::new(),
+            refused_offers: Refusals::default(),
             unaudited: None,
-            distrusted: None,
+            distrust: Distrust::default(),
         })
     }
 
@@ -205,12 +208,6 @@ impl Sealer {
         self.unaudited = first;
     }
 
-    /// A block of this slot is not what others will find: what is not sealed from it on is taken back, and no more users'
-    /// transactions are taken before an operator has seen to it.
-    pub(crate) fn distrust(&mut self, slot: Slot, reason: &str) {
-        self.distrusted.get_or_insert_with(|| (slot, reason.to_owned()));
-    }
-
     /// The gateway for which it signs.
     pub const fn gateway(&self) -> alloy_primitives::Address {
         self.key.address
@@ -234,6 +231,7 @@ impl Sealer {
         }
         let unposted = self.ledger.with(|state| state.batches.len().saturating_sub(state.posted()));
         gauge!("lockstep_gateway_unposted_batches").set(unposted as f64);
+        gauge!("lockstep_gateway_kept_batch_bytes").set(self.ledger.kept_bytes() as f64);
         outcome
     }
 
@@ -247,6 +245,7 @@ impl Sealer {
             self.rewrite_file()?;
         }
         self.take_over_base()?;
+        self.take_over_folds()?;
         self.take_over_losses()?;
         self.drop_replaced(chains)?;
         if !matches!(self.short(chains)?, Short::No) {
@@ -257,6 +256,7 @@ impl Sealer {
         if !self.scan(chains)? {
             return Ok(());
         }
+        self.follow_distrust(chains)?;
         if self.give_up(chains)? {
             // What is left is looked at anew.
             self.scan(chains)?;
@@ -271,7 +271,7 @@ impl Sealer {
     }
 
     /// When a rollup's block of this number is, in Unix seconds.
-    fn timestamp(config: &RollupConfig, number: u64) -> u64 {
+    pub(crate) fn timestamp(config: &RollupConfig, number: u64) -> u64 {
         let blocks = number.saturating_sub(config.genesis.l2.number);
         config.genesis.l2_time.saturating_add(blocks.saturating_mul(config.block_time))
     }
@@ -288,7 +288,7 @@ impl Sealer {
     }
 
     /// The last block of a rollup that a batch has.
-    fn cursor(&self, chain: ChainId) -> Option<BlockNumHash> {
+    pub(crate) fn cursor(&self, chain: ChainId) -> Option<BlockNumHash> {
         self.ledger.with(|state| state.tip.as_ref()?.cursors.get(&chain).copied())
     }
 }

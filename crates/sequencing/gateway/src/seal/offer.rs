@@ -3,16 +3,14 @@
 use super::{MAX_BLOBS_PER_TX, SealedBatch, SealedSpan, Sealer, blobs, ledger::Base};
 use crate::{GatewayError, GatewayLink};
 use alloy_eips::BlockNumHash;
-use alloy_primitives::{B256, ChainId, Signature, keccak256};
+use alloy_primitives::{Address, B256, ChainId, Signature, keccak256};
+use lockstep_lookahead::Slot;
 use lockstep_protocol::MAX_BLOB_DATA_BYTES;
 use metrics::counter;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Batches with the same parent that are looked at.
+/// Batches with the same parent whose signatures are looked at in one go.
 const MAX_OFFERS: usize = 8;
-
-/// Refused batches that are remembered, so that nobody makes the gateway check them again and again.
-const MAX_REFUSED: usize = 64;
 
 /// A batch of another gateway, whose slot and signature are right, and where its blocks begin. What it holds is not
 /// judged yet.
@@ -52,25 +50,34 @@ impl Sealer {
         })?;
         let mut offers = Vec::new();
         let given = link.sealed_after(tip.head).into_iter().map(|batch| (id_of(&batch), batch));
-        let given = given.filter(|(id, _)| !self.refused_offers.contains(id));
-        for (id, batch) in given.take(MAX_OFFERS).collect::<Vec<_>>() {
+        let mut given: Vec<_> = given.filter(|(id, _)| !self.refused_offers.has(id)).collect();
+        self.refused_offers.sort(&mut given);
+        let mut checked = 0;
+        for (id, batch) in given {
             match self.check(&batch, &tip, now_s) {
-                Ok(batch) => offers.extend(batch.map(|batch| (id, batch))),
-                Err(reason) => self.refuse_offer(id, batch.slot, reason),
+                // It may be the next one later.
+                Ok(None) => continue,
+                Ok(Some(batch)) => offers.push((id, batch)),
+                Err(reason) => self.refuse_offer(id, (batch.slot, None), reason),
+            }
+            checked += 1;
+            if checked >= MAX_OFFERS {
+                break;
             }
         }
-        // Several may be the same, handed over twice.
-        offers.dedup_by_key(|(_, batch)| batch.hash);
-        let (id, batch) = offers.pop()?;
-        if !offers.is_empty() {
+        let (id, batch) = offers.first().cloned()?;
+        if offers.iter().any(|(_, other)| other.hash != batch.hash) {
             // Only L1 can tell which one counts.
             return None;
         }
+        // The hash that was signed binds the blobs, not the data: of several with the same, the one with these blobs counts, and
+        // each has its turn.
         let hashes = blobs(&batch.data).and_then(|blobs| {
             self.prover.versioned_hashes(blobs).map_err(|error| error.to_string())
         });
         if hashes.as_ref() != Ok(&batch.blob_hashes) {
-            self.refuse_offer(id, batch.slot, "its blobs are not those that were signed");
+            let whose = (batch.slot, batch.signer());
+            self.refuse_offer(id, whose, "its blobs are not those that were signed");
             return None;
         }
         let begin = |chain: &ChainId| Some((*chain, self.begin(*chain)?));
@@ -133,14 +140,12 @@ impl Sealer {
 
     /// A batch that was offered cannot be taken, now or ever.
     pub(crate) fn refuse(&mut self, offer: &Offer, reason: &str) {
-        self.refuse_offer(offer.id, offer.batch.slot, reason);
+        self.refuse_offer(offer.id, (offer.batch.slot, offer.batch.signer()), reason);
     }
 
-    fn refuse_offer(&mut self, id: B256, slot: u64, reason: &str) {
-        if self.refused_offers.len() >= MAX_REFUSED {
-            self.refused_offers.pop_front();
-        }
-        self.refused_offers.push_back(id);
+    fn refuse_offer(&mut self, id: B256, whose: (Slot, Option<Address>), reason: &str) {
+        let (slot, signer) = whose;
+        self.refused_offers.add(id, signer);
         counter!("lockstep_gateway_refused_batches_total").increment(1);
         tracing::warn!(
             target: "lockstep_gateway",

@@ -32,6 +32,13 @@ impl Scan {
         self.tip
     }
 
+    /// Goes on after another block than `cursor`, with nothing of users between the two.
+    pub(super) fn move_cursor(&mut self, cursor: BlockNumHash, to: BlockNumHash) {
+        if self.cursor == cursor {
+            (self.cursor, self.derived) = (to, None);
+        }
+    }
+
     pub(super) fn filled_slot(&self) -> Option<Slot> {
         self.filled.map(|(_, slot)| slot)
     }

@@ -10,7 +10,7 @@ pub(crate) enum Short {
     No,
     /// Those of this batch, on these rollups, and perhaps of others after it.
     Of(Box<Offer>),
-    /// Those before a batch; L1 has them.
+    /// Those before a batch, or of one; L1 has them.
     Before,
 }
 
@@ -39,7 +39,8 @@ impl Sealer {
                     if parent.is_some_and(|found| found != span.parent.hash) {
                         return Ok(Short::No);
                     }
-                    is_before |= parent.is_none();
+                    // What its blobs hold was forgotten since L1 has it for good.
+                    is_before |= parent.is_none() || batch.data.is_empty();
                     cursors.insert(*chain, span.parent);
                 }
             }

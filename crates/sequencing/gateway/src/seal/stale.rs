@@ -7,10 +7,12 @@
 
 use super::{Sealer, UnionChains, ledger::State, scan::Scan};
 use crate::GatewayError;
-use alloy_primitives::ChainId;
+use alloy_eips::BlockNumHash;
+use alloy_primitives::{B256, ChainId};
 use lockstep_batcher::UnionBlock;
 use lockstep_lookahead::Slot;
-use std::collections::BTreeMap;
+use metrics::counter;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A rollup is late if its first block that was not derived is older than the sequencing window but for this part of it: by
 /// then batches may still have to wait.
@@ -49,7 +51,45 @@ impl Sealer {
                 tracing::info!(target: "lockstep_gateway", chain, "a rollup's blocks are not late any more");
             }
         }
+        self.ledger.with(|state| state.late.clone_from(&self.late));
         Ok(())
+    }
+
+    /// Goes on from what followers have in the place of late rollups' blocks whose batches came too late for them.
+    pub(super) fn take_over_folds(&mut self) -> Result<(), GatewayError> {
+        let folds = self.ledger.with(|state| std::mem::take(&mut state.folded));
+        let mut has_folded = false;
+        for (hash, cursors) in folds {
+            has_folded |= self.fold(hash, &cursors);
+        }
+        if has_folded { self.rewrite_file() } else { Ok(()) }
+    }
+
+    /// Goes on after these blocks instead of those that a batch has. What is in its place holds nothing of users, no more
+    /// than the batch does. Whether there is such a batch.
+    pub(super) fn fold(&mut self, hash: B256, cursors: &BTreeMap<ChainId, BlockNumHash>) -> bool {
+        let folded = self.ledger.with(|state| {
+            let batch = state.batches.iter_mut().find(|batch| batch.hash == hash)?;
+            let (slot, before) = (batch.slot, batch.spans.clone());
+            for (chain, span) in &mut Arc::make_mut(batch).spans {
+                span.last = cursors.get(chain).copied().unwrap_or(span.last);
+            }
+            state.follow();
+            Some((slot, before))
+        });
+        let Some((slot, before)) = folded else { return false };
+        for (chain, to) in cursors {
+            if let Some((span, scan)) = before.get(chain).zip(self.scans.get_mut(chain)) {
+                scan.move_cursor(span.last, *to);
+            }
+        }
+        counter!("lockstep_gateway_missed_late_batches_total").increment(1);
+        tracing::info!(
+            target: "lockstep_gateway",
+            slot, batch = %hash, chains = ?cursors.keys().collect::<Vec<_>>(),
+            "a batch with a late rollup's blocks came too late for L1, as most do; they are tried again"
+        );
+        true
     }
 
     /// Whether a slot is left to the blocks of rollups that are late: if they have any that no batch has.

@@ -463,6 +463,30 @@ fn what_is_handed_over_is_checked() {
     assert_eq!(found(&mut net, &batch), Some(last.hash));
 }
 
+/// The hash that is signed does not cover the data: who has seen a batch can hand over any number of others under its name.
+#[test]
+fn a_batch_is_found_among_many_others_that_have_its_signature() {
+    let mut net = Net::new(1_000, 30);
+    net.watch(None);
+    let batch = net.until_first_has_sealed(8, &mut Random(3));
+    let last = batch.spans[&chain(0)].last;
+    for number in 0..80_u8 {
+        let mut data = batch.data.to_vec();
+        *data.last_mut().unwrap() ^= 1 + number;
+        net.way.board.hand_over(&Arc::new(SealedBatch { data: data.into(), ..(*batch).clone() }));
+    }
+    net.way.board.hand_over(&batch);
+    let side = &mut net.sides[1];
+    for _ in 0..100 {
+        side.running.bell.announce_batch();
+        side.world.round(&mut side.running).unwrap();
+        if side.running.snapshot(chain(0)).hash(last.number).unwrap() == Some(last.hash) {
+            return;
+        }
+    }
+    panic!("it is never looked at");
+}
+
 /// A gateway that seals a slot and is never seen again: its successor goes on from it, and posts it.
 #[test]
 fn the_successor_posts_what_was_handed_over() {

@@ -336,7 +336,12 @@ impl SimL1 {
     }
 
     /// Makes a block at `timestamp` from the pool, `foreign` first.
-    pub(crate) fn mine(&mut self, timestamp: u64, foreign: Option<Accepted>, rng: &mut Rng) {
+    pub(crate) fn mine(
+        &mut self,
+        timestamp: u64,
+        foreign: impl IntoIterator<Item = Accepted>,
+        rng: &mut Rng,
+    ) {
         let mut txs = Vec::new();
         let mut blobs = 0;
         let mut nonce = self.nonce(NonceAt::Latest);
@@ -410,7 +415,12 @@ impl SimL1 {
         self.pool.insert(nonce, foreign);
     }
 
-    fn push_block(&mut self, timestamp: u64, txs: Vec<SimTx>, foreign: Option<Accepted>) {
+    fn push_block(
+        &mut self,
+        timestamp: u64,
+        txs: Vec<SimTx>,
+        foreign: impl IntoIterator<Item = Accepted>,
+    ) {
         self.made += 1;
         let parent = self.tip();
         let number = parent.id.number + 1;
@@ -424,7 +434,10 @@ impl SimL1 {
             inbox: parent.inbox,
             base_fee: self.base_fee,
         };
-        if let Some(foreign) = foreign.filter(|foreign| foreign.slot >= block.inbox.next_slot) {
+        for foreign in foreign {
+            if foreign.slot < block.inbox.next_slot {
+                continue;
+            }
             block.inbox.head = foreign.hash;
             block.inbox.next_slot = foreign.slot + 1;
             block.accepted.push(foreign);

@@ -5,6 +5,7 @@
 
 mod blocks;
 mod l1;
+mod late;
 mod measure;
 mod rng;
 mod rollups;

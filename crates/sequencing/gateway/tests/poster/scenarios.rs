@@ -1,13 +1,14 @@
 //! What must hold, by seed.
 
 use crate::{
-    blocks::{BLOCK_TIME, CHAINS, GENESIS_TIME, SEQ_WINDOW, SLOT_SECONDS, is_empty},
+    blocks::{self, BLOCK_TIME, CHAINS, GENESIS_TIME, SLOT_SECONDS, is_empty},
     l1::{Faults, WINDOW_SLOTS},
     world::{Settings, Simulation, World},
 };
 use lockstep_batcher::{FeePolicy, OutboxConfig, SubmissionPolicy};
 use lockstep_gateway::{Closed, PosterSettings, ResetReason, SealSettings};
 use lockstep_protocol::Compression;
+use std::{sync::Arc, time::Duration};
 
 /// All faults at once.
 const HOSTILE: Faults = Faults {
@@ -32,7 +33,7 @@ const HOSTILE: Faults = Faults {
     new_owners: 0,
 };
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let outbox = OutboxConfig {
         fees: FeePolicy {
             max_fee: 1 << 60,
@@ -246,52 +247,51 @@ fn nothing_is_promised_for_long_on_what_cannot_be_proven() {
     assert_eq!(simulation.given_up().0, 0);
 }
 
-/// A rollup is away until its followers go on without it. Users of the other are not taken anything back, and go on; and it comes
-/// back itself.
+/// The node of one rollup derives nothing any more. What L1 has for good is not kept for it, whatever users have in it.
 #[test]
-fn a_rollup_that_comes_back_after_the_sequencing_window_costs_others_nothing() {
-    for away in [SEQ_WINDOW - 20, SEQ_WINDOW + 30] {
-        let mut simulation = Simulation::new(away, settings(), Faults::default());
-        simulation.run(10, true);
-        let now = simulation.now;
-        simulation.world.0.lock().rollups.stop(1, now, away * SLOT_SECONDS);
-        simulation.run(away, true);
-        let before = simulation.given_up().1;
-        simulation.run(60, true);
-        simulation.finish();
-        simulation.assert_nothing_went_silently();
-        let (given_up, shown) = simulation.given_up();
-        assert!(given_up == 0 && shown > before + 200, "{given_up} of {shown}, {before} before");
-        assert!(simulation.closed.contains(&Closed::Late));
-        let mut world = simulation.world.0.lock();
-        let safe = world.safe_at_tip();
-        for chain in &safe.chains {
-            let filled = chain.iter().rev().take(200).filter(|block| !is_empty(block)).count();
-            assert!(filled > 20, "it goes on: {filled}");
-        }
-    }
-}
-
-/// A rollup's node stands still, and L1 has all blocks that it made. So it becomes late and has nothing to be brought to
-/// L1: its peers' users are served as before.
-#[test]
-fn a_rollup_that_stands_still_keeps_nobody_waiting() {
-    let mut simulation = Simulation::new(3, settings(), Faults::default());
+fn what_l1_has_for_good_takes_no_room_while_a_rollup_derives_nothing() {
+    let mut simulation = Simulation::new(5, settings(), Faults::default());
     simulation.run(10, true);
-    let now = simulation.now;
     {
         let mut world = simulation.world.0.lock();
-        world.rollups.stop(1, now, 2 * SEQ_WINDOW * SLOT_SECONDS);
+        world.rollups.ballast = 2_000;
         world.stuck = Some((1, world.l1.tip().id.number));
     }
-    simulation.run(SEQ_WINDOW, true);
-    assert!(simulation.sealer.is_late(CHAINS[1]), "the test is about a late rollup");
-    let before = simulation.given_up().1;
-    simulation.run(40, true);
-    let (given_up, shown) = simulation.given_up();
-    assert!(given_up == 0 && shown > before + 40, "{given_up} of {shown}, {before} before");
+    let before = simulation.sealed.all().len();
+    simulation.run(80, true);
+    let kept = simulation.sealer.ledger().kept_bytes();
+    let bytes: usize = simulation.sealed.all()[before..].iter().map(|it| it.data.len()).sum();
+    assert!(bytes > 500_000 && kept < bytes / 2, "{kept} bytes are kept of {bytes}");
     simulation.finish();
     simulation.assert_nothing_went_silently();
+    assert_eq!(simulation.given_up().0, 0);
+    simulation.run(30, false);
+    assert!(simulation.sealer.ledger().kept_bytes() < kept, "all have derived it");
+}
+
+/// A chain is shorter than what was signed, and another block stands where a batch begins: its blocks do not come back.
+#[test]
+fn batches_on_blocks_that_were_replaced_are_given_up_although_their_own_are_missing() {
+    let mut simulation = Simulation::new(6, settings(), Faults::default());
+    simulation.run(10, true);
+    simulation.world.0.lock().l1.faults.empty_block = 1_000;
+    simulation.run(4, true);
+    let sealed = simulation.sealed.all();
+    let span = sealed.last().unwrap().spans[&CHAINS[0]];
+    let before = simulation.sealer.ledger().unposted();
+    {
+        let chain = &mut simulation.world.0.lock().rollups.chains[0];
+        let at = chain.iter().position(|block| block.block.id() == span.parent).unwrap();
+        chain.truncate(at);
+        let other =
+            blocks::next_block(&chain[at - 1], &[blocks::transaction(CHAINS[0], 1 << 40, 0)]);
+        assert_ne!(other.block.hash, span.parent.hash);
+        chain.push(Arc::new(other));
+    }
+    let (mut chains, now) = (simulation.world.clone(), Duration::from_secs(simulation.now));
+    simulation.sealer.keep_up(&mut chains, now, false).unwrap();
+    let after = simulation.sealer.ledger().unposted();
+    assert!(after < before, "{after} of {before} wait for L1");
 }
 
 /// Empty blocks of 40 hours go into more than one batch.

@@ -2,7 +2,7 @@
 
 use crate::{
     blocks::{BLOCK_TIME, CHAINS, GENESIS_TIME, L1_CHAIN_ID, SLOT_SECONDS, union},
-    l1::{Faults, SimL1},
+    l1::{Accepted, Faults, SimL1},
     rng::Rng,
     rollups::{Rollups, Safe},
 };
@@ -19,9 +19,10 @@ use lockstep_batcher::{
 };
 use lockstep_contracts::{BeaconHeader, ProposersProof};
 use lockstep_gateway::{
-    Closed, GatewayError, GatewayKey, InboxState, L1Inbox, MemberStatus, Poster, PosterError,
-    PosterMember, PosterParts, PosterProgress, PosterSettings, PosterTime, ResetReason,
-    RollupStatus, SealSettings, Sealer, SealerParts, SlotOwners, UnionChains,
+    Closed, GatewayError, GatewayKey, GatewayLink, InboxState, L1Inbox, MemberStatus, Poster,
+    PosterError, PosterMember, PosterParts, PosterProgress, PosterSettings, PosterTime,
+    ResetReason, RollupStatus, SealSettings, SealedBatch, Sealer, SealerParts, SlotOwners,
+    UnionChains,
 };
 use lockstep_lookahead::{Owner, Ownership};
 use parking_lot::Mutex;
@@ -38,8 +39,30 @@ pub(crate) struct World {
     pub(crate) stuck: Option<(usize, u64)>,
     /// A rollup's node that answers nothing.
     pub(crate) silent: Option<usize>,
+    /// Batches that somebody else posts, into the next L1 block.
+    pub(crate) posted_by_others: Vec<Accepted>,
     /// When it was asked last whose slots are.
     asked_at: u64,
+}
+
+/// What was sealed, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Sealed(Mutex<Vec<Arc<SealedBatch>>>);
+
+impl GatewayLink for Sealed {
+    fn hand_over(&self, batch: &Arc<SealedBatch>) {
+        self.0.lock().push(batch.clone());
+    }
+
+    fn sealed_after(&self, _: B256) -> Vec<Arc<SealedBatch>> {
+        Vec::new()
+    }
+}
+
+impl Sealed {
+    pub(crate) fn all(&self) -> Vec<Arc<SealedBatch>> {
+        self.0.lock().clone()
+    }
 }
 
 impl World {
@@ -252,6 +275,7 @@ pub(crate) struct Simulation {
     pub(crate) world: Shared,
     pub(crate) sealer: Sealer,
     pub(crate) poster: Poster,
+    pub(crate) sealed: Arc<Sealed>,
     settings: Settings,
     /// With the file of sealed batches.
     folder: tempfile::TempDir,
@@ -282,15 +306,24 @@ impl Simulation {
         l1.others = faults.others;
         l1.faults = faults;
         let (rollups, rng) = (Rollups::new(), Rng::new(seed));
-        let world =
-            World { l1, rollups, rng, lags: [0; 2], stuck: None, silent: None, asked_at: 0 };
+        let world = World {
+            l1,
+            rollups,
+            rng,
+            lags: [0; 2],
+            stuck: None,
+            silent: None,
+            posted_by_others: Vec::new(),
+            asked_at: 0,
+        };
         let world = Shared(Arc::new(Mutex::new(world)));
-        let folder = tempfile::tempdir().unwrap();
-        let (sealer, poster) = start(&world, settings, folder.path());
+        let (folder, sealed) = (tempfile::tempdir().unwrap(), Arc::default());
+        let (sealer, poster) = start(&world, settings, folder.path(), &sealed);
         Self {
             world,
             sealer,
             poster,
+            sealed,
             settings,
             folder,
             now: GENESIS_TIME,
@@ -421,7 +454,8 @@ impl Simulation {
                 && matches!(world.l1.ownership(slot - 1), Ownership::Owned(_));
             let foreign = (is_other && world.rng.chance(faults.other_posts))
                 .then(|| world.rollups.other_batch(&world.l1, slot - 1));
-            world.l1.mine(now, foreign, &mut world.rng);
+            let others = std::mem::take(&mut world.posted_by_others);
+            world.l1.mine(now, others.into_iter().chain(foreign), &mut world.rng);
         }
         if world.rng.chance(faults.reorg) {
             let depth = 1 + world.rng.below(faults.reorg_depth);
@@ -468,7 +502,8 @@ impl Simulation {
 
     /// Kills the gateway and starts another one.
     pub(crate) fn restart(&mut self) {
-        (self.sealer, self.poster) = start(&self.world, self.settings, self.folder.path());
+        let folder = self.folder.path();
+        (self.sealer, self.poster) = start(&self.world, self.settings, folder, &self.sealed);
     }
 
     /// The slots of our batches that the inbox took, in order.
@@ -482,7 +517,12 @@ fn key(name: &str) -> PrivateKeySigner {
     PrivateKeySigner::from_bytes(&keccak256(name)).unwrap()
 }
 
-fn start(world: &Shared, settings: Settings, folder: &Path) -> (Sealer, Poster) {
+fn start(
+    world: &Shared,
+    settings: Settings,
+    folder: &Path,
+    sealed: &Arc<Sealed>,
+) -> (Sealer, Poster) {
     let (payer, gateway) = (key("payer"), key("gateway"));
     let config = |rollup| world.0.lock().rollups.config(rollup);
     let parts = SealerParts {
@@ -491,6 +531,7 @@ fn start(world: &Shared, settings: Settings, folder: &Path) -> (Sealer, Poster) 
         prover: Box::new(FakeProver),
     };
     let sealer = Sealer::new(settings.seal, parts, Some(&folder.join("sealed"))).unwrap();
+    let sealer = sealer.with_link(sealed.clone());
     let members = (0..CHAINS.len()).map(|rollup| PosterMember {
         config: config(rollup),
         node: Box::new(Node { world: world.clone(), rollup }),

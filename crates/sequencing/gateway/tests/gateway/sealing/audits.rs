@@ -6,9 +6,13 @@ use crate::{
     union::{APP, Wish, chain},
     world::World,
 };
+use alloy_primitives::{B256, ChainId};
+use lockstep_chain::Chain;
 use lockstep_engine::EngineError;
 use lockstep_gateway::{Audits, SealSettings};
+use parking_lot::Mutex;
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -128,4 +132,97 @@ fn slots_are_sealed_when_nobody_audits_them() {
         }
     }
     assert!(batches > 5, "{batches}");
+}
+
+/// The number of a rollup's newest block that was sealed.
+fn sealed(inbox: &Shared, chain: ChainId) -> u64 {
+    let sealed = inbox.0.lock().sealed.0.lock().clone();
+    let lasts = sealed.iter().filter_map(|batch| Some(batch.spans.get(&chain)?.last.number));
+    lasts.max().unwrap_or_default()
+}
+
+fn wrong(hash: B256) -> EngineError {
+    EngineError::NotReproduced { hash, reason: "a bug".to_owned() }
+}
+
+/// Nothing of users is in it, but what stands on it would be dropped by all who follow.
+#[test]
+fn an_empty_block_that_others_would_not_find_is_not_sealed_nor_is_anything_with_it() {
+    // Whether it never comes out the same, or did not once.
+    for stays in [false, true] {
+        let world = World::new(2, 2);
+        let (inbox, number) = (Shared::new(9), Arc::<Mutex<(u64, u64)>>::default());
+        let judged = number.clone();
+        let audits = Audits::new(LONG, move |engine, hash| {
+            engine.audit(hash)?;
+            let block = engine.view().snapshot().block_by_hash(&hash)?;
+            let is_second = engine.chain().chain_id() == chain(1);
+            let (number, times) = &mut *judged.lock();
+            if !is_second || block.is_none_or(|block| block.number() != *number) {
+                return Ok(());
+            }
+            *times += 1;
+            if stays || *times == 1 { Err(wrong(hash)) } else { Ok(()) }
+        });
+        let audits = Arc::new(audits);
+        let _auditor = Auditor::new(&audits);
+        let mut union = start(&inbox, &world, &audits);
+        rounds(&inbox, &world, &mut union, 3);
+        let first = union.running.snapshot(chain(1)).head().number + 2 * SLOT_SECONDS;
+        number.lock().0 = first;
+        rounds(&inbox, &world, &mut union, 10);
+        let (_, times) = *number.lock();
+        assert!(times > 1, "it was made again");
+        assert!(union.running.snapshot(chain(1)).head().number > first + SLOT_SECONDS);
+        for rollup in [0, 1] {
+            let sealed = sealed(&inbox, chain(rollup));
+            assert_eq!(sealed < first, stays, "{rollup}: {sealed}, {first} is wrong");
+            assert!(sealed + SLOT_SECONDS >= first, "what was before is sealed");
+        }
+        if stays {
+            assert!(times < 4, "it is not made again and again: {times}");
+        }
+    }
+}
+
+/// As if it had not been killed: what is not sealed yet is judged, and taken back if it is wrong.
+#[test]
+fn what_was_complete_when_a_gateway_was_killed_is_executed_once_more_after_the_start() {
+    let mut world = World::new(2, 2);
+    let inbox = Shared::new(10);
+    let nobody = Arc::new(Audits::new(Duration::from_millis(1), |_, _| Ok(())));
+    let mut union = start(&inbox, &world, &nobody);
+    rounds(&inbox, &world, &mut union, 6);
+    let lost = world.send(&union.running.pools, 0, &Wish::new(chain(0), APP));
+    rounds(&inbox, &world, &mut union, 1);
+    union.running.find(chain(0), &lost).expect("it is in a block");
+    let mut unsealed = BTreeSet::new();
+    for rollup in [0, 1] {
+        let snapshot = union.running.snapshot(chain(rollup));
+        let numbers = sealed(&inbox, chain(rollup)) + 1..=snapshot.head().number;
+        unsealed.extend(numbers.map(|number| snapshot.hash(number).unwrap().unwrap()));
+    }
+    assert!(unsealed.len() as u64 > 2 * SLOT_SECONDS, "{}", unsealed.len());
+    drop(union);
+    // Longer than other gateways wait for a batch.
+    world.clock.pass(Duration::from_secs(5 * SLOT_SECONDS));
+    let judged = Arc::<Mutex<BTreeSet<B256>>>::default();
+    let seen = judged.clone();
+    let audits = Audits::new(LONG, move |engine, hash| {
+        engine.audit(hash)?;
+        seen.lock().insert(hash);
+        let block = engine.view().snapshot().block_by_hash(&hash)?;
+        let is_filled = block.is_some_and(|block| block.transactions().len() > 1);
+        if is_filled { Err(wrong(hash)) } else { Ok(()) }
+    });
+    let audits = Arc::new(audits);
+    let _auditor = Auditor::new(&audits);
+    let mut union = start(&inbox, &world, &audits);
+    rounds(&inbox, &world, &mut union, 3);
+    assert!(judged.lock().is_superset(&unsealed), "all are judged");
+    assert!(union.running.find(chain(0), &lost).is_none(), "it is taken back");
+    let safe = union.running.snapshot(chain(0)).safe().map_or(0, |safe| safe.number);
+    rounds(&inbox, &world, &mut union, 12);
+    assert!(union.running.snapshot(chain(0)).safe().unwrap().number > safe, "empty blocks go on");
+    assert!(union.running.find(chain(0), &lost).is_none(), "nothing is promised");
 }
