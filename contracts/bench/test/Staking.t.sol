@@ -11,12 +11,15 @@ contract StakingTest {
     uint256 internal constant START = 1_700_000_000;
 
     BenchToken internal token;
+    BenchToken internal reward;
     BenchStaking internal staking;
 
     function setUp() public {
         vm.warp(START);
         token = new BenchToken(address(this), type(uint128).max);
-        staking = new BenchStaking(token);
+        reward = new BenchToken(address(this), type(uint128).max);
+        staking = new BenchStaking(token, reward);
+        require(reward.transfer(address(staking), 1_000 ether), "to be paid");
     }
 
     function stake(address account, uint256 amount) internal {
@@ -27,7 +30,7 @@ contract StakingTest {
         staking.stake(amount);
     }
 
-    function test_points_are_by_share_and_time() public {
+    function test_accounts_are_paid_by_share_and_time() public {
         stake(ALICE, 4 ether);
         vm.warp(START + 10);
         stake(BOB, 4 ether);
@@ -35,9 +38,12 @@ contract StakingTest {
         require(staking.earned(ALICE) == 10 ether + 10 ether, "alone, then half");
         require(staking.earned(BOB) == 10 ether, "half");
         stake(BOB, 8 ether);
+        require(reward.balanceOf(BOB) == 10 ether && staking.earned(BOB) == 0, "paid");
         vm.warp(START + 46);
         require(staking.earned(ALICE) == 20 ether + 4 ether, "a quarter");
-        require(staking.earned(BOB) == 10 ether + 12 ether, "the rest");
+        require(staking.earned(BOB) == 12 ether, "the rest");
+        (uint256 amount, uint256 time) = staking.positions(BOB, 1);
+        require(amount == 8 ether && time == START + 30, "position");
     }
 
     function testFuzz_what_is_staked_is_here(uint256[8] memory amounts) public {
