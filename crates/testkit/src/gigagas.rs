@@ -47,6 +47,9 @@ pub const MAX_GAS: u64 = 10_000_000_000;
 /// The time of the state before the first block, in seconds: any time will do.
 const GENESIS_TIMESTAMP: u64 = 1_750_000_000;
 
+/// The highest price of a unit of gas that transactions offer, in wei.
+const MAX_FEE_WEI: u128 = 2_000_000_000;
+
 /// What the blocks consist of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workload {
@@ -64,12 +67,15 @@ pub enum Workload {
     Mixed,
     /// Swaps of many traders in one pair: each needs the reserves that the one before left.
     Conflict,
+    /// Ether is handed on from account to account: each sender has what the transaction before gave to it,
+    /// and nothing else. As `Conflict`, with the cheapest transactions there are.
+    Relay,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Transfers, Self::Erc20, Self::Uniswap, Self::Mixed, Self::Conflict];
+    pub const ALL: [Self; 6] =
+        [Self::Transfers, Self::Erc20, Self::Uniswap, Self::Mixed, Self::Conflict, Self::Relay];
 
     /// What it is called.
     pub const fn name(self) -> &'static str {
@@ -79,6 +85,7 @@ impl Workload {
             Self::Uniswap => "uniswap",
             Self::Mixed => "mixed",
             Self::Conflict => "conflict",
+            Self::Relay => "relay",
         }
     }
 }
@@ -144,7 +151,9 @@ pub enum Error {
         gas: u64,
     },
     /// The caller asked for a workload that there is not.
-    #[error("there is no workload `{name}`: choose transfers, erc20, uniswap, mixed or conflict")]
+    #[error(
+        "there is no workload `{name}`: choose transfers, erc20, uniswap, mixed, conflict or relay"
+    )]
     UnknownWorkload {
         /// What was asked for.
         name: String,

@@ -89,6 +89,25 @@ fn ether_arrives() {
 }
 
 #[test]
+fn ether_is_handed_on() {
+    let blocks = blocks(Workload::Relay);
+    let runners = blocks.iter().flat_map(|(made, ..)| {
+        made.senders.iter().copied().zip(made.block.body.transactions.iter())
+    });
+    let mut holder = None;
+    for (sender, transaction) in runners {
+        assert!(holder.is_none_or(|holder| holder == sender));
+        holder = transaction.to();
+    }
+    for (made, before, after) in &blocks {
+        let last = made.block.body.transactions.last().and_then(Transaction::to);
+        let last = last.expect("there are transactions");
+        assert_eq!(balance(before, last), U256::ZERO);
+        assert!(balance(after, last) > balance(before, made.senders[0]) / U256::from(2));
+    }
+}
+
+#[test]
 fn tokens_move() {
     for (made, before, after) in blocks(Workload::Erc20) {
         let transactions = &made.block.body.transactions;
@@ -154,8 +173,11 @@ fn transactions_depend_on_others_as_their_workload_says() {
     }
     let uniswap = census(Workload::Uniswap, GAS, 1);
     assert!(uniswap.parallelism() > 20.0, "{uniswap:?}");
-    let conflict = census(Workload::Conflict, GAS, 1);
-    assert_eq!(conflict.longest_chain_gas, conflict.total.all.gas, "one after the other");
+    for workload in [Workload::Conflict, Workload::Relay] {
+        let census = census(workload, GAS, 1);
+        assert_eq!(census.longest_chain_gas, census.total.all.gas, "one after the other");
+        assert_eq!(census.total.dependent.transactions + 1, census.total.all.transactions);
+    }
 }
 
 /// [`MAINNET`], and what its documentation says besides.

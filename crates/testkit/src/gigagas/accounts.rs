@@ -20,6 +20,8 @@ pub(super) enum Role {
     Staker,
     /// Creates contracts.
     Creator,
+    /// Hands ether on.
+    Runner,
     Router,
     Staking,
     /// A token that is sent from account to account,

@@ -1,7 +1,7 @@
 //! Blocks after blocks, each executed as it is made.
 
 use super::{
-    Error, GENESIS_TIMESTAMP, Settings,
+    Error, GENESIS_TIMESTAMP, MAX_FEE_WEI, Settings,
     accounts::{Role, address_of},
     random::Random,
     workloads::{Intent, Script, script},
@@ -158,7 +158,7 @@ fn transaction(intent: Intent, nonce: u64) -> EthereumTransaction {
         chain_id: CHAIN_ID,
         nonce,
         gas_limit: intent.gas_limit,
-        max_fee_per_gas: u128::from(BASE_FEE_WEI) * 2,
+        max_fee_per_gas: MAX_FEE_WEI,
         max_priority_fee_per_gas: PRIORITY_FEE_WEI,
         to: intent.to,
         value: intent.value,

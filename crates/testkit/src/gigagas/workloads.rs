@@ -2,6 +2,7 @@
 
 mod mixed;
 mod payments;
+mod relay;
 mod swaps;
 
 use super::{Settings, Workload, random::Random};
@@ -10,6 +11,7 @@ use core::fmt;
 use lockstep_execution::MemoryState;
 use mixed::Mixed;
 use payments::{TokenTransfers, Transfers};
+use relay::Relay;
 use swaps::Swaps;
 
 pub use mixed::{MAINNET, Share};
@@ -49,5 +51,6 @@ pub(super) fn script(settings: &Settings, state: &mut MemoryState) -> Box<dyn Sc
         Workload::Uniswap => Box::new(Swaps::independent(state, gas)),
         Workload::Mixed => Box::new(Mixed::new(state, gas)),
         Workload::Conflict => Box::new(Swaps::in_one_pair(state, gas)),
+        Workload::Relay => Box::new(Relay::new(state)),
     }
 }
