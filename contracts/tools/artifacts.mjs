@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const CONTRACTS = {
+    bench: ['BenchPair', 'BenchRouter', 'BenchStaking', 'BenchToken'],
     default: [
         'BridgedToken',
         'FeeVault',

@@ -3,7 +3,9 @@
 //! Fixtures come in from files and archives ([`source`]), are parsed into the types of [`model`],
 //! and run by [`suites`] against the executor that everything else uses. [`conformance::run`] does
 //! this for whole directories on all cores and returns a [`Report`]; [`mainnet`] replays real
-//! blocks, and [`witness`] loads those that execute statelessly.
+//! blocks, and [`witness`] loads those that execute statelessly. [`gigagas`] makes blocks up to measure executors
+//! with, for which [`census`] counts what real ones consist of; [`difference`] holds what two of them made of a block
+//! against each other.
 //!
 //! ```
 //! use lockstep_testkit::{cases::Finder, report::Outcome, source::File};
@@ -28,10 +30,13 @@
 //! - [`source::Limits`]; nesting of JSON: 128; files in memory at once: 1 GiB.
 
 pub mod cases;
+pub mod census;
 pub mod conformance;
+pub mod difference;
 mod error;
 pub mod fields;
 pub mod fixtures;
+pub mod gigagas;
 pub mod json;
 pub mod mainnet;
 pub mod model;
