@@ -5,11 +5,13 @@
     reason = "`output` prints: a reader may leave, and others write what is printed"
 )]
 
+mod bench;
 mod chain;
 mod clock;
 mod conformance;
 mod db;
 mod dev;
+mod executors;
 mod failure;
 mod fate;
 mod import;
@@ -22,6 +24,7 @@ mod replay;
 mod send;
 mod service;
 mod status;
+mod timing;
 mod trace;
 mod transcripts;
 mod verify;
@@ -45,6 +48,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure executors on made-up blocks.
+    Bench(bench::Args),
     /// Run Ethereum's official test fixtures.
     Conformance(conformance::Args),
     /// Look after the chains on disk while no node uses them.
@@ -75,6 +80,7 @@ const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Db(args) => db::run(&args),
         Command::Dev(args) => dev::run(&args),

@@ -2,17 +2,21 @@
 
 mod table;
 
-use crate::output::print_json;
-use crate::progress;
+use crate::{
+    executors::{Choice, Executors, Runs, Task, ThreadArgs},
+    output::print_json,
+    progress,
+    timing::{Timing, mgas_per_s},
+};
 use clap::Args as ClapArgs;
-use core::{num::NonZeroU32, ops::ControlFlow, time::Duration};
-use eyre::{Result, ensure};
+use core::{num::NonZeroU32, ops::ControlFlow};
+use eyre::{Result, WrapErr, ensure};
 use lockstep_testkit::{
     Error,
     mainnet::{self, Fixture, Limits, Mismatch, Note, refusal},
 };
 use serde::Serialize;
-use std::{path::PathBuf, time::Instant};
+use std::path::PathBuf;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
@@ -25,6 +29,11 @@ pub(crate) struct Args {
     /// Execute every block this many times, and report the median and the shortest time.
     #[arg(long, value_name = "N", default_value = "1")]
     repeat: NonZeroU32,
+    /// Who executes. With `both`, results are compared bit by bit, and the first difference ends the replay.
+    #[arg(long, value_name = "WHO", value_enum, default_value_t = Choice::Serial)]
+    executor: Choice,
+    #[command(flatten)]
+    threads: ThreadArgs,
 }
 
 /// What came of one block.
@@ -34,19 +43,15 @@ struct BlockResult {
     fork: String,
     transactions: usize,
     gas: u64,
-    /// `None` if the block was not executed.
+    /// Of the serial executor, if it runs; `None` if the block was not executed.
     time: Option<Timing>,
+    /// Of the parallel executor, if both run.
+    parallel: Option<Timing>,
     mismatches: Vec<Mismatch>,
     notes: Vec<Note>,
-}
-
-/// How long the execution took.
-#[derive(Clone, Copy, Debug, Serialize)]
-struct Timing {
-    median_us: f64,
-    min_us: f64,
-    /// Million gas per second, at the median.
-    mgas_per_s: f64,
+    /// The executors do not agree.
+    #[serde(skip)]
+    is_disputed: bool,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -60,6 +65,9 @@ struct Summary {
     /// Sum of the medians.
     time_us: f64,
     mgas_per_s: f64,
+    /// The same of the parallel executor, and how many times as fast it is, if both run.
+    parallel_time_us: Option<f64>,
+    speedup: Option<f64>,
     mismatches: usize,
     unreadable: usize,
 }
@@ -77,26 +85,31 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     for path in &args.paths {
         ensure!(path.exists(), "{} does not exist", path.display());
     }
+    let executors = Executors::start(args.executor, args.threads).wrap_err("--threads")?;
     let sizes = args.paths.iter().map(|path| mainnet::size_on_disk(path, &limits));
     let bar = progress::bar(!args.json, sizes.sum());
     let mut replay = Replay::default();
     let mut read_before = 0;
     if !args.json {
-        bar.suspend(table::print_head);
+        bar.suspend(|| table::print_head(args.executor));
     }
     for path in &args.paths {
-        let _ = mainnet::visit(path, &limits, &mut |fixture| {
+        let walk = mainnet::visit(path, &limits, &mut |fixture| {
             if let Ok(fixture) = &fixture {
                 bar.set_position(read_before + fixture.read_bytes());
                 bar.set_message(format!("block {}", fixture.number()));
             }
-            let result = fixture.map(|fixture| run_block(&fixture, args.repeat));
+            let result = fixture.map(|fixture| run_block(&fixture, args.repeat, &executors));
             if !args.json {
                 bar.suspend(|| table::print(&result));
             }
+            let is_disputed = result.as_ref().is_ok_and(|block| block.is_disputed);
             replay.add(result);
-            ControlFlow::Continue(())
+            if is_disputed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
+        if walk.is_break() {
+            break;
+        }
         read_before += mainnet::size_on_disk(path, &limits);
     }
     bar.finish_and_clear();
@@ -110,26 +123,37 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     Ok(replay.summary.mismatches == 0)
 }
 
-/// Checks and executes one block.
-fn run_block(fixture: &Fixture, repeat: NonZeroU32) -> BlockResult {
+/// Checks and executes one block, until the executors differ.
+fn run_block(fixture: &Fixture, repeat: NonZeroU32, executors: &Executors) -> BlockResult {
     let mut mismatches = fixture.check_block();
-    let mut times = Vec::new();
-    if fixture.is_complete() {
-        for repetition in 0..repeat.get() {
-            let (output, time) = stopwatch(|| fixture.execute());
-            match output {
-                Ok(output) => {
-                    times.push(time);
-                    if repetition == 0 {
-                        mismatches.extend(fixture.check_output(&output));
-                    }
-                }
-                Err(error) => {
-                    mismatches.push(refusal(&error));
-                    break;
+    let (mut times, mut parallel_times) = (Vec::new(), Vec::new());
+    let mut is_disputed = false;
+    let (chain, block) = (fixture.chain(), fixture.block());
+    let task = Task { chain, block, senders: fixture.senders(), state: fixture.state() };
+    let repetitions = if fixture.is_complete() { repeat.get() } else { 0 };
+    for repetition in 0..repetitions {
+        let runs = executors.run(&task, repetition % 2 == 0);
+        if let Some(difference) = runs.difference() {
+            mismatches.push(difference);
+            is_disputed = true;
+            break;
+        }
+        let Runs { serial, parallel } = runs;
+        let (first, second) = if serial.is_some() { (serial, parallel) } else { (parallel, None) };
+        match first {
+            Some((Ok(output), time)) => {
+                times.push(time);
+                if repetition == 0 {
+                    mismatches.extend(fixture.check_output(&output));
                 }
             }
+            Some((Err(error), _)) => {
+                mismatches.push(refusal(&error));
+                break;
+            }
+            None => {}
         }
+        parallel_times.extend(second.map(|(_, time)| time));
     }
     let gas = fixture.gas_used();
     BlockResult {
@@ -138,31 +162,11 @@ fn run_block(fixture: &Fixture, repeat: NonZeroU32) -> BlockResult {
         transactions: fixture.transactions(),
         gas,
         time: Timing::of(times, gas),
+        parallel: Timing::of(parallel_times, gas),
         mismatches,
         notes: fixture.notes(),
+        is_disputed,
     }
-}
-
-/// The only clock of commands that measure.
-#[expect(clippy::disallowed_methods, reason = "measuring is what the commands are for")]
-pub(crate) fn stopwatch<T>(run: impl FnOnce() -> T) -> (T, Duration) {
-    let start = Instant::now();
-    let result = run();
-    (result, start.elapsed())
-}
-
-impl Timing {
-    fn of(mut times: Vec<Duration>, gas: u64) -> Option<Self> {
-        times.sort();
-        let us = |time: &Duration| time.as_secs_f64() * 1e6;
-        let median_us = us(times.get(times.len() / 2)?);
-        let min_us = us(times.first()?);
-        Some(Self { median_us, min_us, mgas_per_s: mgas_per_s(gas, median_us) })
-    }
-}
-
-fn mgas_per_s(gas: u64, time_us: f64) -> f64 {
-    if time_us > 0.0 { gas as f64 / time_us } else { 0.0 }
 }
 
 impl Replay {
@@ -190,27 +194,14 @@ impl Summary {
             self.gas += block.gas;
             self.time_us += time.median_us;
         }
+        if let Some(time) = block.parallel {
+            *self.parallel_time_us.get_or_insert_default() += time.median_us;
+        }
     }
 
     fn finish(&mut self) {
         self.mgas_per_s = mgas_per_s(self.gas, self.time_us);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timing_is_the_median_and_the_shortest() {
-        let times = [30, 10, 20].map(Duration::from_micros).to_vec();
-        let timing = Timing::of(times, 40).unwrap();
-        assert_eq!((timing.median_us.round(), timing.min_us.round()), (20.0, 10.0));
-        assert_eq!(timing.mgas_per_s.round(), 2.0);
-    }
-
-    #[test]
-    fn a_block_that_was_not_executed_has_no_timing() {
-        assert!(Timing::of(Vec::new(), 1).is_none());
+        let is_some = |time_us: &f64| *time_us > 0.0;
+        self.speedup = self.parallel_time_us.filter(is_some).map(|time_us| self.time_us / time_us);
     }
 }

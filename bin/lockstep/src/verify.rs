@@ -12,7 +12,7 @@ pub(crate) use online::read_config as read_rollup_config;
 use crate::{
     output::{print_json, say},
     progress,
-    replay::stopwatch,
+    timing::stopwatch,
 };
 use clap::Args as ClapArgs;
 use core::time::Duration;

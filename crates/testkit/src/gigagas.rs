@@ -21,7 +21,7 @@
 //!
 //! # Limits
 //! - [`MIN_GAS`] to [`MAX_GAS`] per block; about a million accounts of users, 16,384 markets. The largest
-//!   blocks need about a gigabyte.
+//!   blocks need about two gigabytes, with what two executors make of them.
 
 mod accounts;
 mod contracts;

@@ -1,15 +1,16 @@
 //! The results for people.
 
-use super::{BlockResult, Summary, Timing};
-use crate::output::say;
+use super::{BlockResult, Summary};
+use crate::{executors::Choice, output::say, timing::Timing};
 use lockstep_testkit::Error;
 
 /// Mismatches of one block printed in full; the rest are in the JSON output.
 const SHOWN_MISMATCHES: usize = 10;
 
-pub(super) fn print_head() {
+pub(super) fn print_head(executor: Choice) {
+    let both = if executor == Choice::Both { "     parallel  speed-up" } else { "" };
     say!(
-        "{:>9}  {:<16} {:>5} {:>11} {:>12} {:>12} {:>8}",
+        "{:>9}  {:<16} {:>5} {:>11} {:>12} {:>12} {:>8}{both}",
         "block",
         "fork",
         "txs",
@@ -28,8 +29,12 @@ pub(super) fn print(result: &Result<BlockResult, Error>) {
     let milliseconds = |us: f64| format!("{:.3} ms", us / 1e3);
     let column = |value: fn(Timing) -> f64| block.time.map(value);
     let dash = || "-".to_owned();
+    let both = block.parallel.zip(block.time).map(|(parallel, serial)| {
+        let speedup = parallel.speedup_over(serial);
+        format!(" {:>12} {speedup:>8.2}×", milliseconds(parallel.median_us))
+    });
     say!(
-        "{:>9}  {:<16} {:>5} {:>11} {:>12} {:>12} {:>8}",
+        "{:>9}  {:<16} {:>5} {:>11} {:>12} {:>12} {:>8}{}",
         block.number,
         block.fork,
         block.transactions,
@@ -37,6 +42,7 @@ pub(super) fn print(result: &Result<BlockResult, Error>) {
         column(|time| time.median_us).map_or_else(dash, milliseconds),
         column(|time| time.min_us).map_or_else(dash, milliseconds),
         column(|time| time.mgas_per_s).map_or_else(dash, |speed| format!("{speed:.1}")),
+        both.unwrap_or_default(),
     );
     for note in &block.notes {
         say!("           note: {note}");
@@ -60,6 +66,9 @@ pub(super) fn print_summary(summary: &Summary) {
         summary.mgas_per_s,
         summary.mismatches,
     );
+    if let (Some(time_us), Some(speedup)) = (summary.parallel_time_us, summary.speedup) {
+        say!("in parallel in {:.3} s, {speedup:.2} times as fast", time_us / 1e6);
+    }
     if summary.decoded_only > 0 {
         say!("{} blocks were decoded and not executed", summary.decoded_only);
     }

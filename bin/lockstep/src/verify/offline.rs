@@ -5,7 +5,7 @@ use super::{
     range::{Parts, RangeArgs},
     transcript,
 };
-use crate::{chain::read_file, replay::stopwatch};
+use crate::{chain::read_file, timing::stopwatch};
 use eyre::{OptionExt, Result, WrapErr, bail, ensure};
 use lockstep_host::{BlockRange, Host, Outcome, read_witness};
 use lockstep_protocol::RollupConfig;

@@ -5,7 +5,7 @@ use super::{
     range::{Parts, RangeArgs},
     transcript,
 };
-use crate::{chain::read_file, replay::stopwatch};
+use crate::{chain::read_file, timing::stopwatch};
 use eyre::{OptionExt, Result, WrapErr, ensure};
 use lockstep_chain::{Chain, Ethereum};
 use lockstep_host::{BlockRange, DirectoryStore, Host, MemoryStore, Sources, Store, write_witness};

@@ -40,6 +40,19 @@ pub struct AccountChange {
 }
 
 impl AccountChange {
+    /// An account that was only loaded.
+    pub(crate) const fn unwritten(address: Address, info: Option<AccountInfo>) -> Self {
+        Self {
+            address,
+            existed: info.is_some(),
+            after: info,
+            before: None,
+            is_written: false,
+            storage_cleared: false,
+            first_slot: NO_SLOT,
+        }
+    }
+
     /// The account.
     pub const fn address(&self) -> Address {
         self.address

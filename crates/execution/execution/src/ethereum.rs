@@ -1,9 +1,11 @@
 //! What happens around the transactions of an Ethereum block.
 
 use crate::{
-    BlockState, EthereumEvmFactory, Execute, ExecutionError, StateReader,
+    BlockState, EthereumEvmFactory, Execute, ExecutionError, Speculate, SpeculativeEvm,
+    SpeculativeView, StateReader, TransferRules,
     evm::EvmEnvOf,
     executor::{BlockParts, Progress, admit_gas, state_result},
+    observe::install_observers,
     requests::parse_deposits,
     system_calls,
 };
@@ -14,14 +16,17 @@ use alloy_eips::{
     eip7251::CONSOLIDATION_REQUEST_TYPE, eip7685::Requests, eip7825::MAX_TX_GAS_LIMIT_OSAKA,
 };
 use alloy_evm::{
-    Evm, EvmEnv, EvmFactory, FromRecoveredTx,
-    eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY},
+    Database, Evm, EvmEnv, EvmFactory, FromRecoveredTx,
+    eth::{
+        EthEvm,
+        dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY},
+    },
 };
 use alloy_primitives::{Address, Log, U256};
 use lockstep_chain::{Chain, Ethereum, EthereumHardfork, EthereumTransaction};
 use revm::{
     context::{BlockEnv, CfgEnv, TxEnv},
-    context_interface::block::BlobExcessGasAndPrice,
+    context_interface::{Transaction as _, block::BlobExcessGasAndPrice},
     inspector::NoOpInspector,
     primitives::hardfork::SpecId,
     state::EvmState,
@@ -59,6 +64,11 @@ const fn block_reward(fork: EthereumHardfork) -> u128 {
     }
 }
 
+/// The highest gas limit of a transaction (EIP-7825).
+const fn gas_limit_cap(fork: EthereumHardfork) -> u64 {
+    if fork as u8 >= EthereumHardfork::Osaka as u8 { MAX_TX_GAS_LIMIT_OSAKA } else { u64::MAX }
+}
+
 impl Execute for Ethereum {
     type EvmFactory = EthereumEvmFactory;
     type Commitment = lockstep_trie::StateTrie;
@@ -75,8 +85,7 @@ impl Execute for Ethereum {
         if let Some(params) = blobs {
             cfg.set_max_blobs_per_tx(params.max_blobs_per_tx);
         }
-        cfg.tx_gas_limit_cap =
-            Some(if fork >= EthereumHardfork::Osaka { MAX_TX_GAS_LIMIT_OSAKA } else { u64::MAX });
+        cfg.tx_gas_limit_cap = Some(gas_limit_cap(fork));
         let blob_excess_gas_and_price =
             header.excess_blob_gas.zip(blobs).map(|(excess_blob_gas, params)| {
                 let blob_gasprice = params.calc_blob_fee(excess_blob_gas);
@@ -136,8 +145,8 @@ impl Execute for Ethereum {
         false
     }
 
-    fn recycle<S: StateReader>(
-        evm: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<S>, NoOpInspector>,
+    fn recycle<DB: Database>(
+        evm: &mut <Self::EvmFactory as EvmFactory>::Evm<DB, NoOpInspector>,
         state: EvmState,
     ) {
         evm.ctx_mut().journaled_state.inner.state = state;
@@ -255,6 +264,47 @@ fn move_dao_balances<S: StateReader>(
         state_result(state, paid)?;
     }
     Ok(())
+}
+
+impl Speculate for Ethereum {
+    type Remembered = ();
+
+    fn remembered<S: StateReader>(
+        _: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<S>, NoOpInspector>,
+    ) {
+    }
+
+    fn observe_balances<V: SpeculativeView>(
+        evm: SpeculativeEvm<Self, V>,
+    ) -> Option<SpeculativeEvm<Self, V>> {
+        let mut inner = evm.into_inner();
+        install_observers(&mut inner.instruction);
+        Some(EthEvm::new(inner, false))
+    }
+
+    fn expected_nonce(&self, transaction: &EthereumTransaction) -> Option<u64> {
+        Some(transaction.nonce())
+    }
+
+    fn transfer_rules(&self, header: &Header, (): &()) -> Option<TransferRules> {
+        let fork = self.fork(header);
+        let is_london = fork >= EthereumHardfork::London;
+        Some(TransferRules {
+            chain_id: self.chain_id(),
+            gas_limit_cap: gas_limit_cap(fork),
+            base_fee: is_london.then(|| header.base_fee_per_gas.unwrap_or_default()),
+            has_access_lists: fork >= EthereumHardfork::Berlin,
+            beneficiary: header.beneficiary,
+            vaults: None,
+        })
+    }
+
+    fn needed_balance<V: SpeculativeView>(
+        _: &mut SpeculativeEvm<Self, V>,
+        tx: &TxEnv,
+    ) -> Option<U256> {
+        tx.max_balance_spending().ok()
+    }
 }
 
 #[cfg(test)]

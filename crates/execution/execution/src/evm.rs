@@ -63,8 +63,8 @@ pub trait Execute: Chain {
 
     /// Gives the EVM the emptied state map of the last transaction back, so that the next one
     /// need not allocate it. Nothing depends on it.
-    fn recycle<S: StateReader>(
-        evm: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<S>, NoOpInspector>,
+    fn recycle<DB: Database>(
+        evm: &mut <Self::EvmFactory as EvmFactory>::Evm<DB, NoOpInspector>,
         state: EvmState,
     ) {
         let _ = (evm, state);

@@ -16,6 +16,7 @@ use revm::{
         ExecutionResult, HaltReasonTr, InvalidTransaction, ResultAndState,
     },
     inspector::NoOpInspector,
+    state::EvmState,
 };
 
 /// Computes the state root that follows from the parent's state and the changes since.
@@ -24,7 +25,7 @@ pub type IntermediateRoots<'a> =
 
 /// A state map with room for more accounts is not recycled: walking it would slow down the small
 /// transactions that follow.
-const MAX_RECYCLED_ACCOUNTS: usize = 64;
+pub(crate) const MAX_RECYCLED_ACCOUNTS: usize = 64;
 
 /// What [`execute_block`] does beyond executing.
 #[derive(Default)]
@@ -186,6 +187,20 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
         transaction: &C::Transaction,
         sender: Address,
     ) -> Result<TransactionOutcome, ExecutionError<S::Error>> {
+        self.transact_and(transaction, sender, |_| ())
+    }
+
+    /// As [`Self::transact`], and shows what the transaction changed, with what it only loaded, before that is
+    /// made permanent.
+    ///
+    /// # Errors
+    /// As [`Self::transact`].
+    pub fn transact_and(
+        &mut self,
+        transaction: &C::Transaction,
+        sender: Address,
+        show: impl FnOnce(&EvmState),
+    ) -> Result<TransactionOutcome, ExecutionError<S::Error>> {
         let admitted = self.admit(transaction, &sender)?;
         let tx_env = self.chain.tx_env(transaction, sender);
         let ResultAndState { result, mut state } = match self.evm.transact_raw(tx_env) {
@@ -196,6 +211,7 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
         if let Some(error) = block_state.take_error() {
             return Err(ExecutionError::State(error));
         }
+        show(&state);
         block_state.commit_all(&mut state);
         if state.capacity() <= MAX_RECYCLED_ACCOUNTS {
             C::recycle(&mut self.evm, state);

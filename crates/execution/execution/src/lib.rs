@@ -39,6 +39,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod adopt;
 mod assemble;
 mod changes;
 mod commitment;
@@ -49,13 +50,17 @@ mod executor;
 mod instructions;
 mod joint;
 mod memory;
+mod observe;
 mod reader;
 mod requests;
 mod rollup;
 mod rollup_evm;
+mod speculate;
+mod speculation;
 mod state;
 mod system_calls;
 mod transaction;
+mod transfer;
 mod validate;
 
 pub use assemble::{
@@ -76,9 +81,14 @@ pub use reader::StateReader;
 pub use requests::parse_deposits;
 pub use revm::{bytecode::Bytecode, state::AccountInfo};
 pub use rollup_evm::{RollupEvm, RollupEvmFactory};
+pub use speculate::{
+    HaltReasonOf, Speculate, SpeculativeEvm, SpeculativeState, SpeculativeView, Speculator,
+};
+pub use speculation::Speculation;
 pub use state::{Accessed, BlockState, StateError};
 pub use transaction::{
     CheckedTransaction, TransactionError, check_rollup_transaction, check_transaction,
     validate_transaction,
 };
+pub use transfer::{Transfer, TransferRules};
 pub use validate::{OutputError, validate_output, validate_state_root};

@@ -1,24 +1,32 @@
 //! What happens around the transactions of a rollup's block.
 
 use crate::{
-    BlockState, Execute, ExecutionError, StateReader,
+    BlockState, Execute, ExecutionError, Speculate, SpeculativeEvm, SpeculativeView, StateReader,
+    TransferRules,
     evm::EvmEnvOf,
     executor::{BlockParts, Progress, admit_gas, state_result},
+    observe::install_observers,
     rollup_evm::RollupEvmFactory,
     system_calls,
+    transfer::VaultFees,
 };
-use alloy_consensus::{Header, TxReceipt};
+use alloc::vec::Vec;
+use alloy_consensus::{Header, Transaction as _, TxReceipt};
 use alloy_eips::{eip2718::Encodable2718, eip7685::Requests};
-use alloy_evm::{Evm, EvmEnv, EvmFactory, FromRecoveredTx};
+use alloy_evm::{Database, Evm, EvmEnv, EvmFactory, FromRecoveredTx};
 use alloy_op_evm::OpTx;
 use alloy_primitives::{Address, B256, Bytes, Log, U256, address, b256, hex};
 use lockstep_chain::{Chain, ForkCondition, OpHardfork, Rollup};
 use op_alloy_consensus::OpTxEnvelope;
-use op_revm::{L1BlockInfo, OpSpecId, estimate_tx_compressed_size};
+use op_revm::{
+    L1BlockInfo, OpSpecId,
+    constants::{BASE_FEE_RECIPIENT, L1_FEE_RECIPIENT, OPERATOR_FEE_RECIPIENT},
+    estimate_tx_compressed_size,
+};
 use revm::{
     bytecode::Bytecode,
     context::{BlockEnv, CfgEnv},
-    context_interface::block::BlobExcessGasAndPrice,
+    context_interface::{Cfg as _, Transaction as _, block::BlobExcessGasAndPrice},
     inspector::NoOpInspector,
     primitives::hardfork::SpecId,
     state::EvmState,
@@ -95,8 +103,8 @@ impl Execute for Rollup {
         transaction.is_deposit()
     }
 
-    fn recycle<S: StateReader>(
-        evm: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<S>, NoOpInspector>,
+    fn recycle<DB: Database>(
+        evm: &mut <Self::EvmFactory as EvmFactory>::Evm<DB, NoOpInspector>,
         state: EvmState,
     ) {
         evm.ctx_mut().journaled_state.inner.state = state;
@@ -173,4 +181,75 @@ fn data_footprint<S: StateReader>(
     let scalar = state_result(state, scalar)?;
     let bytes = estimate_tx_compressed_size(&transaction.encoded_2718()) / SIZE_ESTIMATE_SCALE;
     Ok(bytes.saturating_mul(scalar.into()))
+}
+
+impl Speculate for Rollup {
+    type Remembered = L1BlockInfo;
+
+    fn observe_balances<V: SpeculativeView>(
+        mut evm: SpeculativeEvm<Self, V>,
+    ) -> Option<SpeculativeEvm<Self, V>> {
+        install_observers(evm.instructions_mut());
+        Some(evm)
+    }
+
+    /// Deposits, and the first transaction after them: what it finds that data on L1 costs holds for all.
+    fn ordered_prefix(&self, transactions: &[OpTxEnvelope]) -> usize {
+        let deposits = transactions.iter().take_while(|transaction| transaction.is_deposit());
+        deposits.count() + 1
+    }
+
+    /// Not deposits, which need no nonce and no balance, nor what has a part of a super transaction.
+    fn may_speculate(&self, transactions: &[OpTxEnvelope], index: usize) -> bool {
+        let is_deposit =
+            |index: usize| transactions.get(index).is_some_and(OpTxEnvelope::is_deposit);
+        !is_deposit(index) && !index.checked_sub(1).is_some_and(is_deposit)
+    }
+
+    fn expected_nonce(&self, transaction: &OpTxEnvelope) -> Option<u64> {
+        Some(transaction.nonce())
+    }
+
+    fn needed_balance<V: SpeculativeView>(
+        evm: &mut SpeculativeEvm<Self, V>,
+        tx: &OpTx,
+    ) -> Option<U256> {
+        let context = evm.ctx_mut();
+        context.chain.clear_tx_l1_cost();
+        let on_l1 = context.chain.tx_cost_with_tx(&tx.0, context.cfg.spec)?;
+        tx.0.base.max_balance_spending().ok()?.checked_add(on_l1)
+    }
+
+    fn transfer_rules(&self, header: &Header, costs: &L1BlockInfo) -> Option<TransferRules> {
+        if costs.l2_block != Some(U256::from(header.number)) {
+            return None;
+        }
+        Some(TransferRules {
+            chain_id: self.chain_id(),
+            gas_limit_cap: self.evm_env(header).cfg_env.tx_gas_limit_cap(),
+            base_fee: Some(header.base_fee_per_gas.unwrap_or_default()),
+            has_access_lists: true,
+            beneficiary: header.beneficiary,
+            vaults: Some(VaultFees { costs: costs.clone(), spec: spec_id(self.fork(header)) }),
+        })
+    }
+
+    fn remembered<S: StateReader>(
+        evm: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<S>, NoOpInspector>,
+    ) -> L1BlockInfo {
+        evm.ctx_mut().chain.clone()
+    }
+
+    fn remember<V: SpeculativeView>(evm: &mut SpeculativeEvm<Self, V>, remembered: &L1BlockInfo) {
+        evm.ctx_mut().chain = remembered.clone();
+    }
+
+    fn fee_recipients(&self, header: &Header) -> Vec<Address> {
+        alloc::vec![
+            header.beneficiary,
+            BASE_FEE_RECIPIENT,
+            L1_FEE_RECIPIENT,
+            OPERATOR_FEE_RECIPIENT
+        ]
+    }
 }

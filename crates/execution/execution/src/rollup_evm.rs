@@ -17,7 +17,9 @@ use revm::{
         EVMError, ExecutionResult, InvalidTransaction, Output, ResultAndState, ResultGas,
         SuccessReason,
     },
+    handler::instructions::EthInstructions,
     inspector::NoOpInspector,
+    interpreter::interpreter::EthInterpreter,
     state::EvmState,
 };
 
@@ -69,6 +71,12 @@ impl<DB: Database, I: Inspector<OpEvmContext<DB>>> RollupEvm<DB, I> {
     /// The context in which code runs.
     pub const fn ctx_mut(&mut self) -> &mut OpEvmContext<DB> {
         &mut self.inner.0.ctx
+    }
+
+    pub(crate) const fn instructions_mut(
+        &mut self,
+    ) -> &mut EthInstructions<EthInterpreter, OpEvmContext<DB>> {
+        &mut self.inner.0.instruction
     }
 
     /// The rollup as a participant of super transactions that are executed jointly; `None` if it is a

@@ -7,6 +7,7 @@
 
 use crate::{
     StateChanges, StateReader,
+    adopt::Comparison,
     changes::{AccountChange, ChainedSlot, EMPTY_CODE_WITH_STORAGE, NO_SLOT, SlotChange},
 };
 use alloc::vec::Vec;
@@ -24,7 +25,7 @@ use revm::{
 };
 
 /// What stands in an account whose information was moved out.
-const NO_INFO: AccountInfo = AccountInfo {
+pub(crate) const NO_INFO: AccountInfo = AccountInfo {
     balance: U256::ZERO,
     nonce: 0,
     code_hash: B256::ZERO,
@@ -38,6 +39,12 @@ const NO_INFO: AccountInfo = AccountInfo {
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the state could not be read")]
 pub struct StateError(());
+
+impl StateError {
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+}
 
 impl DBErrorMarker for StateError {}
 
@@ -54,16 +61,17 @@ pub struct Accessed {
 
 /// The state while a block runs, over the parent's state.
 pub struct BlockState<S: StateReader> {
-    reader: S,
+    pub(crate) reader: S,
     /// Empty accounts that were touched are deleted (EIP-161).
-    deletes_empty_accounts: bool,
-    account_ids: AddressMap<u32>,
+    pub(crate) deletes_empty_accounts: bool,
+    pub(crate) account_ids: AddressMap<u32>,
     /// By [`slot_key`].
     slot_ids: FbMap<36, u32>,
-    changes: StateChanges,
-    codes: B256Map<Bytecode>,
-    codes_read: Vec<B256>,
-    block_hashes: Vec<(u64, B256)>,
+    pub(crate) changes: StateChanges,
+    pub(crate) codes: B256Map<Bytecode>,
+    pub(crate) codes_read: Vec<B256>,
+    pub(crate) block_hashes: Vec<(u64, B256)>,
+    pub(crate) comparison: Comparison,
     /// The first error of the reader, kept in its own type for the executor.
     error: Option<S::Error>,
 }
@@ -91,6 +99,7 @@ impl<S: StateReader> BlockState<S> {
             codes: B256Map::default(),
             codes_read: Vec::new(),
             block_hashes: Vec::new(),
+            comparison: Comparison::default(),
             error: None,
         }
     }
@@ -184,7 +193,7 @@ impl<S: StateReader> BlockState<S> {
     }
 
     /// The index of an account, read from the parent's state if it is new here.
-    fn load(&mut self, address: &Address) -> Result<u32, StateError> {
+    pub(crate) fn load(&mut self, address: &Address) -> Result<u32, StateError> {
         let vacant = match self.account_ids.entry(*address) {
             Entry::Occupied(known) => return Ok(*known.get()),
             Entry::Vacant(vacant) => vacant,
@@ -195,20 +204,50 @@ impl<S: StateReader> BlockState<S> {
             Err(error) => return Err(self.fail(error)),
         };
         vacant.insert(id);
-        self.changes.accounts.push(AccountChange {
-            address: *address,
-            existed: after.is_some(),
-            after,
-            before: None,
-            is_written: false,
-            storage_cleared: false,
-            first_slot: NO_SLOT,
-        });
+        self.changes.accounts.push(AccountChange::unwritten(*address, after));
         Ok(id)
     }
 
+    /// Gives an account an index unless it has one, with what the parent's state says of it.
+    pub(crate) fn insert_account(&mut self, address: Address, info: Option<AccountInfo>) -> u32 {
+        let vacant = match self.account_ids.entry(address) {
+            Entry::Occupied(known) => return *known.get(),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let id = index(self.changes.accounts.len());
+        vacant.insert(id);
+        let after = info.map(|info| AccountInfo { account_id: Some(id as usize), ..info });
+        self.changes.accounts.push(AccountChange::unwritten(address, after));
+        id
+    }
+
+    /// The index and the value of a slot, if the block has read or written it.
+    pub(crate) fn known_slot(&self, id: u32, slot: &U256) -> Option<(u32, U256)> {
+        let slot_id = *self.slot_ids.get(&slot_key(id, slot))?;
+        Some((slot_id, self.changes.slots.get(slot_id as usize)?.change.after))
+    }
+
+    /// Whether slots of a known account are zero that the block has not written.
+    pub(crate) fn has_no_storage(&self, id: u32) -> bool {
+        let account = self.changes.accounts.get(id as usize);
+        account.is_none_or(|account| account.storage_cleared || !account.existed)
+    }
+
+    /// Notes a slot, with its value, that [`Self::known_slot`] does not know, and returns its index.
+    pub(crate) fn insert_slot(&mut self, id: u32, slot: U256, value: U256) -> u32 {
+        let StateChanges { accounts, slots, .. } = &mut self.changes;
+        let Some(account) = accounts.get_mut(id as usize) else { return NO_SLOT };
+        match self.slot_ids.entry(slot_key(id, &slot)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(vacant) => {
+                let change = SlotChange { slot, before: value, after: value };
+                *vacant.insert(chain_slot(account, slots, change))
+            }
+        }
+    }
+
     /// Keeps the reader's error for the executor; revm gets the fact that there is one.
-    fn fail(&mut self, error: S::Error) -> StateError {
+    pub(crate) fn fail(&mut self, error: S::Error) -> StateError {
         self.error.get_or_insert(error);
         StateError(())
     }
@@ -220,16 +259,26 @@ impl<S: StateReader> BlockState<S> {
         change: impl FnOnce(&mut AccountInfo),
     ) -> Result<(), StateError> {
         let id = self.load(address)?;
-        let current = self.changes.accounts.get(id as usize).and_then(AccountChange::after);
-        let mut info = current.cloned().unwrap_or_default();
-        info.account_id = Some(id as usize);
-        change(&mut info);
-        let is_deleted = self.deletes_empty_accounts && info.is_empty();
-        self.set_current(id, (!is_deleted).then_some(info));
+        self.change(id, change);
         Ok(())
     }
 
-    fn deploy(&mut self, code_hash: B256, code: Bytecode) {
+    /// Changes a known account.
+    pub(crate) fn change(&mut self, id: u32, change: impl FnOnce(&mut AccountInfo)) {
+        let Some(account) = self.changes.accounts.get_mut(id as usize) else { return };
+        if !account.is_written {
+            account.before = account.after.clone();
+            account.is_written = true;
+        }
+        let info = account.after.get_or_insert_default();
+        info.account_id = Some(id as usize);
+        change(info);
+        if self.deletes_empty_accounts && info.is_empty() {
+            account.after = None;
+        }
+    }
+
+    pub(crate) fn deploy(&mut self, code_hash: B256, code: Bytecode) {
         if self.codes.insert(code_hash, code.clone()).is_none() {
             self.changes.codes.push((code_hash, code));
         }
@@ -260,7 +309,7 @@ impl<S: StateReader> BlockState<S> {
     }
 
     /// Forgets the whole storage of an account.
-    fn clear_storage(&mut self, id: u32) {
+    pub(crate) fn clear_storage(&mut self, id: u32) {
         let Some(account) = self.changes.accounts.get_mut(id as usize) else { return };
         account.storage_cleared = true;
         let mut slot_id = account.first_slot;
@@ -272,14 +321,25 @@ impl<S: StateReader> BlockState<S> {
 
     /// Makes a transaction permanent, leaving the map empty.
     pub(crate) fn commit_all(&mut self, changes: &mut AddressMap<Account>) {
+        let codes = self.changes.codes.len();
         for (address, account) in &mut *changes {
             self.commit_account(address, account);
         }
+        self.order_codes(codes);
         changes.clear();
     }
 
+    /// Brings the codes that one transaction has deployed into an order: revm's map has that of its capacity.
+    pub(crate) fn order_codes(&mut self, first: usize) {
+        if let Some(deployed) = self.changes.codes.get_mut(first..)
+            && deployed.len() > 1
+        {
+            deployed.sort_unstable_by_key(|(hash, _)| *hash);
+        }
+    }
+
     /// Makes one account's part of a transaction permanent.
-    fn commit_account(&mut self, address: &Address, account: &mut Account) {
+    pub(crate) fn commit_account(&mut self, address: &Address, account: &mut Account) {
         let known = account.info.account_id.map(index);
         let Some(id) = known.or_else(|| self.account_ids.get(address).copied()) else {
             // revm changes no account that it did not load through `basic`.
@@ -297,9 +357,9 @@ impl<S: StateReader> BlockState<S> {
         }
         if account.is_created() {
             self.clear_storage(id);
-        }
-        for (slot, value) in &account.storage {
-            if value.original_value != value.present_value {
+            self.write_unread_slots(id, account);
+        } else {
+            for (slot, value) in account.changed_storage_slots() {
                 self.write_slot(id, *slot, value.present_value);
             }
         }
@@ -329,22 +389,45 @@ impl<S: StateReader> BlockState<S> {
         }
     }
 
-    fn set_current(&mut self, id: u32, info: Option<AccountInfo>) {
+    pub(crate) fn set_current(&mut self, id: u32, info: Option<AccountInfo>) {
         let Some(account) = self.changes.accounts.get_mut(id as usize) else { return };
         let previous = core::mem::replace(&mut account.after, info);
+        // Who executed ahead leaves out what is known here.
+        if let (Some(now), Some(before)) = (&mut account.after, &previous)
+            && now.code.is_none()
+            && now.code_hash == before.code_hash
+        {
+            now.code = before.code.clone();
+        }
         if !account.is_written {
             account.before = previous;
             account.is_written = true;
         }
     }
 
-    fn write_slot(&mut self, id: u32, slot: U256, value: U256) {
+    /// Writes a slot with this index.
+    pub(crate) fn set_slot(&mut self, slot_id: u32, value: U256) {
+        if let Some(slot) = self.changes.slots.get_mut(slot_id as usize) {
+            slot.change.after = value;
+        }
+    }
+
+    /// Writes the slots of an account that was created in this transaction: the EVM knows that they were empty,
+    /// and has not read them. So it is their numbers that bring them into an order.
+    fn write_unread_slots(&mut self, id: u32, account: &Account) {
+        let mut slots: Vec<_> = account.changed_storage_slots().collect();
+        slots.sort_unstable_by_key(|(slot, _)| **slot);
+        for (slot, value) in slots {
+            self.write_slot(id, *slot, value.present_value);
+        }
+    }
+
+    pub(crate) fn write_slot(&mut self, id: u32, slot: U256, value: U256) {
         let StateChanges { accounts, slots, .. } = &mut self.changes;
         match self.slot_ids.entry(slot_key(id, &slot)) {
             Entry::Occupied(known) => {
-                if let Some(slot) = slots.get_mut(*known.get() as usize) {
-                    slot.change.after = value;
-                }
+                let slot_id = *known.get();
+                self.set_slot(slot_id, value);
             }
             // Written without having been read: the account was created in this transaction.
             Entry::Vacant(vacant) => {
@@ -416,7 +499,7 @@ impl<S: StateReader> DatabaseCommit for BlockState<S> {
 }
 
 /// Reads an account from the parent's state and marks it for the EVM.
-fn read_account<S: StateReader>(
+pub(crate) fn read_account<S: StateReader>(
     reader: &S,
     address: &Address,
     id: u32,

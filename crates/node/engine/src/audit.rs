@@ -33,7 +33,7 @@ impl<C: Payloads> Core<C> {
         let mut commitment = C::Commitment::from_root(parent.state.state_root());
         let chain = self.chain();
         let judged = validate(chain, &block.block, &parent.header, parent.total_difficulty)
-            .and_then(|()| execute(chain, block, &parent, &mut commitment));
+            .and_then(|()| execute(chain, block, &parent, &mut commitment, None));
         match judged {
             Ok(_) => Ok(()),
             Err(Fault::Node(error)) => Err(error),

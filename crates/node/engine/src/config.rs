@@ -6,6 +6,8 @@ use std::time::Duration;
 /// The engine's limits and habits.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
+    /// Threads that execute a block together; with one it is executed serially.
+    pub execution_threads: usize,
     /// Canonical blocks that stay in memory although they could be persisted. A reorg within them
     /// is instant; a deeper one executes the blocks it undoes once more. Finalized blocks are
     /// persisted regardless.
@@ -45,6 +47,7 @@ pub struct EngineConfig {
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
+            execution_threads: 1,
             keep_in_memory: 32,
             max_reorg_depth: 1024,
             max_unpersisted: 256,

@@ -13,6 +13,7 @@ use crate::{
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{B256, map::B256Map};
 use lockstep_execution::StateCommitment;
+use lockstep_parallel::ParallelExecutor;
 use lockstep_storage::{ExecutedBlock, Snapshot, Storage, StorageError};
 use parking_lot::{Mutex, RwLock};
 use std::{
@@ -47,6 +48,7 @@ impl<C: Payloads> Clone for Engine<C> {
 /// Locks are taken in this order: `fork_choice`, `execution`, the tree, and any other last.
 #[derive(Debug)]
 pub(crate) struct Core<C: Payloads> {
+    pub(crate) executor: ParallelExecutor,
     pub(crate) shared: Arc<Shared<C>>,
     pub(crate) config: EngineConfig,
     builder: RwLock<Arc<dyn PayloadBuilder<C>>>,
@@ -171,7 +173,9 @@ impl<C: Payloads> Engine<C> {
         let (updates, _) = broadcast::channel(config.update_capacity.max(1));
         let measure = Measure::new(chain.chain_id());
         let tree = RwLock::new(Tree::new(canonical));
+        let executor = ParallelExecutor::new(config.execution_threads)?;
         let core = Arc::new(Core {
+            executor,
             shared: Arc::new(Shared { chain, tree, storage, updates }),
             builder: RwLock::new(builder),
             fork_choice: Mutex::new(()),

@@ -3,6 +3,7 @@
 use crate::{AttributesError, BuildError};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
+use lockstep_parallel::ThreadsError;
 use lockstep_storage::{ErrorClass, StorageError};
 use std::{sync::Arc, time::Duration};
 
@@ -12,6 +13,9 @@ pub enum EngineError {
     /// The chain could not be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The threads that execute blocks could not be started.
+    #[error(transparent)]
+    Threads(#[from] ThreadsError),
     /// The engine refuses work since an error after which it must not go on. Read the error, mend
     /// its cause and restart the node.
     #[error("the engine has stopped: {0}")]

@@ -7,6 +7,7 @@ use lockstep_execution::{
     BlockOutput, ExecuteOptions, ExecutionError, StateChanges, StateCommitment, execute_block,
     validate_output, validate_state_root,
 };
+use lockstep_parallel::ParallelExecutor;
 use lockstep_storage::{
     ExecutedBlock, RecoveredBlock, State, StorageError, TrieNodes, TrieNodesBuilder,
 };
@@ -66,6 +67,7 @@ pub(crate) fn validate<C: Payloads>(
 
 /// Executes a validated block and holds its commitments against the outcome.
 ///
+/// Without an executor it is executed serially, which is what every executor is held against.
 /// `commitment` is to the parent's state and becomes that to the block's. After
 /// [`Fault::Invalid`] or [`Fault::Node`] it must not be used again.
 pub(crate) fn execute<C: Payloads>(
@@ -73,6 +75,7 @@ pub(crate) fn execute<C: Payloads>(
     block: Arc<RecoveredBlock<C>>,
     parent: &Parent<C>,
     commitment: &mut C::Commitment,
+    executor: Option<&ParallelExecutor>,
 ) -> Result<ExecutedBlock<C>, Fault> {
     let header = &block.block.header;
     let state = &*parent.state;
@@ -82,8 +85,13 @@ pub(crate) fn execute<C: Payloads>(
     };
     let options =
         ExecuteOptions { intermediate_roots: Some(&mut root_after), ..Default::default() };
-    let output = execute_block(chain, &block.block, &block.senders, state, options)
-        .map_err(|error| execution_fault(block.hash(), error))?;
+    let output = match executor {
+        Some(executor) => {
+            executor.execute_block(chain, &block.block, &block.senders, &state, options)
+        }
+        None => execute_block(chain, &block.block, &block.senders, state, options),
+    }
+    .map_err(|error| execution_fault(block.hash(), error))?;
     validate_output(chain, header, &output).map_err(invalid)?;
     let (root, nodes) = commit(&output.changes, commitment, state)?;
     validate_state_root(header, root).map_err(invalid)?;

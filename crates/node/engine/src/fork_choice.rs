@@ -488,7 +488,13 @@ impl<C: Payloads> Core<C> {
                 Arc::new(OverlayState::new(restored.iter().rev().cloned().collect(), base.clone()))
             };
             let parent = Parent { header, total_difficulty, state };
-            let executed = match execute(self.chain(), block, &parent, &mut commitment) {
+            let executed = match execute(
+                self.chain(),
+                block,
+                &parent,
+                &mut commitment,
+                Some(&self.executor),
+            ) {
                 Ok(executed) => Arc::new(executed),
                 Err(Fault::Node(error)) => return Err(error),
                 Err(Fault::Invalid(reason)) => {

@@ -214,7 +214,7 @@ impl<C: Payloads> Core<C> {
         let hash = block.hash();
         let (of, root) = (parent.header.seal(), parent.header.state_root());
         let mut commitment = execution.take_commitment(of, root);
-        let executed = execute(self.chain(), block, parent, &mut commitment)?;
+        let executed = execute(self.chain(), block, parent, &mut commitment, Some(&self.executor))?;
         execution.keep_commitment(hash, commitment, self.config.max_trie_nodes);
         Ok(executed)
     }

@@ -4,7 +4,7 @@ use alloy_eips::{eip4895::Withdrawals, eip7594::BlobTransactionSidecarVariant, e
 use alloy_primitives::{Address, B256, Bytes, Sealed, U256};
 use alloy_rpc_types_engine::PayloadId;
 use lockstep_chain::{Block, EthereumHardfork};
-use lockstep_execution::{AttributesError, BlockOutput, Execute, StateRoots};
+use lockstep_execution::{AttributesError, BlockOutput, Execute, Speculate, StateRoots};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, sync::Arc};
 
@@ -84,7 +84,7 @@ pub struct BesidePayload<'a> {
 ///
 /// Implemented for [`Ethereum`](lockstep_chain::Ethereum) and [`Rollup`](lockstep_chain::Rollup);
 /// a chain of your own with their types delegates to theirs.
-pub trait Payloads: Execute {
+pub trait Payloads: Speculate {
     /// What the consensus layer wants of a block to build.
     type Attributes: Clone
         + Debug

@@ -11,11 +11,16 @@ use std::{
     fs,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
+    thread,
 };
 
 /// Where the secret is, beside the chain, if `--jwt-secret` does not say.
 const JWT_FILE: &str = "jwt.hex";
+
+/// More threads than this are used only if that is said.
+const MAX_DEFAULT_THREADS: usize = 16;
 
 /// The socket for IPC, beside the chain.
 const IPC_FILE: &str = "lockstep.ipc";
@@ -46,6 +51,9 @@ pub struct NodeArgs {
     /// [default: jwt.hex in the datadir, made if it is not there].
     #[arg(long, value_name = "FILE")]
     pub jwt_secret: Option<PathBuf>,
+    /// Threads that execute a block together; 1 executes it serially [default: the processors, at most 16].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub execution_threads: Option<u16>,
 }
 
 impl NodeArgs {
@@ -63,6 +71,13 @@ impl NodeArgs {
             chain_config: serde_json::to_value(&genesis.config).ok(),
             ..Default::default()
         }
+    }
+
+    /// Threads that execute a block together.
+    pub fn execution_threads(&self) -> usize {
+        let processors = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let default = || processors().min(MAX_DEFAULT_THREADS);
+        self.execution_threads.map_or_else(default, usize::from)
     }
 
     /// Where JSON-RPC is served, and to whom.
@@ -137,6 +152,7 @@ impl<C: NodeChain> NodeBuilder<C> {
         })?;
         Ok(self
             .folder(folder, genesis, first, Options::default())?
+            .execution_threads(args.execution_threads())
             .rpc(args.rpc(genesis), args.server()))
     }
 }

@@ -122,6 +122,13 @@ impl<C: NodeChain> NodeBuilder<C> {
         Ok(self.storage(Arc::new(storage)).journal(folder.join(JOURNAL_FILE)))
     }
 
+    /// Lets so many threads execute a block together.
+    #[must_use]
+    pub const fn execution_threads(mut self, threads: usize) -> Self {
+        self.engine.execution_threads = threads;
+        self
+    }
+
     /// Other limits and habits of the engine.
     #[must_use]
     pub fn engine(mut self, config: EngineConfig) -> Self {

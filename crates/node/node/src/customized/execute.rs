@@ -4,11 +4,11 @@ use super::{Customized, CustomizedEvmFactory};
 use crate::precompile::PrecompilesMap;
 use alloy_consensus::TxReceipt;
 use alloy_eips::eip7685::Requests;
-use alloy_evm::{Evm, EvmFactory};
+use alloy_evm::{Database, Evm, EvmFactory};
 use alloy_primitives::{Address, Log};
 use lockstep_execution::{
-    BlockParts, BlockState, EvmEnvOf, Execute, ExecutionError, Progress, StateCommitment,
-    StateReader,
+    BlockParts, BlockState, EvmEnvOf, Execute, ExecutionError, Progress, Speculate,
+    StateCommitment, StateReader,
 };
 use revm::{inspector::NoOpInspector, state::EvmState};
 
@@ -51,8 +51,8 @@ where
         self.chain.is_deposit(transaction)
     }
 
-    fn recycle<R: StateReader>(
-        evm: &mut <C::EvmFactory as EvmFactory>::Evm<BlockState<R>, NoOpInspector>,
+    fn recycle<DB: Database>(
+        evm: &mut <C::EvmFactory as EvmFactory>::Evm<DB, NoOpInspector>,
         state: EvmState,
     ) {
         C::recycle(evm, state);
@@ -84,5 +84,18 @@ where
         receipts: &[impl TxReceipt<Log = Log>],
     ) -> Result<Requests, ExecutionError<R::Error>> {
         self.chain.after_transactions(evm, header, parts, receipts)
+    }
+}
+
+/// In order alone: precompiles that others wrote may look at balances without telling.
+impl<C, S: StateCommitment> Speculate for Customized<C, S>
+where
+    C: Execute<EvmFactory: EvmFactory<Precompiles = PrecompilesMap>>,
+{
+    type Remembered = ();
+
+    fn remembered<R: StateReader>(
+        _: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<R>, NoOpInspector>,
+    ) {
     }
 }

@@ -1,0 +1,285 @@
+//! Taking over what a transaction came to before its turn.
+
+use crate::{
+    BlockExecutor, BlockState, ExecutionError, HaltReasonOf, Speculate, Speculation, StateError,
+    StateReader, TransactionOutcome,
+    executor::evm_failure,
+    speculation::{ChangedAccount, ChangedSlot, Fate, Seen, SeenAccount},
+    state::read_account,
+    transfer::{Transfer, is_small, outcome_of_transfer},
+};
+use alloc::vec::Vec;
+use alloy_evm::Evm;
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use revm::{Database, bytecode::Bytecode, state::AccountInfo};
+
+/// An account that a transaction was shown, as it is at its turn.
+#[derive(Debug)]
+struct Now {
+    /// Its index; `None` if no transaction before has touched it.
+    id: Option<u32>,
+    /// What the reader says of it, if there is no index.
+    loaded: Option<AccountInfo>,
+    /// What is to be added to its balance, modulo 2^256: it is not the one that was shown, and has no say.
+    difference: U256,
+}
+
+/// Room for what is compared, kept from one transaction to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Comparison {
+    accounts: Vec<Now>,
+    /// Indices of slots, if they are known, then of all.
+    slots: Vec<Option<u32>>,
+    /// Indices of accounts.
+    ids: Vec<u32>,
+}
+
+impl<C: Speculate, S: StateReader> BlockExecutor<'_, C, S> {
+    /// What the EVM remembers from one transaction to the next.
+    pub fn remembered(&mut self) -> C::Remembered {
+        C::remembered(&mut self.evm)
+    }
+
+    /// Makes the outcome of the next transaction, which was executed before its turn, permanent; as if
+    /// [`Self::transact`] had executed it now. Whether it did: an outcome that follows from another state is
+    /// refused, and nothing has changed.
+    ///
+    /// # Errors
+    /// As [`Self::transact`].
+    pub fn adopt(
+        &mut self,
+        transaction: &C::Transaction,
+        sender: Address,
+        outcome: &mut Speculation<HaltReasonOf<C>>,
+    ) -> Result<Option<TransactionOutcome>, ExecutionError<S::Error>> {
+        if let Some(transfer) = outcome.transfer.take() {
+            return self.transfer(transaction, &transfer);
+        }
+        let admitted = self.admit(transaction, &sender)?;
+        let Some(result) = outcome.result.take() else { return Ok(None) };
+        let state = self.evm.db_mut();
+        match state.adopt(&sender, outcome) {
+            Ok(true) => Ok(Some(self.record(transaction, admitted, result))),
+            Ok(false) => Ok(None),
+            Err(error) => Err(evm_failure(state, error)),
+        }
+    }
+
+    /// Executes the next transaction, which does nothing but pay, without the EVM; as if [`Self::transact`] had
+    /// executed it. Whether it did: if the state is not that simple, nothing has changed.
+    ///
+    /// # Errors
+    /// As [`Self::transact`].
+    pub fn transfer(
+        &mut self,
+        transaction: &C::Transaction,
+        transfer: &Transfer,
+    ) -> Result<Option<TransactionOutcome>, ExecutionError<S::Error>> {
+        let admitted = self.admit(transaction, &transfer.sender())?;
+        let state = self.evm.db_mut();
+        match state.transfer(transfer) {
+            Ok(true) => {
+                let result = outcome_of_transfer::<HaltReasonOf<C>>();
+                Ok(Some(self.record(transaction, admitted, result)))
+            }
+            Ok(false) => Ok(None),
+            Err(error) => Err(evm_failure(state, error)),
+        }
+    }
+}
+
+impl<S: StateReader> BlockState<S> {
+    fn adopt<H>(
+        &mut self,
+        sender: &Address,
+        outcome: &mut Speculation<H>,
+    ) -> Result<bool, StateError> {
+        let mut now = core::mem::take(&mut self.comparison);
+        let mut agrees = self.compare(sender, outcome, &mut now);
+        if let Ok(true) = agrees {
+            agrees = self.take_over(outcome, &mut now).map(|()| true);
+        }
+        now.accounts.clear();
+        now.slots.clear();
+        now.ids.clear();
+        self.comparison = now;
+        agrees
+    }
+
+    /// Holds what the transaction was shown against what there is.
+    fn compare<H>(
+        &mut self,
+        sender: &Address,
+        outcome: &Speculation<H>,
+        now: &mut Comparison,
+    ) -> Result<bool, StateError> {
+        let Speculation { seen, accounts, needed_balance, .. } = outcome;
+        for account in &seen.accounts {
+            let id = self.account_ids.get(&account.address).copied();
+            let loaded = match id {
+                Some(_) => None,
+                None if account.is_parents => account.info(),
+                None => {
+                    read_account(&self.reader, &account.address, 0).map_err(|e| self.fail(e))?
+                }
+            };
+            let known = id.and_then(|id| self.changes.accounts.get(id as usize)?.after.as_ref());
+            let current = if id.is_some() { known } else { loaded.as_ref() };
+            let needed = if account.address == *sender { *needed_balance } else { None };
+            let is_observed = || seen.is_observed(&account.address);
+            let after = || accounts.get(account.change as usize).map(|change| change.balance);
+            let Some(difference) = difference(account, current, needed, is_observed, after) else {
+                return Ok(false);
+            };
+            now.accounts.push(Now { id, loaded, difference });
+        }
+        for slot in &seen.slots {
+            let Some(account) = now.accounts.get(slot.account as usize) else { return Ok(false) };
+            let known = account.id.and_then(|id| self.known_slot(id, &slot.slot));
+            let value = match (known, account.id, &account.loaded) {
+                (Some((_, value)), ..) => value,
+                (None, Some(id), _) if self.has_no_storage(id) => U256::ZERO,
+                (None, None, None) => U256::ZERO,
+                _ if slot.is_parents => slot.value,
+                _ => {
+                    let address = seen.accounts.get(slot.account as usize).map(|seen| seen.address);
+                    let read = self.reader.storage(&address.unwrap_or_default(), &slot.slot);
+                    read.map_err(|error| self.fail(error))?
+                }
+            };
+            if value != slot.value {
+                return Ok(false);
+            }
+            now.slots.push(known.map(|(slot_id, _)| slot_id));
+        }
+        Ok(true)
+    }
+
+    /// Loads what the transaction loaded, in its order, and makes its changes permanent.
+    fn take_over<H>(
+        &mut self,
+        outcome: &mut Speculation<H>,
+        now: &mut Comparison,
+    ) -> Result<(), StateError> {
+        let Speculation { seen, accounts, slots, codes, .. } = outcome;
+        for (account, now_account) in seen.accounts.iter().zip(&mut now.accounts) {
+            now.ids.push(match now_account.id {
+                Some(id) => id,
+                None => self.insert_account(account.address, now_account.loaded.take()),
+            });
+        }
+        for (slot, slot_id) in seen.slots.iter().zip(&mut now.slots) {
+            if slot_id.is_none()
+                && let Some(id) = now.ids.get(slot.account as usize)
+            {
+                *slot_id = Some(self.insert_slot(*id, slot.slot, slot.value));
+            }
+        }
+        self.note_reads(seen)?;
+        let first_code = self.changes.codes.len();
+        let mut slots = slots.iter();
+        for changed in accounts {
+            let own = slots.as_slice().get(..changed.slots as usize).unwrap_or_default();
+            slots = slots.as_slice().get(own.len()..).unwrap_or_default().iter();
+            if let Some(id) = now.ids.get(changed.account as usize) {
+                let difference = now.accounts.get(changed.account as usize);
+                let difference = difference.map_or(U256::ZERO, |now| now.difference);
+                self.write_account(*id, changed, difference, own, &now.slots, codes);
+            }
+        }
+        self.order_codes(first_code);
+        Ok(())
+    }
+
+    /// Makes one account's part of a transaction permanent, as [`Self::commit_account`] does.
+    fn write_account(
+        &mut self,
+        id: u32,
+        changed: &ChangedAccount,
+        difference: U256,
+        slots: &[ChangedSlot],
+        slot_ids: &[Option<u32>],
+        codes: &[(B256, Bytecode)],
+    ) {
+        if changed.fate != Fate::Written {
+            self.clear_storage(id);
+        }
+        if changed.fate == Fate::Destroyed {
+            self.set_current(id, None);
+            return;
+        }
+        for changed in slots {
+            match slot_ids.get(changed.seen as usize) {
+                Some(Some(slot_id)) => self.set_slot(*slot_id, changed.value),
+                _ => self.write_slot(id, changed.slot, changed.value),
+            }
+        }
+        let known = self.current(id).map(|info| (info.code_hash, info.code.clone()));
+        let (known_hash, known_code) = known.unwrap_or((KECCAK256_EMPTY, None));
+        let mut code = known_code;
+        if changed.code_hash != known_hash {
+            code = codes
+                .iter()
+                .find(|(hash, _)| *hash == changed.code_hash)
+                .map(|(_, code)| code.clone());
+            if let Some(code) = &code {
+                self.deploy(changed.code_hash, code.clone());
+            }
+        }
+        let info = AccountInfo {
+            nonce: changed.nonce,
+            balance: changed.balance.wrapping_add(difference),
+            code_hash: changed.code_hash,
+            account_id: Some(id as usize),
+            code,
+        };
+        let is_deleted = self.deletes_empty_accounts && info.is_empty();
+        self.set_current(id, (!is_deleted).then_some(info));
+    }
+
+    /// Notes codes and block hashes that were read for the first time.
+    fn note_reads(&mut self, seen: &mut Seen) -> Result<(), StateError> {
+        for hash in seen.codes.drain(..) {
+            self.code_by_hash(hash)?;
+        }
+        for (number, hash) in seen.block_hashes.drain(..) {
+            if !self.block_hashes.iter().any(|(known, _)| *known == number) {
+                self.block_hashes.push((number, hash));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a transaction that was shown an account would have done the same with what there is now; if so, what
+/// is to be added to the balance that it left, modulo 2^256.
+fn difference(
+    shown: &SeenAccount,
+    now: Option<&AccountInfo>,
+    needed: Option<U256>,
+    is_observed: impl FnOnce() -> bool,
+    after: impl FnOnce() -> Option<U256>,
+) -> Option<U256> {
+    let Some(now) = now else { return (!shown.exists).then_some(U256::ZERO) };
+    if !shown.exists || shown.nonce != now.nonce || shown.code_hash != now.code_hash {
+        return None;
+    }
+    if shown.balance == now.balance {
+        return Some(U256::ZERO);
+    }
+    // Who has more can pay what was paid with less. Code takes nothing from whom it does not observe, so less
+    // will do as well unless it is the sender, who must have what the transaction may cost.
+    let suffices = match needed {
+        Some(needed) => now.balance >= needed,
+        None => now.balance >= shown.balance,
+    };
+    let cannot_overflow = is_small(&shown.balance)
+        && is_small(&now.balance)
+        && needed.is_none_or(|needed| is_small(&needed))
+        && after().is_none_or(|balance| is_small(&balance));
+    let is_alike = suffices
+        && cannot_overflow
+        && shown.balance.is_zero() == now.balance.is_zero()
+        && !is_observed();
+    is_alike.then(|| now.balance.wrapping_sub(shown.balance))
+}

@@ -1,0 +1,274 @@
+//! A block that several threads work on: who executes what ahead of its turn.
+
+use crate::{
+    hot::HotContracts,
+    memory::{Memory, Turn, View},
+};
+use alloy_consensus::Transaction as _;
+use alloy_primitives::Address;
+use crossbeam_utils::CachePadded;
+use lockstep_chain::Block;
+use lockstep_execution::{
+    HaltReasonOf, Speculate, Speculation, Speculator, StateReader, Transfer, TransferRules,
+};
+use parking_lot::Mutex;
+use std::{
+    hint::black_box,
+    iter, mem,
+    ops::Range,
+    sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+};
+
+/// What a worker takes at once, in gas and in transactions: neighbours are often related.
+const CHUNK_GAS: u64 = 2_000_000;
+const MAX_CHUNK: usize = 10;
+
+/// States of a transaction. Nobody has it;
+const FREE: u8 = 0;
+/// somebody executes it;
+const TAKEN: u8 = 1;
+/// it was executed, and waits for its turn;
+const DONE: u8 = 2;
+/// it has to be executed at its turn.
+const ORDERED: u8 = 3;
+
+/// The outcome of a transaction of chain `C`.
+pub(crate) type Outcome<C> = Box<Speculation<HaltReasonOf<C>>>;
+
+/// What has become of a transaction before its turn.
+#[derive(Debug)]
+pub(crate) struct Place<H> {
+    state: AtomicU8,
+    outcome: Mutex<Option<Box<Speculation<H>>>>,
+}
+
+impl<H> Default for Place<H> {
+    fn default() -> Self {
+        Self { state: AtomicU8::new(FREE), outcome: Mutex::new(None) }
+    }
+}
+
+impl<H> Place<H> {
+    /// Whether nobody else had the transaction.
+    pub(crate) fn take(&self) -> bool {
+        self.state.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether somebody executes it now.
+    pub(crate) fn is_underway(&self) -> bool {
+        self.state.load(Ordering::Acquire) == TAKEN
+    }
+
+    pub(crate) fn take_outcome(&self) -> Option<Box<Speculation<H>>> {
+        self.outcome.lock().take()
+    }
+}
+
+/// A transaction of a block that several threads work on.
+pub(crate) struct Item<'w, C: Speculate> {
+    pub(crate) transaction: &'w C::Transaction,
+    pub(crate) sender: Address,
+    pub(crate) place: &'w Place<HaltReasonOf<C>>,
+    pub(crate) turn: Turn,
+}
+
+/// A block that several threads work on.
+pub(crate) struct Work<'w, 'a, C: Speculate, S> {
+    chain: &'w C,
+    header: &'w C::Header,
+    transactions: &'w [C::Transaction],
+    senders: &'w [Address],
+    pub(crate) memory: &'w Memory<'a, S>,
+    remembered: C::Remembered,
+    transfers: Option<TransferRules>,
+    chunks: Vec<Range<usize>>,
+    places: Vec<Place<HaltReasonOf<C>>>,
+    is_over: AtomicBool,
+    pub(crate) hot: HotContracts,
+    next_chunk: CachePadded<AtomicUsize>,
+    /// The chunk with the transaction whose turn it is.
+    current_chunk: CachePadded<AtomicUsize>,
+    /// Outcomes that were used, whose memory can be used again.
+    spare: CachePadded<Mutex<Vec<Outcome<C>>>>,
+}
+
+/// What executes transactions ahead.
+pub(crate) struct Worker<'w, 'a, C: Speculate, S: StateReader> {
+    speculator: Speculator<'w, C, View<'w, 'a, S>>,
+    spare: Vec<Outcome<C>>,
+}
+
+impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
+    /// The transactions from `first` on.
+    pub(crate) fn new(
+        chain: &'w C,
+        block: &'w Block<C>,
+        senders: &'w [Address],
+        memory: &'w Memory<'a, S>,
+        remembered: C::Remembered,
+        first: usize,
+    ) -> Self {
+        let (header, transactions) = (&block.header, &*block.body.transactions);
+        Self {
+            chain,
+            header,
+            transactions,
+            senders,
+            memory,
+            transfers: chain.transfer_rules(header, &remembered),
+            remembered,
+            chunks: chunks::<C>(transactions, first),
+            places: iter::repeat_with(Place::default).take(transactions.len()).collect(),
+            is_over: AtomicBool::new(false),
+            hot: HotContracts::default(),
+            next_chunk: CachePadded::default(),
+            current_chunk: CachePadded::default(),
+            spare: CachePadded::default(),
+        }
+    }
+
+    /// How many chunks there are.
+    pub(crate) const fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// The transactions of a chunk, whose turn has come; `None` after the last.
+    pub(crate) fn begin_chunk(&self, at: usize) -> Option<Range<usize>> {
+        let chunk = self.chunks.get(at)?.clone();
+        self.current_chunk.store(at, Ordering::Relaxed);
+        self.touch(chunk.clone());
+        Some(chunk)
+    }
+
+    /// Nothing is to be executed ahead any more.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn item(&self, index: usize) -> Option<Item<'_, C>> {
+        Some(Item {
+            transaction: self.transactions.get(index)?,
+            sender: *self.senders.get(index)?,
+            place: self.places.get(index)?,
+            turn: Turn::try_from(index).ok()?.checked_add(1)?,
+        })
+    }
+
+    /// Makes the memory of outcomes available again.
+    pub(crate) fn give_back(&self, used: &mut Vec<Outcome<C>>) {
+        self.spare.lock().append(used);
+    }
+
+    pub(crate) fn worker(&self) -> Option<Worker<'w, 'a, C, S>> {
+        let mut speculator = Speculator::new(self.chain, self.header, View::new(self.memory))?;
+        speculator.remember(&self.remembered);
+        Some(Worker { speculator, spare: Vec::new() })
+    }
+
+    /// Executes transactions before their turns until there are no more.
+    pub(crate) fn help(&self) {
+        let Some(mut worker) = self.worker() else { return };
+        while let Some((at, chunk)) = self.take_chunk() {
+            for index in chunk {
+                // The rest is faster executed in order than taken over.
+                if self.current_chunk.load(Ordering::Relaxed) >= at {
+                    break;
+                }
+                self.speculate(&mut worker, index);
+            }
+        }
+    }
+
+    /// The next chunk that nobody has taken, after the current one.
+    pub(crate) fn take_chunk(&self) -> Option<(usize, Range<usize>)> {
+        let mut next = self.next_chunk.load(Ordering::Relaxed);
+        loop {
+            let taken = next.max(self.current_chunk.load(Ordering::Relaxed) + 1);
+            let chunk = self.chunks.get(taken).filter(|_| !self.is_over())?;
+            let order = Ordering::Relaxed;
+            match self.next_chunk.compare_exchange_weak(next, taken + 1, order, order) {
+                Ok(_) => return Some((taken, chunk.clone())),
+                Err(now) => next = now,
+            }
+        }
+    }
+
+    /// Executes a transaction ahead, unless somebody else has it.
+    pub(crate) fn speculate(&self, worker: &mut Worker<'w, 'a, C, S>, index: usize) {
+        let Some(Item { transaction, sender, place, turn }) = self.item(index) else { return };
+        if self.is_over() || !place.take() {
+            return;
+        }
+        let is_hot = transaction.to().is_some_and(|contract| self.hot.contains(&contract));
+        if is_hot || !self.may_speculate(index) {
+            place.state.store(ORDERED, Ordering::Release);
+            return;
+        }
+        if worker.spare.is_empty() {
+            worker.spare = mem::take(&mut *self.spare.lock());
+        }
+        let mut outcome = worker.spare.pop().unwrap_or_default();
+        let transfer =
+            self.transfer(index).filter(|transfer| self.is_plain(transfer, &sender, turn));
+        let is_done = if let Some(transfer) = transfer {
+            outcome.set_transfer(transfer);
+            true
+        } else {
+            worker.speculator.view_mut().turn = turn;
+            worker.speculator.transact(transaction, sender, &mut outcome, |state| {
+                self.memory.tell(turn, &sender, state);
+            })
+        };
+        if is_done {
+            *place.outcome.lock() = Some(outcome);
+            place.state.store(DONE, Ordering::Release);
+        } else {
+            worker.spare.push(outcome);
+            place.state.store(ORDERED, Ordering::Release);
+        }
+    }
+
+    fn may_speculate(&self, index: usize) -> bool {
+        self.chain.may_speculate(self.transactions, index)
+    }
+
+    /// The transaction as one that does nothing but pay, as far as it can be told without the state.
+    pub(crate) fn transfer(&self, index: usize) -> Option<Transfer> {
+        let Item { transaction, sender, .. } = self.item(index)?;
+        let rules = self.transfers.as_ref().filter(|_| self.may_speculate(index))?;
+        rules.transfer(transaction, sender)
+    }
+
+    /// Whether a transfer seems to pay an account without code. Reads what the transfer will need.
+    fn is_plain(&self, transfer: &Transfer, sender: &Address, turn: Turn) -> bool {
+        self.memory.has_no_code(sender, turn) && self.memory.has_no_code(&transfer.to(), turn)
+    }
+
+    /// Fetches what is there of these transactions, all at the same time.
+    fn touch(&self, range: Range<usize>) {
+        let places = self.places.get(range).unwrap_or_default();
+        let done = places.iter().filter(|place| place.state.load(Ordering::Acquire) == DONE);
+        let sum = done.fold(0, |sum, place| {
+            sum ^ place.outcome.lock().as_ref().map_or(0, |outcome| outcome.touch())
+        });
+        black_box(sum);
+    }
+}
+
+/// The ranges that workers take.
+fn chunks<C: Speculate>(transactions: &[C::Transaction], first: usize) -> Vec<Range<usize>> {
+    let mut chunks = Vec::new();
+    let (mut begin, mut gas) = (first, 0_u64);
+    for (index, transaction) in transactions.iter().enumerate().skip(first) {
+        gas = gas.saturating_add(transaction.gas_limit());
+        if gas >= CHUNK_GAS || index + 1 - begin >= MAX_CHUNK || index + 1 == transactions.len() {
+            chunks.push(begin..index + 1);
+            (begin, gas) = (index + 1, 0);
+        }
+    }
+    chunks
+}
