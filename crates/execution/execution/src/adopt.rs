@@ -95,10 +95,11 @@ impl<S: StateReader> BlockState<S> {
         outcome: &mut Speculation<H>,
     ) -> Result<bool, StateError> {
         let mut now = core::mem::take(&mut self.comparison);
-        let mut agrees = self.compare(sender, outcome, &mut now);
-        if let Ok(true) = agrees {
-            agrees = self.take_over(outcome, &mut now).map(|()| true);
-        }
+        let agrees = if self.compare(sender, outcome, &mut now) {
+            self.take_over(outcome, &mut now).map(|()| true)
+        } else {
+            Ok(false)
+        };
         now.accounts.clear();
         now.slots.clear();
         now.ids.clear();
@@ -112,16 +113,18 @@ impl<S: StateReader> BlockState<S> {
         sender: &Address,
         outcome: &Speculation<H>,
         now: &mut Comparison,
-    ) -> Result<bool, StateError> {
+    ) -> bool {
         let Speculation { seen, accounts, needed_balance, .. } = outcome;
         for account in &seen.accounts {
             let id = self.account_ids.get(&account.address).copied();
             let loaded = match id {
                 Some(_) => None,
                 None if account.is_parents => account.info(),
-                None => {
-                    read_account(&self.reader, &account.address, 0).map_err(|e| self.fail(e))?
-                }
+                None => match read_account(&self.reader, &account.address, 0) {
+                    Ok(info) => info,
+                    // Who executes it now may not have to read that.
+                    Err(_) => return false,
+                },
             };
             let known = id.and_then(|id| self.changes.accounts.get(id as usize)?.after.as_ref());
             let current = if id.is_some() { known } else { loaded.as_ref() };
@@ -129,12 +132,12 @@ impl<S: StateReader> BlockState<S> {
             let is_observed = || seen.is_observed(&account.address);
             let after = || accounts.get(account.change as usize).map(|change| change.balance);
             let Some(difference) = difference(account, current, needed, is_observed, after) else {
-                return Ok(false);
+                return false;
             };
             now.accounts.push(Now { id, loaded, difference });
         }
         for slot in &seen.slots {
-            let Some(account) = now.accounts.get(slot.account as usize) else { return Ok(false) };
+            let Some(account) = now.accounts.get(slot.account as usize) else { return false };
             let known = account.id.and_then(|id| self.known_slot(id, &slot.slot));
             let value = match (known, account.id, &account.loaded) {
                 (Some((_, value)), ..) => value,
@@ -143,16 +146,18 @@ impl<S: StateReader> BlockState<S> {
                 _ if slot.is_parents => slot.value,
                 _ => {
                     let address = seen.accounts.get(slot.account as usize).map(|seen| seen.address);
-                    let read = self.reader.storage(&address.unwrap_or_default(), &slot.slot);
-                    read.map_err(|error| self.fail(error))?
+                    match self.reader.storage(&address.unwrap_or_default(), &slot.slot) {
+                        Ok(value) => value,
+                        Err(_) => return false,
+                    }
                 }
             };
             if value != slot.value {
-                return Ok(false);
+                return false;
             }
             now.slots.push(known.map(|(slot_id, _)| slot_id));
         }
-        Ok(true)
+        true
     }
 
     /// Loads what the transaction loaded, in its order, and makes its changes permanent.

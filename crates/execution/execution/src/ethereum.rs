@@ -295,6 +295,7 @@ impl Speculate for Ethereum {
             base_fee: is_london.then(|| header.base_fee_per_gas.unwrap_or_default()),
             has_access_lists: fork >= EthereumHardfork::Berlin,
             beneficiary: header.beneficiary,
+            port: None,
             vaults: None,
         })
     }

@@ -4,7 +4,7 @@
 //! another balance, and what it paid or took be added later. It looks by `BALANCE` and `SELFBALANCE`, and
 //! by what may fail for want of ether or moves all of it.
 
-use crate::{SpeculativeState, SpeculativeView};
+use crate::{SpeculativeState, SpeculativeView, transfer::is_small};
 use alloy_primitives::Address;
 use revm::{
     bytecode::opcode::{BALANCE, CALL, CALLCODE, CREATE, CREATE2, SELFBALANCE, SELFDESTRUCT},
@@ -21,6 +21,8 @@ use revm::{
 /// Is told whose balances have a say.
 pub(crate) trait BalanceObserver {
     fn observe_balance(&mut self, address: Address);
+    /// So much ether moves that balances may overflow: the transaction has to wait for its turn.
+    fn give_up(&mut self);
 }
 
 impl<B, T, C, V: SpeculativeView, X> BalanceObserver
@@ -28,6 +30,10 @@ impl<B, T, C, V: SpeculativeView, X> BalanceObserver
 {
     fn observe_balance(&mut self, address: Address) {
         self.journaled_state.database.observe_balance(address);
+    }
+
+    fn give_up(&mut self) {
+        self.journaled_state.database.give_up();
     }
 }
 
@@ -104,5 +110,10 @@ fn observed_if_paying<'a, T: InterpreterTypes, H: Host + BalanceObserver>(
 ) -> InstructionContext<'a, H, T> {
     let stack = context.interpreter.stack.data();
     let value = stack.len().checked_sub(depth + 1).and_then(|at| stack.get(at));
-    if value.is_some_and(|value| !value.is_zero()) { observed(context) } else { context }
+    let (is_paying, is_small) =
+        value.map_or((false, true), |value| (!value.is_zero(), is_small(value)));
+    if !is_small {
+        context.host.give_up();
+    }
+    if is_paying { observed(context) } else { context }
 }

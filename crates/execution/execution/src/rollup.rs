@@ -17,6 +17,7 @@ use alloy_evm::{Database, Evm, EvmEnv, EvmFactory, FromRecoveredTx};
 use alloy_op_evm::OpTx;
 use alloy_primitives::{Address, B256, Bytes, Log, U256, address, b256, hex};
 use lockstep_chain::{Chain, ForkCondition, OpHardfork, Rollup};
+use lockstep_union::PORT;
 use op_alloy_consensus::OpTxEnvelope;
 use op_revm::{
     L1BlockInfo, OpSpecId,
@@ -230,6 +231,7 @@ impl Speculate for Rollup {
             base_fee: Some(header.base_fee_per_gas.unwrap_or_default()),
             has_access_lists: true,
             beneficiary: header.beneficiary,
+            port: self.union().map(|_| PORT),
             vaults: Some(VaultFees { costs: costs.clone(), spec: spec_id(self.fork(header)) }),
         })
     }

@@ -9,18 +9,19 @@ use crate::{
     BlockState, Execute, Speculation, StateError, StateReader, TransferRules,
     changes::EMPTY_CODE_WITH_STORAGE,
     executor::MAX_RECYCLED_ACCOUNTS,
-    speculation::{Seen, SeenAccount, SeenSlot},
+    speculation::{NOWHERE, SHORT, Seen, SeenAccount, SeenSlot},
     state::read_account,
+    transfer::is_small,
 };
 use alloc::vec::Vec;
-use alloy_consensus::BlockHeader;
+use alloy_consensus::{BlockHeader, Transaction};
 use alloy_evm::{Evm, EvmFactory};
-use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, map::AddressMap};
 use core::fmt;
 use revm::{
     Database,
     bytecode::Bytecode,
-    context_interface::result::ResultAndState,
+    context_interface::result::{ExecutionResult, Output, ResultAndState},
     inspector::NoOpInspector,
     state::{AccountInfo, EvmState},
 };
@@ -36,6 +37,8 @@ pub trait SpeculativeView: StateReader {
 pub struct SpeculativeState<V> {
     view: V,
     seen: Seen,
+    /// Where accounts lie among those that were shown, if there are many.
+    places: AddressMap<u32>,
     /// The sender, and the nonce that it must have at the transaction's turn.
     sender: Option<(Address, u64)>,
     has_failed: bool,
@@ -48,15 +51,26 @@ impl<V> fmt::Debug for SpeculativeState<V> {
 }
 
 impl<V> SpeculativeState<V> {
-    const fn new(view: V) -> Self {
-        let seen = Seen {
-            accounts: Vec::new(),
-            slots: Vec::new(),
-            codes: Vec::new(),
-            block_hashes: Vec::new(),
-            observed_balances: Vec::new(),
-        };
-        Self { view, seen, sender: None, has_failed: false }
+    fn new(view: V) -> Self {
+        let (seen, places) = (Seen::default(), AddressMap::default());
+        Self { view, seen, places, sender: None, has_failed: false }
+    }
+
+    /// The place of an account among those that were shown.
+    fn place(&mut self, address: &Address) -> Option<u32> {
+        let accounts = &self.seen.accounts;
+        if accounts.len() <= SHORT {
+            let place = accounts.iter().position(|seen| seen.address == *address)?;
+            return u32::try_from(place).ok();
+        }
+        for (place, seen) in (0..).zip(accounts).skip(self.places.len()) {
+            self.places.insert(seen.address, place);
+        }
+        self.places.get(address).copied()
+    }
+
+    pub(crate) const fn give_up(&mut self) {
+        self.has_failed = true;
     }
 
     /// The balance of an account has a say in what code does.
@@ -117,15 +131,11 @@ impl<V: SpeculativeView> Database for SpeculativeState<V> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {
-        let known = self.seen.accounts.iter().position(|seen| seen.address == address);
-        let account = match known {
-            Some(account) => account,
-            None => {
-                self.basic(address)?;
-                self.seen.accounts.len().saturating_sub(1)
-            }
-        };
-        self.slot(u32::try_from(account).unwrap_or(u32::MAX), slot)
+        if self.place(&address).is_none() {
+            self.basic(address)?;
+        }
+        let account = self.place(&address);
+        self.slot(account.unwrap_or(NOWHERE), slot)
     }
 
     fn storage_by_account_id(
@@ -138,6 +148,9 @@ impl<V: SpeculativeView> Database for SpeculativeState<V> {
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, StateError> {
+        if let Some((_, hash)) = self.seen.block_hashes.iter().find(|(known, _)| *known == number) {
+            return Ok(*hash);
+        }
         let Ok(hash) = self.view.block_hash(number) else { return Err(self.fail()) };
         self.seen.block_hashes.push((number, hash));
         Ok(hash)
@@ -196,16 +209,23 @@ impl<'a, C: Speculate, V: SpeculativeView> Speculator<'a, C, V> {
         let state = self.evm.db_mut();
         core::mem::swap(&mut state.seen, &mut outcome.seen);
         state.seen.clear();
-        state.has_failed = false;
+        state.places.clear();
+        state.has_failed = !is_small(&transaction.value());
         state.sender = self.chain.expected_nonce(transaction).map(|nonce| (sender, nonce));
         let tx = self.chain.tx_env(transaction, sender);
         outcome.needed_balance = C::needed_balance(&mut self.evm, &tx);
         let executed = self.evm.transact_raw(tx);
         let state = self.evm.db_mut();
         core::mem::swap(&mut state.seen, &mut outcome.seen);
-        let Ok(ResultAndState { result, state: mut changes }) = executed else { return false };
+        let Ok(ResultAndState { mut result, state: mut changes }) = executed else { return false };
         if state.has_failed || outcome.write_down(&changes).is_none() {
             return false;
+        }
+        // Nobody asks for it, and it may be large.
+        match &mut result {
+            ExecutionResult::Success { output, .. } => *output = Output::Call(Bytes::new()),
+            ExecutionResult::Revert { output, .. } => *output = Bytes::new(),
+            ExecutionResult::Halt { .. } => {}
         }
         outcome.result = Some(result);
         show(&changes);

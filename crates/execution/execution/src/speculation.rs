@@ -19,7 +19,7 @@ use revm::{
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
 /// Lists up to this length are searched from front to back.
-const SHORT: usize = 24;
+pub(crate) const SHORT: usize = 24;
 
 /// An account as a transaction was shown it.
 #[derive(Clone, Copy, Debug)]

@@ -161,7 +161,10 @@ impl<S: StateReader> BlockState<S> {
         code_hash: B256,
         code: Bytecode,
     ) -> Result<(), StateError> {
-        self.update(address, |info| info.code_hash = code_hash)?;
+        self.update(address, |info| {
+            info.code_hash = code_hash;
+            info.code = None;
+        })?;
         self.deploy(code_hash, code);
         Ok(())
     }
@@ -506,6 +509,8 @@ pub(crate) fn read_account<S: StateReader>(
 ) -> Result<Option<AccountInfo>, S::Error> {
     let Some(mut info) = reader.account(address)? else { return Ok(None) };
     info.account_id = Some(id as usize);
+    // Codes are asked for by their hashes, whatever the reader has at hand: so what is read does not depend on it.
+    info.code = None;
     if info.nonce == 0 && info.code_hash == KECCAK256_EMPTY && reader.has_storage(address)? {
         info.code_hash = EMPTY_CODE_WITH_STORAGE;
         info.code = Some(Bytecode::default());

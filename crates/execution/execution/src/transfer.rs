@@ -34,6 +34,8 @@ pub struct TransferRules {
     /// Whether there are transactions with access lists (EIP-2930).
     pub(crate) has_access_lists: bool,
     pub(crate) beneficiary: Address,
+    /// What calls mean something else than payments to, whatever its code.
+    pub(crate) port: Option<Address>,
     /// What a rollup's vaults get.
     pub(crate) vaults: Option<VaultFees>,
 }
@@ -77,7 +79,8 @@ impl TransferRules {
         };
         let is_plain = transaction.input().is_empty()
             && transaction.access_list().is_none_or(|list| list.is_empty())
-            && !may_be_precompile(&to);
+            && !may_be_precompile(&to)
+            && self.port != Some(to);
         let gas_limit = transaction.gas_limit();
         let chain_id = transaction.chain_id();
         let is_here =
@@ -100,7 +103,8 @@ impl TransferRules {
             to,
             nonce: transaction.nonce(),
             value,
-            needed: U256::from(most).checked_mul(U256::from(gas_limit))?.checked_add(value)?,
+            // The EVM refuses what is beyond 128 bits.
+            needed: U256::from(most.checked_mul(gas_limit.into())?).checked_add(value)?,
             // Neither factor is beyond 128 bits.
             fees: [Some((self.beneficiary, U256::from(tip) * gas)), None, None, None],
             cost: U256::from(base_fee + tip) * gas,

@@ -2,17 +2,22 @@
 
 use crate::{
     Statistics,
-    work::{Item, Outcome, Place, Work, Worker},
+    work::{Item, Next, Outcome, Place, Work, Worker},
 };
 use alloy_consensus::Transaction as _;
 use lockstep_execution::{BlockExecutor, ExecutionError, HaltReasonOf, Speculate, StateReader};
-use std::{hint::spin_loop, ops::Range, thread};
+use std::{collections::BTreeSet, hint::spin_loop, ops::Range, thread};
 
 /// After this many outcomes it is seen whether executing ahead is worth it.
 const OUTCOMES: u32 = 16;
 
 /// How often a thread looks whether another one has finished before it does something else.
 const SPINS: u32 = 400;
+
+/// In a block, a thread waits this often in vain, and executes so many transactions ahead to no use while it waits: what
+/// is cheap at its turn may be dear on another state, and is not paid for there.
+const MAX_VAIN_SPINS: u32 = 1_000_000;
+const MAX_VAIN_HELP: u32 = 4;
 
 /// So many used outcomes are given back at once.
 const MIN_RETURNED: usize = 16;
@@ -25,6 +30,10 @@ pub(crate) struct Leader<'x, 'w, 'a, C: Speculate, S: StateReader> {
     helper: Option<Worker<'w, 'a, C, S>>,
     /// What it executes ahead.
     ahead: Range<usize>,
+    /// What it has executed ahead.
+    helped: BTreeSet<usize>,
+    vain_spins: u32,
+    vain_help: u32,
     used: Vec<Outcome<C>>,
     record: Record,
     statistics: Statistics,
@@ -40,6 +49,9 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Leader<'x, 'w, 'a, C, S> {
             executor,
             helper: None,
             ahead: 0..0,
+            helped: BTreeSet::new(),
+            vain_spins: 0,
+            vain_help: 0,
             used: Vec::new(),
             record: Record::default(),
             statistics: Statistics::default(),
@@ -72,16 +84,18 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Leader<'x, 'w, 'a, C, S> {
             }
             self.statistics.in_order += 1;
         } else {
-            if self.record.is_worth_waiting() {
-                self.wait(place);
-            }
+            let is_worth_waiting = self.record.is_worth_waiting();
+            let spins = if is_worth_waiting { self.wait(place) } else { 0 };
             let Some(outcome) = place.take_outcome() else {
+                self.vain_spins = self.vain_spins.saturating_add(spins);
                 self.statistics.in_order += 1;
                 return self.execute(index);
             };
             if self.adopt(index, outcome)? {
                 return Ok(());
             }
+            self.vain_spins = self.vain_spins.saturating_add(spins);
+            self.vain_help += u32::from(self.helped.contains(&index));
         }
         self.execute(index)
     }
@@ -125,22 +139,26 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Leader<'x, 'w, 'a, C, S> {
     }
 
     /// Waits until another thread has done what it does. If that takes long, does something else meanwhile.
-    fn wait(&mut self, place: &Place<HaltReasonOf<C>>) {
+    /// But not for ever: how often it has looked.
+    fn wait(&mut self, place: &Place<HaltReasonOf<C>>) -> u32 {
         let mut spins = 0_u32;
-        while place.is_underway() {
+        while place.is_underway() && self.vain_spins.saturating_add(spins) < MAX_VAIN_SPINS {
             spins += 1;
-            if spins < SPINS {
+            if !spins.is_multiple_of(SPINS) {
                 spin_loop();
                 continue;
             }
-            spins = 0;
-            if self.ahead.is_empty() {
-                self.ahead = self.work.take_chunk().map_or(0..0, |(_, chunk)| chunk);
+            if self.ahead.is_empty()
+                && self.vain_help < MAX_VAIN_HELP
+                && let Next::Chunk(_, chunk) = self.work.take_chunk()
+            {
+                self.ahead = chunk;
             }
             let Some(index) = self.ahead.next() else {
                 thread::yield_now();
                 continue;
             };
+            self.helped.insert(index);
             if self.helper.is_none() {
                 self.helper = self.work.worker();
             }
@@ -148,6 +166,7 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Leader<'x, 'w, 'a, C, S> {
                 self.work.speculate(worker, index);
             }
         }
+        spins
     }
 }
 

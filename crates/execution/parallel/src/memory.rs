@@ -136,12 +136,7 @@ impl<'a, S: StateReader> Memory<'a, S> {
 
     fn account_cell(&self, address: &Address) -> Result<Option<&'a AccountCell>, S::Error> {
         self.tables.accounts.get_or_try_insert(*address, || {
-            let mut parent = self.reader.account(address)?;
-            if let Some(info) = &mut parent
-                && let Some(code) = info.code.take()
-            {
-                self.tables.codes.write().insert(info.code_hash, code);
-            }
+            let parent = self.reader.account(address)?.map(|info| told(&info));
             let may_have =
                 |info: &AccountInfo| info.nonce == 0 && info.code_hash == KECCAK256_EMPTY;
             let has_storage =

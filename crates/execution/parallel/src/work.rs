@@ -17,11 +17,16 @@ use std::{
     iter, mem,
     ops::Range,
     sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+    thread,
 };
 
 /// What a worker takes at once, in gas and in transactions: neighbours are often related.
 const CHUNK_GAS: u64 = 2_000_000;
 const MAX_CHUNK: usize = 10;
+
+/// So much gas, by the limits of transactions, is executed ahead at the most: outcomes take memory, and on the wrong state
+/// they may be larger than the block's gas pays for.
+const MAX_GAS_AHEAD: u64 = 400_000_000;
 
 /// States of a transaction. Nobody has it;
 const FREE: u8 = 0;
@@ -72,6 +77,24 @@ pub(crate) struct Item<'w, C: Speculate> {
     pub(crate) turn: Turn,
 }
 
+/// What a worker takes at once.
+#[derive(Clone, Debug)]
+struct Chunk {
+    range: Range<usize>,
+    /// The gas limits of all transactions before.
+    gas_before: u64,
+}
+
+/// What there is to be executed ahead.
+pub(crate) enum Next {
+    /// These transactions, and their chunk's number.
+    Chunk(usize, Range<usize>),
+    /// Nothing before the block has got further.
+    Later,
+    /// Nothing any more.
+    Nothing,
+}
+
 /// A block that several threads work on.
 pub(crate) struct Work<'w, 'a, C: Speculate, S> {
     chain: &'w C,
@@ -81,7 +104,7 @@ pub(crate) struct Work<'w, 'a, C: Speculate, S> {
     pub(crate) memory: &'w Memory<'a, S>,
     remembered: C::Remembered,
     transfers: Option<TransferRules>,
-    chunks: Vec<Range<usize>>,
+    chunks: Vec<Chunk>,
     places: Vec<Place<HaltReasonOf<C>>>,
     is_over: AtomicBool,
     pub(crate) hot: HotContracts,
@@ -134,7 +157,7 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
 
     /// The transactions of a chunk, whose turn has come; `None` after the last.
     pub(crate) fn begin_chunk(&self, at: usize) -> Option<Range<usize>> {
-        let chunk = self.chunks.get(at)?.clone();
+        let chunk = self.chunks.get(at)?.range.clone();
         self.current_chunk.store(at, Ordering::Relaxed);
         self.touch(chunk.clone());
         Some(chunk)
@@ -172,7 +195,15 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
     /// Executes transactions before their turns until there are no more.
     pub(crate) fn help(&self) {
         let Some(mut worker) = self.worker() else { return };
-        while let Some((at, chunk)) = self.take_chunk() {
+        loop {
+            let (at, chunk) = match self.take_chunk() {
+                Next::Chunk(at, chunk) => (at, chunk),
+                Next::Later => {
+                    thread::yield_now();
+                    continue;
+                }
+                Next::Nothing => return,
+            };
             for index in chunk {
                 // The rest is faster executed in order than taken over.
                 if self.current_chunk.load(Ordering::Relaxed) >= at {
@@ -184,14 +215,21 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
     }
 
     /// The next chunk that nobody has taken, after the current one.
-    pub(crate) fn take_chunk(&self) -> Option<(usize, Range<usize>)> {
+    pub(crate) fn take_chunk(&self) -> Next {
         let mut next = self.next_chunk.load(Ordering::Relaxed);
         loop {
-            let taken = next.max(self.current_chunk.load(Ordering::Relaxed) + 1);
-            let chunk = self.chunks.get(taken).filter(|_| !self.is_over())?;
+            let current = self.current_chunk.load(Ordering::Relaxed);
+            let taken = next.max(current + 1);
+            let begun = self.chunks.get(current).filter(|_| !self.is_over());
+            let (Some(begun), Some(chunk)) = (begun, self.chunks.get(taken)) else {
+                return Next::Nothing;
+            };
+            if chunk.gas_before.saturating_sub(begun.gas_before) > MAX_GAS_AHEAD {
+                return Next::Later;
+            }
             let order = Ordering::Relaxed;
             match self.next_chunk.compare_exchange_weak(next, taken + 1, order, order) {
-                Ok(_) => return Some((taken, chunk.clone())),
+                Ok(_) => return Next::Chunk(taken, chunk.range.clone()),
                 Err(now) => next = now,
             }
         }
@@ -203,9 +241,9 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
         if self.is_over() || !place.take() {
             return;
         }
+        let _left = LeftToItsTurn(place);
         let is_hot = transaction.to().is_some_and(|contract| self.hot.contains(&contract));
         if is_hot || !self.may_speculate(index) {
-            place.state.store(ORDERED, Ordering::Release);
             return;
         }
         if worker.spare.is_empty() {
@@ -228,7 +266,6 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
             place.state.store(DONE, Ordering::Release);
         } else {
             worker.spare.push(outcome);
-            place.state.store(ORDERED, Ordering::Release);
         }
     }
 
@@ -259,14 +296,26 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
     }
 }
 
+/// Leaves a transaction that was taken to its turn when it is dropped, unless there is an outcome; also if a worker
+/// panics, since somebody may wait.
+struct LeftToItsTurn<'p, H>(&'p Place<H>);
+
+impl<H> Drop for LeftToItsTurn<'_, H> {
+    fn drop(&mut self) {
+        let order = Ordering::Release;
+        let _ = self.0.state.compare_exchange(TAKEN, ORDERED, order, Ordering::Relaxed);
+    }
+}
+
 /// The ranges that workers take.
-fn chunks<C: Speculate>(transactions: &[C::Transaction], first: usize) -> Vec<Range<usize>> {
+fn chunks<C: Speculate>(transactions: &[C::Transaction], first: usize) -> Vec<Chunk> {
     let mut chunks = Vec::new();
-    let (mut begin, mut gas) = (first, 0_u64);
+    let (mut begin, mut gas, mut gas_before) = (first, 0_u64, 0_u64);
     for (index, transaction) in transactions.iter().enumerate().skip(first) {
         gas = gas.saturating_add(transaction.gas_limit());
         if gas >= CHUNK_GAS || index + 1 - begin >= MAX_CHUNK || index + 1 == transactions.len() {
-            chunks.push(begin..index + 1);
+            chunks.push(Chunk { range: begin..index + 1, gas_before });
+            gas_before = gas_before.saturating_add(gas);
             (begin, gas) = (index + 1, 0);
         }
     }

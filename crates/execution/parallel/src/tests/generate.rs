@@ -145,11 +145,19 @@ impl Case {
         let rich = U256::from(10).pow(U256::from(20));
         let mut state = MemoryState::default();
         for index in 0..USERS {
-            let balance = if rng.chance(80) { rich } else { U256::from(rng.below(50_000_000)) };
+            let balance = match rng.below(40) {
+                0 => U256::MAX - U256::from(rng.below(1_000_000)),
+                1..32 => rich,
+                _ => U256::from(rng.below(50_000_000)),
+            };
             state.set_account(user(index), rng.below(3), balance, Bytecode::default());
         }
         for index in 0..CONTRACTS {
-            let balance = U256::from(if rng.chance(60) { rng.below(2_000_000) } else { 0 });
+            let balance = match rng.below(40) {
+                0 => U256::MAX - U256::from(rng.below(1_000_000)),
+                1..25 => U256::from(rng.below(2_000_000)),
+                _ => U256::ZERO,
+            };
             let code = Bytecode::new_legacy(code_of(index).into());
             state.set_account(contract(index), 1, balance, code);
             if rng.chance(50) {
@@ -226,6 +234,7 @@ fn transaction(
         [word(rng).0, word(rng).0].concat()[..rng.pick(&[0, 32, 32, 64])].to_vec().into();
     let value = match rng.below(8) {
         0..4 => U256::ZERO,
+        4 if rng.chance(10) => U256::MAX - U256::from(rng.below(2_000_000)),
         4 => U256::from(10).pow(U256::from(19)),
         _ => U256::from(rng.below(1_000_000)),
     };
@@ -269,7 +278,8 @@ fn transaction(
         };
         return EthereumTransaction::Eip1559(transaction.into_signed(signature));
     }
-    let gas_price = 7 + u128::from(rng.below(3));
+    let gas_price = if rng.chance(1) { u128::MAX >> rng.below(24) } else { 7 };
+    let gas_price = gas_price.saturating_add(rng.below(3).into());
     let transaction = TxLegacy { chain_id: None, nonce, gas_price, gas_limit, to, value, input };
     EthereumTransaction::Legacy(transaction.into_signed(signature))
 }
