@@ -122,7 +122,7 @@ impl ParallelExecutor {
             return execute_block(chain, block, senders, state, options);
         }
         let prefix = chain.ordered_prefix(&block.body.transactions);
-        let task = Task { chain, block, senders, prefix, record_access: options.record_access };
+        let task = Task { chain, block, senders, prefix, options: &options };
         let pool = self.pool.as_ref().filter(|_| self.is_worth_waking(&task));
         let Some(pool) = pool else {
             let mut statistics = Statistics::default();
@@ -182,10 +182,9 @@ impl ParallelExecutor {
         C: Speculate,
         S: StateReader + Sync,
     {
-        let Task { chain, block, senders, prefix, record_access } = *task;
+        let Task { chain, block, senders, prefix, options } = *task;
         let transactions = &block.body.transactions;
-        let mut executor = BlockExecutor::new(chain, &block.header, memory.reader);
-        executor.reserve(transactions.len());
+        let mut executor = task.executor(memory.reader);
         executor.begin()?;
         for (transaction, sender) in transactions.iter().zip(senders).take(prefix) {
             executor.transact(transaction, *sender)?;
@@ -203,7 +202,7 @@ impl ParallelExecutor {
             done
         })?;
         self.note(&statistics);
-        executor.finish(parts_of::<C>(block), record_access)
+        executor.finish(parts_of::<C>(block), options.record_access)
     }
 }
 
@@ -214,20 +213,29 @@ struct Task<'t, C: Speculate> {
     senders: &'t [Address],
     /// So many transactions are executed before any other.
     prefix: usize,
-    record_access: bool,
+    options: &'t ExecuteOptions<'t>,
 }
 
-impl<C: Speculate> Task<'_, C> {
+impl<'t, C: Speculate> Task<'t, C> {
+    /// An executor that is about to begin.
+    fn executor<S: StateReader>(&self, state: S) -> BlockExecutor<'t, C, S> {
+        let mut executor = BlockExecutor::new(self.chain, &self.block.header, state);
+        if self.options.record_hints {
+            executor = executor.recording_hints();
+        }
+        executor.reserve(self.block.body.transactions.len());
+        executor
+    }
+
     /// [`execute_block`], without the EVM where a transaction does nothing but pay.
     fn execute_alone<S: StateReader>(
         &self,
         state: &S,
         statistics: &mut Statistics,
     ) -> Result<BlockOutput<C::Receipt>, ExecutionError<S::Error>> {
-        let Task { chain, block, senders, prefix, record_access } = *self;
+        let Task { chain, block, senders, prefix, options } = *self;
         let transactions = &block.body.transactions;
-        let mut executor = BlockExecutor::new(chain, &block.header, state);
-        executor.reserve(transactions.len());
+        let mut executor = self.executor(state);
         executor.begin()?;
         let mut rules = None;
         for (index, (transaction, sender)) in transactions.iter().zip(senders).enumerate() {
@@ -245,7 +253,7 @@ impl<C: Speculate> Task<'_, C> {
             statistics.in_order += 1;
             executor.transact(transaction, *sender)?;
         }
-        executor.finish(parts_of::<C>(block), record_access)
+        executor.finish(parts_of::<C>(block), options.record_access)
     }
 }
 
