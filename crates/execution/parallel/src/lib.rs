@@ -25,6 +25,7 @@
 //! - Outcomes wait for their turns: as much memory as the block's transactions touch, which its gas bounds.
 
 mod executor;
+mod hints;
 mod hot;
 mod leader;
 mod memory;

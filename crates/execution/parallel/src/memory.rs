@@ -51,22 +51,51 @@ impl<T: Clone> Versions<T> {
             return None;
         }
         let list = self.list.lock();
-        let newest = list.iter().rev().find(|(written, _)| *written < turn);
-        newest.map(|(_, value)| value.clone())
+        let later = list.partition_point(|(written, _)| *written < turn);
+        list.get(later.checked_sub(1)?).map(|(_, value)| value.clone())
     }
 
     fn write(&self, turn: Turn, value: T) {
         let mut list = self.list.lock();
-        let at = list.iter().rposition(|(written, _)| *written <= turn);
-        match at.and_then(|at| list.get_mut(at)) {
+        let at = list.partition_point(|(written, _)| *written < turn);
+        match list.get_mut(at) {
             Some(known) if known.0 == turn => known.1 = value,
-            _ => list.insert(at.map_or(0, |at| at + 1), (turn, value)),
+            _ => list.insert(at, (turn, value)),
         }
         self.is_written.store(true, Ordering::Release);
     }
 
     fn retract(&self, turn: Turn) {
-        self.list.lock().retain(|(written, _)| *written != turn);
+        let mut list = self.list.lock();
+        if let Ok(at) = list.binary_search_by_key(&turn, |(written, _)| *written) {
+            list.remove(at);
+        }
+    }
+
+    /// Makes these the versions, if they are in order and there are none yet.
+    fn fill(&self, versions: Vec<(Turn, T)>) {
+        let mut list = self.list.lock();
+        if list.is_empty() && versions.is_sorted_by(|(one, _), (other, _)| one < other) {
+            self.is_written.store(!versions.is_empty(), Ordering::Release);
+            *list = versions;
+        }
+    }
+
+    /// Puts right what is believed of the time before a turn: the parent state's value if `truth` is `None`.
+    fn correct(&self, turn: Turn, truth: Option<T>)
+    where
+        T: PartialEq,
+    {
+        let mut list = self.list.lock();
+        let later = list.partition_point(|(written, _)| *written < turn);
+        let newest = later.checked_sub(1).and_then(|newest| list.get(newest));
+        if newest.map(|(_, value)| value) == truth.as_ref() {
+            return;
+        }
+        // Nobody executes anything ahead any more whose turn is over.
+        let truth = truth.map(|truth| (turn.saturating_sub(1), truth));
+        list.splice(..later, truth);
+        self.is_written.store(true, Ordering::Release);
     }
 }
 
@@ -106,12 +135,22 @@ impl Tables {
         renew(&mut self.slots);
         self.codes.get_mut().clear();
     }
+
+    /// Makes room for so many accounts and slots, as far as tables grow. They must be empty.
+    pub(crate) fn reserve(&mut self, accounts: usize, slots: usize) {
+        grow(&mut self.accounts, accounts);
+        grow(&mut self.slots, slots);
+    }
 }
 
 fn renew<K: Copy + Eq + Hash, V>(table: &mut Table<K, V>) {
     let wanted = table.clear();
+    grow(table, wanted);
+}
+
+fn grow<K: Copy + Eq + Hash, V>(table: &mut Table<K, V>, wanted: usize) {
     if wanted > table.capacity() && table.capacity() < MAX_ENTRIES {
-        *table = Table::new(wanted.next_power_of_two().min(MAX_ENTRIES));
+        *table = Table::new(wanted.min(MAX_ENTRIES).next_power_of_two());
     }
 }
 
@@ -123,6 +162,9 @@ pub(crate) struct Memory<'a, S> {
     tables: &'a Tables,
     /// Whose balances nearly every transaction changes, and which are not worth telling of.
     fee_recipients: Vec<Address>,
+    /// Whether workers are told of every change: hints that they have are then replaced by what is, and what others
+    /// wait for is there.
+    tells_all: bool,
 }
 
 impl<'a, S: StateReader> Memory<'a, S> {
@@ -130,8 +172,9 @@ impl<'a, S: StateReader> Memory<'a, S> {
         reader: &'a S,
         tables: &'a Tables,
         fee_recipients: Vec<Address>,
+        tells_all: bool,
     ) -> Self {
-        Self { reader, tables, fee_recipients }
+        Self { reader, tables, fee_recipients, tells_all }
     }
 
     fn account_cell(&self, address: &Address) -> Result<Option<&'a AccountCell>, S::Error> {
@@ -200,7 +243,7 @@ impl<'a, S: StateReader> Memory<'a, S> {
             for (slot, value) in account.changed_storage_slots() {
                 self.tell_slot(address, *slot, turn, value.present_value);
             }
-            if !self.is_worth_telling(sender, address, account) {
+            if !self.tells_all && !self.is_worth_telling(sender, address, account) {
                 continue;
             }
             if account.is_selfdestructed() || account.is_empty() {
@@ -210,7 +253,7 @@ impl<'a, S: StateReader> Memory<'a, S> {
             if account.info.code_hash != account.original_info.code_hash
                 && let Some(code) = &account.info.code
             {
-                self.tables.codes.write().insert(account.info.code_hash, code.clone());
+                self.tell_code(account.info.code_hash, code.clone());
             }
             self.tell_account(address, turn, Some(&account.info));
         }
@@ -235,6 +278,55 @@ impl<'a, S: StateReader> Memory<'a, S> {
                 cell.versions.retract(turn);
             }
         }
+    }
+
+    /// Puts right what was wrong of what a transaction was shown whose turn has come.
+    pub(crate) fn correct<H>(
+        &self,
+        turn: Turn,
+        outcome: &Speculation<H>,
+        account_now: impl Fn(&Address) -> Option<Option<AccountInfo>>,
+        slot_now: impl Fn(&Address, &U256) -> Option<U256>,
+    ) {
+        for address in outcome.seen_accounts() {
+            if let Some(cell) = self.tables.accounts.get(&address) {
+                let now = account_now(&address);
+                cell.versions.correct(turn, now.map(|info| info.as_ref().map(told)));
+            }
+        }
+        for (address, slot) in outcome.seen_slots() {
+            if let Some(cell) = self.tables.slots.get(&(address, slot)) {
+                cell.versions.correct(turn, slot_now(&address, &slot));
+            }
+        }
+    }
+
+    /// An account as the parent's state has it, or as it would be if it existed; `None` if that cannot be kept.
+    pub(crate) fn parent_account(&self, address: &Address) -> Option<AccountInfo> {
+        let cell = self.account_cell(address).ok()??;
+        Some(cell.parent.clone().unwrap_or_default())
+    }
+
+    /// What is believed of an account, unless something is known.
+    pub(crate) fn fill_account(
+        &self,
+        address: &Address,
+        versions: Vec<(Turn, Option<AccountInfo>)>,
+    ) {
+        if let Some(cell) = self.tables.accounts.get(address) {
+            cell.versions.fill(versions);
+        }
+    }
+
+    /// What is believed of a slot, unless something is known.
+    pub(crate) fn fill_slot(&self, address: &Address, slot: U256, versions: Vec<(Turn, U256)>) {
+        if let Some(cell) = self.slot_cell(address, &slot) {
+            cell.versions.fill(versions);
+        }
+    }
+
+    pub(crate) fn tell_code(&self, code_hash: B256, code: Bytecode) {
+        self.tables.codes.write().insert(code_hash, code);
     }
 
     /// The sender's next transaction knows its nonce, and needs no exact balance; nor do fee recipients'.

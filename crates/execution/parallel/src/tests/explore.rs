@@ -31,8 +31,8 @@ fn explore(
 > {
     let Case { chain, block, senders, state } = case;
     let tables = Tables::default();
-    let memory = Memory::new(state, &tables, chain.fee_recipients(&block.header));
-    let mut executor = BlockExecutor::new(chain, &block.header, state);
+    let memory = Memory::new(state, &tables, chain.fee_recipients(&block.header), false);
+    let mut executor = BlockExecutor::new(chain, &block.header, state).recording_hints();
     executor.begin()?;
     memory.tell_changes(&executor.changes());
     let mut speculator = Speculator::new(chain, &block.header, View::new(&memory)).expect("it can");

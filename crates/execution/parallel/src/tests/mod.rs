@@ -2,6 +2,7 @@
 
 mod explore;
 mod generate;
+mod hints;
 
 use crate::ParallelExecutor;
 use generate::{Case, Rng};
@@ -11,7 +12,7 @@ use lockstep_execution::{BlockOutput, ExecuteOptions, execute_block};
 type Output = Result<BlockOutput<EthereumReceipt>, String>;
 
 fn options<'a>() -> ExecuteOptions<'a> {
-    ExecuteOptions { record_access: true, ..Default::default() }
+    ExecuteOptions { record_access: true, record_hints: true, ..Default::default() }
 }
 
 fn serial(case: &Case) -> Output {
