@@ -1,8 +1,8 @@
 //! Taking over what a transaction came to before its turn.
 
 use crate::{
-    BlockExecutor, BlockState, Execute, ExecutionError, HaltReasonOf, Speculate, Speculation, StateError,
-    StateReader, TransactionOutcome,
+    BlockExecutor, BlockState, Execute, ExecutionError, HaltReasonOf, Speculate, Speculation,
+    StateError, StateReader, TransactionOutcome,
     executor::evm_failure,
     speculation::{ChangedAccount, ChangedSlot, Fate, Seen, SeenAccount},
     state::read_account,

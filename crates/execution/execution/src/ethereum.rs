@@ -282,6 +282,10 @@ impl Speculate for Ethereum {
     ) {
     }
 
+    fn remembered_before(&self, _: &Header) -> Option<()> {
+        Some(())
+    }
+
     fn expected_nonce(&self, transaction: &EthereumTransaction) -> Option<u64> {
         Some(transaction.nonce())
     }

@@ -2,9 +2,13 @@
 
 use crate::memory::{Memory, Turn};
 use alloy_eips::eip7928::AccountChanges;
-use alloy_primitives::{KECCAK256_EMPTY, U256, keccak256};
+use alloy_primitives::{KECCAK256_EMPTY, keccak256};
 use lockstep_execution::{Bytecode, Dependencies, Needs, StateReader};
-use std::ops::RangeInclusive;
+use std::{
+    ops::RangeInclusive,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 /// What a list may say of a block: this much gas pays for an access or a change, and there are so many at any rate; but
 /// of no block is more looked at than [`MAX_ITEMS`]: some 200 MiB.
@@ -19,27 +23,71 @@ const MAX_CODE_BYTES: usize = 1 << 16;
 /// What needs more transactions than this waits for its turn.
 const MAX_NEEDS: usize = 256;
 
-/// As much of an access list as a block may come to, in accounts and in slots.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Expected<'h> {
-    pub(crate) accounts: &'h [AccountChanges],
-    pub(crate) slots: usize,
+/// Accounts of a list that a worker enters at once.
+const ENTERED: usize = 32;
+
+/// What an access list says, as far as a block may come to that, for workers to enter into their memory together.
+#[derive(Debug)]
+pub(crate) struct Entries<'h> {
+    accounts: &'h [AccountChanges],
+    slots: usize,
+    /// Of the transactions that may be executed ahead.
+    turns: RangeInclusive<Turn>,
+    /// Accounts that were taken, and of those that were entered.
+    taken: AtomicUsize,
+    entered: AtomicUsize,
 }
 
-impl<'h> Expected<'h> {
-    /// `gas_limit` is the block's.
-    pub(crate) fn new(list: &'h [AccountChanges], gas_limit: u64) -> Self {
+impl Default for Entries<'_> {
+    fn default() -> Self {
+        Self::new(&[], 0, 0..=0)
+    }
+}
+
+impl<'h> Entries<'h> {
+    /// `gas_limit` is the block's; `turns` are those of the transactions that may be executed ahead.
+    pub(crate) fn new(
+        list: &'h [AccountChanges],
+        gas_limit: u64,
+        turns: RangeInclusive<usize>,
+    ) -> Self {
         let mut room = (gas_limit / ITEM_GAS).saturating_add(MIN_ITEMS).min(MAX_ITEMS) as usize;
         let (mut accounts, mut slots) = (0, 0_usize);
         for account in list {
-            let Some(left) = items(account, room).and_then(|items| room.checked_sub(items)) else {
-                break;
-            };
-            room = left;
+            let Some(items) = items(account, room) else { break };
+            room = room.saturating_sub(items);
             accounts += 1;
             slots += account.storage_changes.len() + account.storage_reads.len();
         }
-        Self { accounts: list.get(..accounts).unwrap_or_default(), slots }
+        let turn = |turn: &usize| Turn::try_from(*turn).unwrap_or(Turn::MAX);
+        Self {
+            accounts: list.get(..accounts).unwrap_or_default(),
+            slots,
+            turns: turn(turns.start())..=turn(turns.end()),
+            taken: AtomicUsize::new(0),
+            entered: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many transactions are likely to touch as much.
+    pub(crate) fn room(&self) -> usize {
+        self.accounts.len().max(self.slots).div_ceil(2)
+    }
+
+    /// Enters accounts until all are, by whomever, or the block is over.
+    pub(crate) fn enter<S: StateReader>(&self, memory: &Memory<'_, S>, is_over: impl Fn() -> bool) {
+        loop {
+            let first = self.taken.fetch_add(ENTERED, Ordering::Relaxed);
+            let Some(rest) = self.accounts.get(first..).filter(|rest| !rest.is_empty()) else {
+                break;
+            };
+            let accounts = rest.get(..ENTERED).unwrap_or(rest);
+            accounts.iter().for_each(|account| memory.expect(account, &self.turns));
+            self.entered.fetch_add(accounts.len(), Ordering::Release);
+        }
+        while self.entered.load(Ordering::Acquire) < self.accounts.len() && !is_over() {
+            thread::yield_now();
+        }
     }
 }
 

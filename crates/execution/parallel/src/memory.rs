@@ -72,13 +72,22 @@ impl<T: Clone> Versions<T> {
         }
     }
 
-    /// Makes these the versions, if they are in order and there are none yet.
+    /// Adds versions that are only believed, if they are in order: where there are others, those stay.
     fn fill(&self, versions: Vec<(Turn, T)>) {
-        let mut list = self.list.lock();
-        if list.is_empty() && versions.is_sorted_by(|(one, _), (other, _)| one < other) {
-            self.is_written.store(!versions.is_empty(), Ordering::Release);
-            *list = versions;
+        if versions.is_empty() || !versions.is_sorted_by(|(one, _), (other, _)| one < other) {
+            return;
         }
+        let mut list = self.list.lock();
+        if list.is_empty() {
+            *list = versions;
+        } else {
+            for (turn, value) in versions {
+                if let Err(at) = list.binary_search_by_key(&turn, |(written, _)| *written) {
+                    list.insert(at, (turn, value));
+                }
+            }
+        }
+        self.is_written.store(true, Ordering::Release);
     }
 
     /// Puts right what is believed of the time before a turn: the parent state's value if `truth` is `None`.
@@ -123,34 +132,35 @@ pub(crate) struct Tables {
 
 impl Default for Tables {
     fn default() -> Self {
-        let (accounts, slots) = (Table::new(MIN_ACCOUNTS), Table::new(MIN_SLOTS));
-        Self { accounts, slots, codes: RwLock::default() }
+        Self::with_room(0)
     }
 }
 
 impl Tables {
+    /// Tables that have room for what so many transactions are likely to touch.
+    pub(crate) fn with_room(transactions: usize) -> Self {
+        let likely = transactions.saturating_mul(2).min(MAX_ENTRIES).next_power_of_two();
+        let accounts = Table::new(likely.max(MIN_ACCOUNTS));
+        Self { accounts, slots: Table::new(likely.max(MIN_SLOTS)), codes: RwLock::default() }
+    }
+
+    pub(crate) const fn has_room(&self, transactions: usize) -> bool {
+        let entries = self.accounts.capacity().min(self.slots.capacity());
+        entries >= MAX_ENTRIES || entries / 2 >= transactions
+    }
+
     /// Empties the tables, and makes those larger that had no room.
     pub(crate) fn clear(&mut self) {
         renew(&mut self.accounts);
         renew(&mut self.slots);
         self.codes.get_mut().clear();
     }
-
-    /// Makes room for so many accounts and slots, as far as tables grow. They must be empty.
-    pub(crate) fn reserve(&mut self, accounts: usize, slots: usize) {
-        grow(&mut self.accounts, accounts);
-        grow(&mut self.slots, slots);
-    }
 }
 
 fn renew<K: Copy + Eq + Hash, V>(table: &mut Table<K, V>) {
     let wanted = table.clear();
-    grow(table, wanted);
-}
-
-fn grow<K: Copy + Eq + Hash, V>(table: &mut Table<K, V>, wanted: usize) {
     if wanted > table.capacity() && table.capacity() < MAX_ENTRIES {
-        *table = Table::new(wanted.min(MAX_ENTRIES).next_power_of_two());
+        *table = Table::new(wanted.next_power_of_two().min(MAX_ENTRIES));
     }
 }
 
@@ -161,20 +171,28 @@ pub(crate) struct Memory<'a, S> {
     pub(crate) reader: &'a S,
     tables: &'a Tables,
     /// Whose balances nearly every transaction changes, and which are not worth telling of.
-    fee_recipients: Vec<Address>,
-    /// Whether workers are told of every change: hints that they have are then replaced by what is, and what others
+    fee_recipients: &'a [Address],
+    /// Hashes of blocks that the reader may not know.
+    block_hashes: &'a [(u64, B256)],
+    /// Whether workers have hints. They are told of every change then: what is replaces what was said, and what others
     /// wait for is there.
-    tells_all: bool,
+    has_hints: bool,
 }
 
 impl<'a, S: StateReader> Memory<'a, S> {
     pub(crate) const fn new(
         reader: &'a S,
         tables: &'a Tables,
-        fee_recipients: Vec<Address>,
-        tells_all: bool,
+        fee_recipients: &'a [Address],
+        block_hashes: &'a [(u64, B256)],
     ) -> Self {
-        Self { reader, tables, fee_recipients, tells_all }
+        Self { reader, tables, fee_recipients, block_hashes, has_hints: false }
+    }
+
+    /// Whether workers have hints.
+    pub(crate) const fn with_hints(mut self, has_hints: bool) -> Self {
+        self.has_hints = has_hints;
+        self
     }
 
     fn account_cell(&self, address: &Address) -> Result<Option<&'a AccountCell>, S::Error> {
@@ -223,15 +241,15 @@ impl<'a, S: StateReader> Memory<'a, S> {
         }
     }
 
-    /// Tells of what was changed before anything is executed ahead.
-    pub(crate) fn tell_changes(&self, changes: &StateChanges) {
+    /// Tells of what was changed outside transactions that are executed ahead.
+    pub(crate) fn tell_changes(&self, turn: Turn, changes: &StateChanges) {
         for account in changes.accounts() {
             let address = account.address();
             if let Ok(Some(cell)) = self.account_cell(&address) {
-                cell.versions.write(0, account.after().map(told));
+                cell.versions.write(turn, account.after().map(told));
             }
             for slot in changes.slots(account) {
-                self.tell_slot(&address, slot.slot, 0, slot.after);
+                self.tell_slot(&address, slot.slot, turn, slot.after);
             }
         }
         self.tables.codes.write().extend(changes.codes().iter().cloned());
@@ -243,7 +261,7 @@ impl<'a, S: StateReader> Memory<'a, S> {
             for (slot, value) in account.changed_storage_slots() {
                 self.tell_slot(address, *slot, turn, value.present_value);
             }
-            if !self.tells_all && !self.is_worth_telling(sender, address, account) {
+            if !self.has_hints && !self.is_worth_telling(sender, address, account) {
                 continue;
             }
             if account.is_selfdestructed() || account.is_empty() {
@@ -280,7 +298,7 @@ impl<'a, S: StateReader> Memory<'a, S> {
         }
     }
 
-    /// Puts right what was wrong of what a transaction was shown whose turn has come.
+    /// Puts right what hints said wrong of what a transaction was shown whose turn has come.
     pub(crate) fn correct<H>(
         &self,
         turn: Turn,
@@ -288,6 +306,9 @@ impl<'a, S: StateReader> Memory<'a, S> {
         account_now: impl Fn(&Address) -> Option<Option<AccountInfo>>,
         slot_now: impl Fn(&Address, &U256) -> Option<U256>,
     ) {
+        if !self.has_hints {
+            return;
+        }
         for address in outcome.seen_accounts() {
             if let Some(cell) = self.tables.accounts.get(&address) {
                 let now = account_now(&address);
@@ -376,12 +397,15 @@ pub(crate) struct View<'m, 'a, S> {
     /// A worker's own copies, with reference counts of their own.
     codes: RefCell<B256Map<Bytecode>>,
     was_parents: Cell<bool>,
+    /// Whether what the reader says is the parent's.
+    trusts_parents: bool,
     pub(crate) turn: Turn,
 }
 
 impl<'m, 'a, S> View<'m, 'a, S> {
-    pub(crate) fn new(memory: &'m Memory<'a, S>) -> Self {
-        Self { memory, codes: RefCell::default(), was_parents: Cell::new(false), turn: 0 }
+    pub(crate) fn new(memory: &'m Memory<'a, S>, trusts_parents: bool) -> Self {
+        let (codes, was_parents) = (RefCell::default(), Cell::new(false));
+        Self { memory, codes, was_parents, trusts_parents, turn: 0 }
     }
 }
 
@@ -433,12 +457,15 @@ impl<S: StateReader> StateReader for View<'_, '_, S> {
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, S::Error> {
-        self.memory.reader.block_hash(number)
+        match self.memory.block_hashes.iter().find(|(known, _)| *known == number) {
+            Some((_, hash)) => Ok(*hash),
+            None => self.memory.reader.block_hash(number),
+        }
     }
 }
 
 impl<S: StateReader> SpeculativeView for View<'_, '_, S> {
     fn was_parents(&self) -> bool {
-        self.was_parents.get()
+        self.trusts_parents && self.was_parents.get()
     }
 }

@@ -48,7 +48,7 @@ impl<C: Payloads> Clone for Engine<C> {
 /// Locks are taken in this order: `fork_choice`, `execution`, the tree, and any other last.
 #[derive(Debug)]
 pub(crate) struct Core<C: Payloads> {
-    pub(crate) executor: ParallelExecutor,
+    pub(crate) executor: Arc<ParallelExecutor>,
     pub(crate) shared: Arc<Shared<C>>,
     pub(crate) config: EngineConfig,
     builder: RwLock<Arc<dyn PayloadBuilder<C>>>,
@@ -173,7 +173,7 @@ impl<C: Payloads> Engine<C> {
         let (updates, _) = broadcast::channel(config.update_capacity.max(1));
         let measure = Measure::new(chain.chain_id());
         let tree = RwLock::new(Tree::new(canonical));
-        let executor = ParallelExecutor::new(config.execution_threads)?;
+        let executor = Arc::new(ParallelExecutor::new(config.execution_threads)?);
         let core = Arc::new(Core {
             executor,
             shared: Arc::new(Shared { chain, tree, storage, updates }),

@@ -70,6 +70,7 @@ mod insert;
 mod jobs;
 mod known;
 mod measure;
+mod offer;
 mod open;
 mod payload_builder;
 mod payloads;
@@ -86,6 +87,7 @@ pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use lockstep_execution::{AttributesError, StateRoots};
+pub use offer::{Offer, Offered, PoolBatch, Turn, Turns};
 pub use open::{JointRefusal, OpenUnion, PendingBlock, PendingPeer, PendingPeers, push_jointly};
 pub use payload_builder::{BuildError, BuiltPayload, NoTransactions, PayloadBuilder, Refusal};
 pub use payloads::{

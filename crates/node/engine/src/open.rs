@@ -29,7 +29,8 @@ impl<C: Payloads> Engine<C> {
         core.check_running()?;
         let plan = core.plan(&parent, attributes)?;
         let parent = core.parent(&parent)?.ok_or(EngineError::UnknownBlock(parent))?;
-        Ok(OpenBlock { chain: core.chain().clone(), parent, plan })
+        let (chain, parallel) = (core.chain().clone(), core.executor.clone());
+        Ok(OpenBlock { chain, parent, plan, parallel })
     }
 
     /// Completes a block and adds it to the tree, as [`Engine::build_and_insert`] does.
@@ -45,7 +46,7 @@ impl<C: Payloads> Engine<C> {
         let core = &self.core;
         core.check_running()?;
         core.wait_for_persistence()?;
-        let OpenBlock { chain, parent, plan } = open;
+        let OpenBlock { chain, parent, plan, .. } = open;
         let mut execution = core.execution.lock();
         let (of, root) = (parent.header.seal(), parent.header.state_root());
         let mut commitment = execution.take_commitment(of, root);

@@ -104,15 +104,14 @@ fn transactions_need_only_earlier_ones() {
 }
 
 fn executors() -> [ParallelExecutor; 3] {
-    [2, 3, 8].map(|threads| ParallelExecutor::new(threads).expect("threads start").always_parallel())
+    [2, 3, 8]
+        .map(|threads| ParallelExecutor::new(threads).expect("threads start").always_parallel())
 }
 
 fn executed(executor: &ParallelExecutor, case: &Case, hints: Hints<'_>) -> super::Output {
     let Case { chain, block, senders, state } = case;
     let options = ExecuteOptions { hints, ..options() };
-    executor
-        .execute_block(chain, block, senders, state, options)
-        .map_err(|error| error.to_string())
+    executor.execute_block(chain, block, senders, state, options).map_err(|error| error.to_string())
 }
 
 /// Whether hints can say all that matters of a block: it is known whether an account exists (EIP-161), contracts stay
@@ -199,7 +198,9 @@ fn wrong_list(rng: &mut Rng, kind: u64, right: &BlockHints, other: &BlockHints) 
             let by = if kind == 4 { 1 } else { u64::MAX };
             for_all_indices(&mut list, |index| shift(index, by));
         }
-        6 => for_all_indices(&mut list, |index| *index = BlockAccessIndex(rng.next() >> rng.below(64))),
+        6 => for_all_indices(&mut list, |index| {
+            *index = BlockAccessIndex(rng.next() >> rng.below(64))
+        }),
         7 => {
             for account in &mut list {
                 for slot in &mut account.storage_changes {
@@ -222,9 +223,9 @@ fn wrong_list(rng: &mut Rng, kind: u64, right: &BlockHints, other: &BlockHints) 
         }
         // Slots and turns that there are not, without end.
         _ => {
-            let changes = (0..30_000).rev().map(|index| {
-                StorageChange::new(BlockAccessIndex(index % 40), U256::from(index))
-            });
+            let changes = (0..30_000)
+                .rev()
+                .map(|index| StorageChange::new(BlockAccessIndex(index % 40), U256::from(index)));
             let slot = SlotChanges::new(U256::from(rng.below(4)), changes.collect());
             for account in &mut list {
                 account.storage_changes.push(slot.clone());
