@@ -15,7 +15,6 @@ use revm::{
     context_interface::result::{
         ExecutionResult, HaltReasonTr, InvalidTransaction, ResultAndState,
     },
-    inspector::NoOpInspector,
     state::EvmState,
 };
 

@@ -144,7 +144,7 @@ impl Tables {
         Self { accounts, slots: Table::new(likely.max(MIN_SLOTS)), codes: RwLock::default() }
     }
 
-    pub(crate) const fn has_room(&self, transactions: usize) -> bool {
+    pub(crate) fn has_room(&self, transactions: usize) -> bool {
         let entries = self.accounts.capacity().min(self.slots.capacity());
         entries >= MAX_ENTRIES || entries / 2 >= transactions
     }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{ParallelExecutor, Statistics};
 use alloy_eips::eip7928::{
-    BlockAccessIndex, BlockAccessList, CodeChange, SlotChanges, StorageChange,
+    AccountChanges, BlockAccessIndex, BlockAccessList, CodeChange, SlotChanges, StorageChange,
     validate_block_access_list,
 };
 use alloy_primitives::{Address, U256, map::U256Map};
@@ -61,7 +61,7 @@ fn an_access_list_says_what_becomes_of_the_state() {
         let Ok(output) = serial(&case) else { continue };
         let Case { chain, block, state, .. } = &case;
         let list = output.hints.expect("it was asked for").access_list;
-        let transactions = block.body.transactions.len() as u64;
+        let transactions = block.body.transactions.len();
         assert_eq!(validate_block_access_list(&list, transactions), Ok(()), "seed {seed}");
         // Before EIP-161 a list cannot tell an empty account from none.
         if chain.fork(&block.header) < EthereumHardfork::SpuriousDragon {
@@ -201,26 +201,7 @@ fn wrong_list(rng: &mut Rng, kind: u64, right: &BlockHints, other: &BlockHints) 
         6 => for_all_indices(&mut list, |index| {
             *index = BlockAccessIndex(rng.next() >> rng.below(64))
         }),
-        7 => {
-            for account in &mut list {
-                for slot in &mut account.storage_changes {
-                    for change in slot.changes.iter_mut().filter(|_| rng.chance(40)) {
-                        change.new_value = U256::from(rng.below(9));
-                    }
-                }
-                for change in account.balance_changes.iter_mut().filter(|_| rng.chance(40)) {
-                    change.post_balance = U256::from(rng.next() >> rng.below(64));
-                }
-                for change in account.nonce_changes.iter_mut().filter(|_| rng.chance(40)) {
-                    change.new_nonce = rng.next() >> rng.below(64);
-                }
-                if rng.chance(10) {
-                    let code = [vec![0xef, 0x01], vec![rng.next() as u8; 70_000]].concat();
-                    let code = code[..rng.pick(&[0, 1, 2, 23, 70_000])].to_vec().into();
-                    account.code_changes.push(CodeChange::new(BlockAccessIndex(1), code));
-                }
-            }
-        }
+        7 => list.iter_mut().for_each(|account| change_values(rng, account)),
         // Slots and turns that there are not, without end.
         _ => {
             let changes = (0..30_000)
@@ -234,6 +215,30 @@ fn wrong_list(rng: &mut Rng, kind: u64, right: &BlockHints, other: &BlockHints) 
         }
     }
     list
+}
+
+fn change_values(rng: &mut Rng, account: &mut AccountChanges) {
+    let AccountChanges { storage_changes, balance_changes, nonce_changes, .. } = account;
+    for change in storage_changes.iter_mut().flat_map(|slot| &mut slot.changes) {
+        if rng.chance(40) {
+            change.new_value = U256::from(rng.below(9));
+        }
+    }
+    for change in balance_changes {
+        if rng.chance(40) {
+            change.post_balance = U256::from(rng.next() >> rng.below(64));
+        }
+    }
+    for change in nonce_changes {
+        if rng.chance(40) {
+            change.new_nonce = rng.next() >> rng.below(64);
+        }
+    }
+    if rng.chance(10) {
+        let code = [vec![0xef, 0x01], vec![rng.next() as u8; 70_000]].concat();
+        let code = code[..rng.pick(&[0, 1, 2, 23, 70_000])].to_vec().into();
+        account.code_changes.push(CodeChange::new(BlockAccessIndex(1), code));
+    }
 }
 
 fn for_all_indices(list: &mut BlockAccessList, mut change: impl FnMut(&mut BlockAccessIndex)) {
@@ -280,8 +285,10 @@ fn wrong_dependencies(
         }
         _ => {
             transactions.extend(iter::repeat_n(Needs::These(vec![0]), 10_000));
-            for needs in transactions.iter_mut().filter(|_| rng.chance(50)) {
-                *needs = Needs::These((0..rng.pick(&[100, 1_000])).collect());
+            for needs in transactions {
+                if rng.chance(50) {
+                    *needs = Needs::These((0..rng.pick(&[100, 1_000])).collect());
+                }
             }
         }
     }
