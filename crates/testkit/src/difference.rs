@@ -27,6 +27,7 @@ pub fn first_difference<R: PartialEq + Debug>(
         .or_else(|| different("blob gas used", &expected.blob_gas_used, &got.blob_gas_used))
         .or_else(|| different("requests", &expected.requests, &got.requests))
         .or_else(|| different("accessed", &expected.accessed, &got.accessed))
+        .or_else(|| different("hints", &expected.hints, &got.hints))
         .or_else(|| changes(&expected.changes, &got.changes))
         .or_else(|| {
             Some(mismatch(

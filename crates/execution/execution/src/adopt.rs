@@ -1,8 +1,8 @@
 //! Taking over what a transaction came to before its turn.
 
 use crate::{
-    BlockExecutor, BlockState, ExecutionError, HaltReasonOf, Speculate, Speculation, StateError,
-    StateReader, TransactionOutcome,
+    BlockExecutor, BlockState, Execute, ExecutionError, HaltReasonOf, Speculate, Speculation,
+    StateError, StateReader, TransactionOutcome,
     executor::evm_failure,
     speculation::{ChangedAccount, ChangedSlot, Fate, Seen, SeenAccount},
     state::read_account,
@@ -88,6 +88,23 @@ impl<C: Speculate, S: StateReader> BlockExecutor<'_, C, S> {
     }
 }
 
+impl<C: Execute, S: StateReader> BlockExecutor<'_, C, S> {
+    /// An account as it is now; `None` if the block has not touched it.
+    pub fn known_account(&self, address: &Address) -> Option<Option<AccountInfo>> {
+        let state = self.evm.db();
+        let id = *state.account_ids.get(address)?;
+        Some(state.current(id).cloned())
+    }
+
+    /// The value of a slot now; `None` if the block has not touched it.
+    pub fn known_slot(&self, address: &Address, slot: &U256) -> Option<U256> {
+        let state = self.evm.db();
+        let id = *state.account_ids.get(address)?;
+        let known = state.known_slot(id, slot).map(|(_, value)| value);
+        known.or_else(|| state.has_no_storage(id).then_some(U256::ZERO))
+    }
+}
+
 impl<S: StateReader> BlockState<S> {
     fn adopt<H>(
         &mut self,
@@ -96,7 +113,7 @@ impl<S: StateReader> BlockState<S> {
     ) -> Result<bool, StateError> {
         let mut now = core::mem::take(&mut self.comparison);
         let agrees = if self.compare(sender, outcome, &mut now) {
-            self.take_over(outcome, &mut now).map(|()| true)
+            self.take_over(sender, outcome, &mut now).map(|()| true)
         } else {
             Ok(false)
         };
@@ -163,6 +180,7 @@ impl<S: StateReader> BlockState<S> {
     /// Loads what the transaction loaded, in its order, and makes its changes permanent.
     fn take_over<H>(
         &mut self,
+        sender: &Address,
         outcome: &mut Speculation<H>,
         now: &mut Comparison,
     ) -> Result<(), StateError> {
@@ -179,6 +197,14 @@ impl<S: StateReader> BlockState<S> {
             {
                 *slot_id = Some(self.insert_slot(*id, slot.slot, slot.value));
             }
+        }
+        if let Some(recorder) = &mut self.recorder {
+            now.ids.iter().for_each(|id| recorder.read_account(*id));
+            now.slots.iter().flatten().for_each(|slot_id| recorder.read_slot(*slot_id));
+            recorder.set_sender(self.account_ids.get(sender).copied());
+            let observed = seen.observed_balances.iter();
+            observed.for_each(|address| recorder.observe_balance(*address));
+            recorder.read_balances(|address| self.account_ids.get(address).copied());
         }
         self.note_reads(seen)?;
         let first_code = self.changes.codes.len();

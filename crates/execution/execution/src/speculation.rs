@@ -186,6 +186,19 @@ impl<H> Speculation<H> {
         self.accounts.iter().filter_map(|changed| self.address(changed))
     }
 
+    /// The accounts that the transaction was shown.
+    pub fn seen_accounts(&self) -> impl Iterator<Item = Address> {
+        self.seen.accounts.iter().map(|seen| seen.address)
+    }
+
+    /// The slots that the transaction was shown, with their accounts.
+    pub fn seen_slots(&self) -> impl Iterator<Item = (Address, U256)> {
+        self.seen.slots.iter().filter_map(|seen| {
+            let account = self.seen.accounts.get(seen.account as usize)?;
+            Some((account.address, seen.slot))
+        })
+    }
+
     /// The slots that were changed, with their accounts.
     pub fn changed_slots(&self) -> impl Iterator<Item = (Address, U256)> {
         let mut slots = self.slots.iter();

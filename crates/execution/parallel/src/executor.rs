@@ -131,7 +131,8 @@ impl ParallelExecutor {
             return execute_block(chain, block, senders, state, options);
         }
         let blocks = [RangeBlock { block, senders }];
-        let range = Range::new(chain, &blocks, options.record_access);
+        let ExecuteOptions { record_access, record_hints, hints, .. } = options;
+        let range = Range::new(chain, &blocks, record_access).with_hints(record_hints, hints);
         let mut made = None;
         let _ = self.run(&range, state, &mut Overlay::new(state), &mut |_, output| {
             made = Some(output);

@@ -27,6 +27,7 @@
 mod ahead;
 mod caution;
 mod executor;
+mod hints;
 mod hot;
 mod memory;
 mod overlay;

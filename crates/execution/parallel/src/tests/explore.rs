@@ -33,7 +33,7 @@ fn explore(
     let tables = Tables::default();
     let fee_recipients = chain.fee_recipients(&block.header);
     let memory = Memory::new(state, &tables, &fee_recipients, &[]);
-    let mut executor = BlockExecutor::new(chain, &block.header, state);
+    let mut executor = BlockExecutor::new(chain, &block.header, state).recording_hints();
     executor.begin()?;
     memory.tell_changes(0, &executor.changes());
     let mut speculator =

@@ -2,6 +2,7 @@
 
 mod explore;
 mod generate;
+mod hints;
 mod ranges;
 
 use crate::ParallelExecutor;
@@ -15,9 +16,13 @@ fn options<'a>() -> ExecuteOptions<'a> {
     ExecuteOptions { record_access: true, ..Default::default() }
 }
 
+fn recording<'a>() -> ExecuteOptions<'a> {
+    ExecuteOptions { record_hints: true, ..options() }
+}
+
 fn serial(case: &Case) -> Output {
     let Case { chain, block, senders, state } = case;
-    execute_block(chain, block, senders, state, options()).map_err(|error| error.to_string())
+    execute_block(chain, block, senders, state, recording()).map_err(|error| error.to_string())
 }
 
 /// Enough to have seen every kind of conflict.
@@ -33,7 +38,7 @@ fn threads_come_to_the_bits_of_the_serial_executor() {
         let Case { chain, block, senders, state } = &case;
         let expected = serial(&case);
         for executor in &executors {
-            let found = executor.execute_block(chain, block, senders, state, options());
+            let found = executor.execute_block(chain, block, senders, state, recording());
             assert_eq!(found.map_err(|error| error.to_string()), expected, "seed {seed}");
         }
         if let Ok(output) = expected {
@@ -74,7 +79,7 @@ fn many_more_blocks() {
         let case = Case::new(seed);
         let Case { chain, block, senders, state } = &case;
         let expected = serial(&case);
-        let found = executor.execute_block(chain, block, senders, state, options());
+        let found = executor.execute_block(chain, block, senders, state, recording());
         assert_eq!(found.map_err(|error| error.to_string()), expected, "seed {seed}");
         let (found, _) = explore::run(&case, &mut Rng::new(seed));
         assert_eq!(found, expected, "seed {seed}, explored");
