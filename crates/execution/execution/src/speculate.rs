@@ -80,6 +80,19 @@ impl<V> SpeculativeState<V> {
         }
     }
 
+    /// An account pays, and has so much left, in wei.
+    pub(crate) fn note_payment(&mut self, address: Address, left: U256) {
+        let payers = &mut self.seen.payers;
+        if let Some((_, least)) = payers.iter_mut().find(|(payer, _)| *payer == address) {
+            *least = left.min(*least);
+        } else if payers.len() < SHORT {
+            payers.push((address, left));
+        } else {
+            // All are searched at every payment.
+            self.note_balance(address);
+        }
+    }
+
     const fn fail(&mut self) -> StateError {
         self.has_failed = true;
         StateError::new()
