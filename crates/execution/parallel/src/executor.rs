@@ -151,6 +151,12 @@ impl ParallelExecutor {
         block.header.gas_used().saturating_sub(fixed) >= self.min_work && calls.count() >= MIN_CALLS
     }
 
+    /// Gives it tables for its next block.
+    #[cfg(test)]
+    pub(crate) fn lend(&self, tables: Tables) {
+        self.tables.lock().push(tables);
+    }
+
     fn note(&self, statistics: &Statistics) {
         let Statistics { ahead, again, in_order, transfers } = *statistics;
         let mut all = self.statistics.lock();

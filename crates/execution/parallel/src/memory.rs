@@ -100,6 +100,13 @@ impl Default for Tables {
 }
 
 impl Tables {
+    /// Tables for so many accounts and slots.
+    #[cfg(test)]
+    pub(crate) fn with_room_for(accounts: usize, slots: usize) -> Self {
+        let (accounts, slots) = (Table::new(accounts), Table::new(slots));
+        Self { accounts, slots, codes: RwLock::default() }
+    }
+
     /// Empties the tables, and makes those larger that had no room.
     pub(crate) fn clear(&mut self) {
         renew(&mut self.accounts);
