@@ -3,6 +3,7 @@
 mod explore;
 mod failing;
 mod generate;
+mod guards;
 mod programs;
 mod rng;
 mod rollup;
