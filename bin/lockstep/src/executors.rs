@@ -9,7 +9,7 @@ use lockstep_execution::{
     BlockHints, BlockOutput, ExecuteOptions, ExecutionError, Hints, StateReader, execute_block,
 };
 use lockstep_parallel::{ParallelExecutor, Statistics};
-use lockstep_testkit::{difference::first_difference, mainnet::Mismatch};
+use lockstep_testkit::{difference::difference_of_results, executors, mainnet::Mismatch};
 use serde::Serialize;
 use std::{fmt, num::NonZeroUsize, thread, time::Duration};
 
@@ -80,6 +80,22 @@ pub(crate) enum Choice {
     Parallel,
     /// Both, whose results are compared bit by bit.
     Both,
+}
+
+impl Choice {
+    /// Executors for the blocks of tests, which are too small to be worth several threads and get them all the same.
+    ///
+    /// # Errors
+    /// If threads cannot be started.
+    pub(crate) fn for_tests(self, threads: ThreadArgs) -> Result<executors::Executors> {
+        let start =
+            || ParallelExecutor::new(threads.count()).map(ParallelExecutor::always_parallel);
+        Ok(match self {
+            Self::Serial => executors::Executors::Serial,
+            Self::Parallel => executors::Executors::Parallel(start()?),
+            Self::Both => executors::Executors::Both(start()?),
+        })
+    }
 }
 
 /// The executors of a command, ready to run.
@@ -186,21 +202,6 @@ impl<E: std::error::Error> Runs<E> {
         let (Some((serial, _)), Some((parallel, _))) = (&self.serial, &self.parallel) else {
             return None;
         };
-        let mut found = match (serial, parallel) {
-            (Ok(serial), Ok(parallel)) => first_difference(serial, parallel)?,
-            (serial, parallel) => {
-                let text = |result: &Result<_, ExecutionError<E>>| match result {
-                    Ok(_) => "valid".to_owned(),
-                    Err(error) => error.to_string(),
-                };
-                let (expected, got) = (text(serial), text(parallel));
-                if expected == got {
-                    return None;
-                }
-                Mismatch { field: "execution".into(), transaction: None, expected, got }
-            }
-        };
-        found.field = format!("parallel {}", found.field);
-        Some(found)
+        difference_of_results(serial, parallel)
     }
 }

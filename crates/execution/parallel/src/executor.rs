@@ -158,6 +158,12 @@ impl ParallelExecutor {
         work >= self.min_work && calls >= MIN_CALLS
     }
 
+    /// Gives it tables for its next block.
+    #[cfg(test)]
+    pub(crate) fn lend(&self, tables: Tables) {
+        self.tables.lock().push(tables);
+    }
+
     /// Whether candidates for a block in the making seem to have work for several threads.
     pub fn is_worth_offering<C: Speculate>(&self, batch: &Batch<'_, C>) -> bool {
         self.threads > 1 && (self.min_work == 0 || calls_of(batch) >= MIN_CALLS)

@@ -149,6 +149,13 @@ impl Tables {
         entries >= MAX_ENTRIES || entries / 2 >= transactions
     }
 
+    /// Tables for so many accounts and slots.
+    #[cfg(test)]
+    pub(crate) fn with_room_for(accounts: usize, slots: usize) -> Self {
+        let (accounts, slots) = (Table::new(accounts), Table::new(slots));
+        Self { accounts, slots, codes: RwLock::default() }
+    }
+
     /// Empties the tables, and makes those larger that had no room.
     pub(crate) fn clear(&mut self) {
         renew(&mut self.accounts);

@@ -483,7 +483,7 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
 
 /// Leaves a transaction that was taken to its turn when it is dropped, unless there is an outcome; also if a worker
 /// panics, since somebody may wait.
-struct LeftToItsTurn<'p, H>(&'p Place<H>);
+pub(crate) struct LeftToItsTurn<'p, H>(pub(crate) &'p Place<H>);
 
 impl<H> Drop for LeftToItsTurn<'_, H> {
     fn drop(&mut self) {

@@ -1,17 +1,13 @@
 //! What is recorded for those who execute a block again, and what becomes of it there.
 
-use super::{
-    CASES,
-    generate::{Case, Rng},
-    options, serial,
-};
+use super::{CASES, generate::Case, recording, rng::Rng, serial};
 use crate::{ParallelExecutor, Statistics};
 use alloy_eips::eip7928::{
     AccountChanges, BlockAccessIndex, BlockAccessList, CodeChange, SlotChanges, StorageChange,
     validate_block_access_list,
 };
 use alloy_primitives::{Address, U256, map::U256Map};
-use lockstep_chain::{Chain, EthereumHardfork};
+use lockstep_chain::{Chain, Ethereum, EthereumHardfork};
 use lockstep_execution::{
     AccountInfo, BlockHints, Bytecode, Dependencies, ExecuteOptions, Hints, MemoryAccount,
     MemoryState, Needs,
@@ -19,8 +15,8 @@ use lockstep_execution::{
 use std::{collections::BTreeMap, iter};
 
 /// A block with what its serial execution records, if it is valid.
-fn recorded(seed: u64) -> Option<(Case, BlockHints)> {
-    let case = Case::new(seed);
+fn recorded(seed: u64) -> Option<(Case<Ethereum>, BlockHints)> {
+    let case = Case::<Ethereum>::new(seed);
     let hints = serial(&case).ok()?.hints.expect("it was asked for");
     Some((case, hints))
 }
@@ -57,7 +53,7 @@ fn contents(state: &MemoryState) -> BTreeMap<Address, (AccountInfo, U256Map<U256
 fn an_access_list_says_what_becomes_of_the_state() {
     let (mut blocks, mut changed) = (0, 0);
     for seed in 0..CASES {
-        let case = Case::new(seed);
+        let case = Case::<Ethereum>::new(seed);
         let Ok(output) = serial(&case) else { continue };
         let Case { chain, block, state, .. } = &case;
         let list = output.hints.expect("it was asked for").access_list;
@@ -108,15 +104,19 @@ fn executors() -> [ParallelExecutor; 3] {
         .map(|threads| ParallelExecutor::new(threads).expect("threads start").always_parallel())
 }
 
-fn executed(executor: &ParallelExecutor, case: &Case, hints: Hints<'_>) -> super::Output {
+fn executed(
+    executor: &ParallelExecutor,
+    case: &Case<Ethereum>,
+    hints: Hints<'_>,
+) -> super::Output<Ethereum> {
     let Case { chain, block, senders, state } = case;
-    let options = ExecuteOptions { hints, ..options() };
+    let options = ExecuteOptions { hints, ..recording() };
     executor.execute_block(chain, block, senders, state, options).map_err(|error| error.to_string())
 }
 
 /// Whether hints can say all that matters of a block: it is known whether an account exists (EIP-161), contracts stay
 /// once the transaction is over that created them (EIP-6780), and balances are far from overflowing.
-fn can_be_foretold(case: &Case) -> bool {
+fn can_be_foretold(case: &Case<Ethereum>) -> bool {
     let Case { chain, block, state, .. } = case;
     let is_small = |account: &MemoryAccount| account.info.balance.as_limbs()[3] == 0;
     chain.fork(&block.header) >= EthereumHardfork::Cancun
@@ -156,7 +156,7 @@ fn wrong_hints_change_nothing() {
     let mut other = BlockHints::default();
     for seed in 0..CASES {
         let mut rng = Rng::new(seed ^ 0x0bad);
-        let case = Case::new(seed);
+        let case = Case::<Ethereum>::new(seed);
         let expected = serial(&case);
         let right = match &expected {
             Ok(output) => output.hints.clone().expect("it was asked for"),
