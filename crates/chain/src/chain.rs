@@ -139,7 +139,20 @@ pub trait Chain: Clone + Debug + Send + Sync + 'static {
     /// # Errors
     /// [`BodyError::Sender`] with the index of the first signature that recovers to nobody.
     fn recover_senders(&self, block: &Block<Self>) -> Result<Vec<Address>, BodyError> {
-        body::recover_senders(&block.body.transactions)
+        self.recover_senders_of(&block.header, &block.body.transactions)
+    }
+
+    /// Recovers the senders of some transactions of the block with this header, in order.
+    ///
+    /// # Errors
+    /// [`BodyError::Sender`] with the index, among them, of the first signature that recovers to nobody.
+    fn recover_senders_of(
+        &self,
+        header: &Self::Header,
+        transactions: &[Self::Transaction],
+    ) -> Result<Vec<Address>, BodyError> {
+        let _ = header;
+        body::recover_senders(transactions)
     }
 
     /// The base fee per gas (in wei) that the child of `parent` must have if its timestamp is

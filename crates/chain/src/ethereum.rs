@@ -346,11 +346,15 @@ impl Chain for Ethereum {
         body::validate_blob_gas(block, max_blobs)
     }
 
-    fn recover_senders(&self, block: &Block<Self>) -> Result<Vec<Address>, BodyError> {
-        if self.fork(&block.header) >= EthereumHardfork::Homestead {
-            body::recover_senders(&block.body.transactions)
+    fn recover_senders_of(
+        &self,
+        header: &Header,
+        transactions: &[EthereumTransaction],
+    ) -> Result<Vec<Address>, BodyError> {
+        if self.fork(header) >= EthereumHardfork::Homestead {
+            body::recover_senders(transactions)
         } else {
-            body::recover_senders_any_s(&block.body.transactions)
+            body::recover_senders_any_s(transactions)
         }
     }
 

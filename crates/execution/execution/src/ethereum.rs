@@ -292,6 +292,9 @@ impl Speculate for Ethereum {
 
     fn transfer_rules(&self, header: &Header, (): &()) -> Option<TransferRules> {
         let fork = self.fork(header);
+        if !self.deletes_empty_accounts(header) {
+            return None;
+        }
         let is_london = fork >= EthereumHardfork::London;
         Some(TransferRules {
             chain_id: self.chain_id(),

@@ -70,6 +70,9 @@ impl TransferRules {
         transaction: &(impl Transaction + Encodable2718),
         sender: Address,
     ) -> Option<Transfer> {
+        if !transaction.input().is_empty() {
+            return None;
+        }
         let TxKind::Call(to) = transaction.kind() else { return None };
         let is_known = match transaction.ty() {
             0 => true,
@@ -77,8 +80,7 @@ impl TransferRules {
             2 => self.base_fee.is_some(),
             _ => false,
         };
-        let is_plain = transaction.input().is_empty()
-            && transaction.access_list().is_none_or(|list| list.is_empty())
+        let is_plain = transaction.access_list().is_none_or(|list| list.is_empty())
             && !may_be_precompile(&to)
             && self.port != Some(to);
         let gas_limit = transaction.gas_limit();

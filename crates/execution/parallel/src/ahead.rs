@@ -105,7 +105,7 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Ahead<'x, 'w, 'a, C, S> {
     /// What others found of a transaction that the block does without is not so.
     fn leave_out(&mut self) {
         let Some(index) = self.open.take() else { return };
-        if let Some(Item { place, turn, .. }) = self.work.item(index)
+        if let Some(Item { place: Some(place), turn, .. }) = self.work.item(index)
             && !place.take()
             && let Some(outcome) = place.take_outcome()
         {
@@ -120,7 +120,7 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Ahead<'x, 'w, 'a, C, S> {
         item: &Item<'_, C>,
         executor: &mut BlockExecutor<'_, C, R>,
     ) -> Result<TransactionOutcome, ExecutionError<R::Error>> {
-        if item.place.take() {
+        let Some(place) = item.place.filter(|place| !place.take()) else {
             if let Some(transfer) = self.work.transfer(index)
                 && let Some(outcome) = executor.transfer(item.transaction, &transfer)?
             {
@@ -128,18 +128,18 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Ahead<'x, 'w, 'a, C, S> {
                 return Ok(outcome);
             }
             self.statistics.in_order += 1;
-        } else {
-            let spins = if self.caution.is_worth_waiting() { self.wait(item.place) } else { 0 };
-            if let Some(outcome) = item.place.take_outcome() {
-                if let Some(outcome) = self.adopt(item, outcome, executor)? {
-                    return Ok(outcome);
-                }
-                self.caution.vain_help += u32::from(self.helped.contains(&index));
-            } else {
-                self.statistics.in_order += 1;
+            return self.execute(item, executor);
+        };
+        let spins = if self.caution.is_worth_waiting() { self.wait(place) } else { 0 };
+        if let Some(outcome) = place.take_outcome() {
+            if let Some(outcome) = self.adopt(item, outcome, executor)? {
+                return Ok(outcome);
             }
-            self.caution.note_spins(spins);
+            self.caution.vain_help += u32::from(self.helped.contains(&index));
+        } else {
+            self.statistics.in_order += 1;
         }
+        self.caution.note_spins(spins);
         self.execute(item, executor)
     }
 

@@ -27,7 +27,7 @@ impl Default for Caution {
         Self {
             outcomes: 0,
             failures: 0,
-            trust: 192,
+            trust: 128,
             vain_spins: 0,
             vain_help: 0,
             has_given_up: false,

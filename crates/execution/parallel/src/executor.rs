@@ -23,7 +23,7 @@ use std::{ops::ControlFlow, sync::Arc};
 /// Blocks whose code uses less gas are executed by one thread, and those with fewer transactions that run code: to
 /// wake others takes as long.
 const MIN_WORK: u64 = 4_000_000;
-const MIN_CALLS: usize = 6;
+const MIN_CALLS: usize = 18;
 
 /// What any transaction costs before its first opcode (Yellow Paper, appendix G).
 const TRANSACTION_GAS: u64 = 21_000;

@@ -32,6 +32,7 @@ mod hot;
 mod memory;
 mod overlay;
 mod range;
+mod senders;
 mod table;
 #[cfg(test)]
 mod tests;

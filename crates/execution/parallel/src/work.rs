@@ -87,7 +87,8 @@ impl<H> Place<H> {
 pub(crate) struct Item<'w, C: Speculate> {
     pub(crate) transaction: &'w C::Transaction,
     pub(crate) sender: Address,
-    pub(crate) place: &'w Place<HaltReasonOf<C>>,
+    /// `None` if nobody executes ahead.
+    pub(crate) place: Option<&'w Place<HaltReasonOf<C>>>,
     pub(crate) turn: Turn,
 }
 
@@ -198,6 +199,13 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
         hot: &'w HotContracts,
     ) -> Self {
         let Batch { transactions, first, .. } = batch;
+        let count = transactions.len();
+        let (chunks, places) = if memory.is_some() {
+            let places = iter::repeat_with(Place::default).take(count).collect();
+            (chunks::<C>(transactions, first), places)
+        } else {
+            (vec![Chunk { range: first..count, gas_before: 0 }], Vec::new())
+        };
         Self {
             memory,
             turns_before,
@@ -206,8 +214,8 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
             trusts_parents: true,
             order: None,
             reached: CachePadded::new(AtomicUsize::new(first)),
-            chunks: chunks::<C>(transactions, first),
-            places: iter::repeat_with(Place::default).take(transactions.len()).collect(),
+            chunks,
+            places,
             is_over: AtomicBool::new(memory.is_none()),
             hot,
             next_chunk: CachePadded::default(),
@@ -274,7 +282,7 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
         Some(Item {
             transaction: self.batch.transactions.get(index)?,
             sender: *self.batch.senders.get(index)?,
-            place: self.places.get(index)?,
+            place: self.places.get(index),
             turn: Turn::try_from(index).ok()?.checked_add(1)?.checked_add(self.turns_before)?,
         })
     }
@@ -382,7 +390,9 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
 
     /// Executes a transaction ahead, unless somebody else has it.
     pub(crate) fn speculate(&self, worker: &mut Worker<'w, 'a, C, S>, index: usize) {
-        let Some(Item { transaction, sender, place, turn }) = self.item(index) else { return };
+        let Some(Item { transaction, sender, place: Some(place), turn }) = self.item(index) else {
+            return;
+        };
         if self.is_over() || !place.take() {
             return;
         }

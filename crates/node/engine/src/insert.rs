@@ -200,7 +200,7 @@ impl<C: Payloads> Core<C> {
             let ancestors: Vec<_> = ancestors.iter().map(|ancestor| &ancestor.block).collect();
             chain.validate_ommers(&block, &ancestors).map_err(Fault::Invalid)?;
         }
-        let senders = chain.recover_senders(&block).map_err(invalid)?;
+        let senders = self.executor.recover_senders(chain, &block).map_err(invalid)?;
         Ok(Arc::new(RecoveredBlock { block, senders }))
     }
 

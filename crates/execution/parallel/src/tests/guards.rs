@@ -258,7 +258,7 @@ fn a_worker_that_panics_leaves_its_transaction_to_its_turn() {
         (0..4).map(|nonce| legacy(nonce, contract(0), U256::ZERO, 100_000)).collect();
     let state = Panicking { state: state(rich(), &[code_of(0)]), has_panicked: false.into() };
     with_work(&case(transactions, state), |work, lead| {
-        let place = work.item(2).expect("there is one").place;
+        let place = work.item(2).and_then(|item| item.place).expect("there is one");
         let mut worker = work.worker().expect("the chain can");
         let died = catch_unwind(AssertUnwindSafe(|| work.speculate(&mut worker, 2)));
         assert!(died.is_err());
@@ -274,7 +274,7 @@ fn nobody_waits_for_ever() {
         (0..4).map(|nonce| legacy(nonce, contract(0), U256::ZERO, 100_000)).collect();
     let case = case(transactions, state(rich(), &[code_of(0)]));
     with_work(&case, |work, lead| {
-        let place = work.item(1).expect("there is one").place;
+        let place = work.item(1).and_then(|item| item.place).expect("there is one");
         assert!(place.take(), "nobody has it");
         let (done, is_done) = mpsc::channel();
         thread::scope(|scope| {

@@ -9,6 +9,7 @@ mod programs;
 mod ranges;
 mod rng;
 mod rollup;
+mod senders;
 mod transactions;
 mod world;
 

@@ -37,8 +37,12 @@ impl<C: Execute, S: StateCommitment> Chain for Customized<C, S> {
         self.chain.validate_body(block)
     }
 
-    fn recover_senders(&self, block: &Block<Self>) -> Result<Vec<Address>, BodyError> {
-        self.chain.recover_senders(block)
+    fn recover_senders_of(
+        &self,
+        header: &C::Header,
+        transactions: &[C::Transaction],
+    ) -> Result<Vec<Address>, BodyError> {
+        self.chain.recover_senders_of(header, transactions)
     }
 
     fn next_base_fee(&self, parent: &C::Header, timestamp: u64) -> Option<u64> {
