@@ -145,7 +145,9 @@ impl<S: StateReader> BlockState<S> {
             };
             let known = id.and_then(|id| self.changes.accounts.get(id as usize)?.after.as_ref());
             let current = if id.is_some() { known } else { loaded.as_ref() };
-            let needed = if account.address == *sender { *needed_balance } else { None };
+            // What its sender had would do if it is not known what that must be.
+            let needed =
+                (account.address == *sender).then(|| needed_balance.unwrap_or(account.balance));
             let is_observed = || seen.is_observed(&account.address);
             let after = || accounts.get(account.change as usize).map(|change| change.balance);
             let Some(difference) = difference(account, current, needed, is_observed, after) else {
@@ -298,12 +300,9 @@ fn difference(
     if shown.balance == now.balance {
         return Some(U256::ZERO);
     }
-    // Who has more can pay what was paid with less. Code takes nothing from whom it does not observe, so less
-    // will do as well unless it is the sender, who must have what the transaction may cost.
-    let suffices = match needed {
-        Some(needed) => now.balance >= needed,
-        None => now.balance >= shown.balance,
-    };
+    // Code takes nothing from whom it does not observe, so less will do as well as more; but the sender must have what
+    // the transaction may cost.
+    let suffices = needed.is_none_or(|needed| now.balance >= needed);
     let cannot_overflow = is_small(&shown.balance)
         && is_small(&now.balance)
         && needed.is_none_or(|needed| is_small(&needed))

@@ -1,6 +1,7 @@
 //! Against the serial executor.
 
 mod explore;
+mod foretold;
 mod generate;
 mod hints;
 mod ranges;
