@@ -68,6 +68,14 @@ struct Newest {
     nonce: u32,
 }
 
+/// The places of transactions that one needs.
+#[derive(Clone, Debug, Default)]
+struct Needed {
+    places: Vec<u32>,
+    /// What the EVM needs besides to execute a payment, which happens only if others need what that changes.
+    by_evm: Vec<u32>,
+}
+
 /// What a block's transactions read and wrote so far.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
@@ -87,7 +95,7 @@ pub(crate) struct Recorder {
     newest: Vec<Newest>,
     newest_slots: Vec<u32>,
     /// What each transaction needs.
-    needs: Vec<Vec<u32>>,
+    needs: Vec<Needed>,
     /// Accounts, and the steps in which their balances had a say.
     observers: Vec<(u32, u32)>,
     /// Whether a transaction read the account that makes system calls.
@@ -145,28 +153,31 @@ impl Recorder {
     /// Ends a transaction. One that does nothing but pay needs to know whose code there is, no more.
     pub(crate) fn end_transaction(&mut self, changes: &StateChanges, is_payment: bool) {
         let Self { step, reads, newest, newest_slots, observers, .. } = self;
-        let mut needs = Vec::new();
+        let (mut codes, mut others) = (Vec::new(), Vec::new());
         for id in &reads.accounts {
             let account = changes.accounts.get(*id as usize);
             self.reads_system_address |=
                 account.is_some_and(|account| account.address == SYSTEM_ADDRESS);
             let newest = newest.get(*id as usize).copied().unwrap_or_default();
-            needs.push(newest.code);
-            if is_payment {
-                continue;
-            }
-            needs.push(newest.existence);
+            codes.push(newest.code);
+            others.push(newest.existence);
             if reads.sender != Some(*id) {
-                needs.push(newest.nonce);
+                others.push(newest.nonce);
             }
         }
-        if !is_payment {
-            let newest = |slot_id: &u32| newest_slots.get(*slot_id as usize).copied();
-            needs.extend(reads.slots.iter().filter_map(newest));
-        }
+        let newest = |slot_id: &u32| newest_slots.get(*slot_id as usize).copied();
+        others.extend(reads.slots.iter().filter_map(newest));
         observers.extend(reads.balances.iter().map(|id| (*id, *step)));
         // From steps to places: what is not needed is zero.
-        self.needs.push(needs.into_iter().filter_map(|step| step.checked_sub(1)).collect());
+        let places = |steps: Vec<u32>| steps.into_iter().filter_map(|step| step.checked_sub(1));
+        let mut needed = Needed { places: places(codes).collect(), ..Needed::default() };
+        let others = places(others);
+        if is_payment {
+            needed.by_evm.extend(others)
+        } else {
+            needed.places.extend(others)
+        }
+        self.needs.push(needed);
         self.forget_reads();
         self.end_step(changes);
     }
@@ -180,7 +191,7 @@ impl Recorder {
 
     /// Passes over a transaction that has no part in what was changed: the next one has.
     pub(crate) fn skip_transaction(&mut self) {
-        self.needs.push(Vec::new());
+        self.needs.push(Needed::default());
         self.step = self.step.saturating_add(1);
     }
 
@@ -287,21 +298,30 @@ impl Recorder {
         list
     }
 
-    /// Who asks for a balance needs all transactions that changed it before, and each of these the one before it:
-    /// otherwise they do not know what the balance comes to.
+    /// The steps of transactions, and of what comes after them, that changed an account.
+    fn changers(&self, id: u32) -> Vec<u32> {
+        let balances = of(&self.balances, id).iter().map(|change| change.step);
+        let nonces = of(&self.nonces, id).iter().map(|change| change.step);
+        let codes = of(&self.codes, id).iter().map(|change| change.step);
+        let mut steps: Vec<u32> = balances.chain(nonces).chain(codes).collect();
+        // What comes before the transactions is known to all.
+        steps.retain(|step| *step > 0);
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    }
+
+    /// Who asks for a balance needs all transactions that changed the account before, and each of these the one before
+    /// it: otherwise they do not know what the balance comes to.
     fn dependencies(mut self) -> Dependencies {
         let mut waiting = vec![false; self.needs.len()];
         self.observers.sort_unstable();
         for asked in self.observers.chunk_by(|(one, _), (other, _)| one == other) {
             let Some((id, _)) = asked.first() else { continue };
-            let mut changers = of(&self.balances, *id);
-            // What comes before the transactions is known to all.
-            if let [Change { step: 0, .. }, rest @ ..] = changers {
-                changers = rest;
-            }
+            let changers = self.changers(*id);
             let mut chained = 0;
             for (_, step) in asked {
-                let before = changers.partition_point(|change| change.step < *step);
+                let before = changers.partition_point(|changer| changer < step);
                 let place = (*step as usize).saturating_sub(1);
                 if before * 2 > place {
                     waiting.get_mut(place).into_iter().for_each(|waits| *waits = true);
@@ -312,15 +332,29 @@ impl Recorder {
             }
             let chain = changers.get(..chained).unwrap_or_default();
             for (older, newer) in chain.iter().zip(chain.iter().skip(1)) {
-                need(&mut self.needs, newer.step, Some(older));
+                need(&mut self.needs, *newer, Some(older));
             }
         }
-        let needs = self.needs.into_iter().zip(waiting).map(|(mut needs, waits)| {
-            needs.sort_unstable();
-            needs.dedup();
-            if waits { Needs::AllBefore } else { Needs::These(needs) }
-        });
-        Dependencies { transactions: needs.collect() }
+        let mut is_needed = vec![false; self.needs.len()];
+        let mut transactions = vec![Needs::AllBefore; self.needs.len()];
+        let places = self.needs.into_iter().zip(waiting).zip(&mut transactions).enumerate();
+        // Who needs a transaction comes after it.
+        for (place, ((needed, waits), needs)) in places.rev() {
+            if waits {
+                continue;
+            }
+            let Needed { mut places, by_evm } = needed;
+            if is_needed.get(place).is_some_and(|is_needed| *is_needed) {
+                places.extend(by_evm);
+            }
+            places.sort_unstable();
+            places.dedup();
+            for place in &places {
+                is_needed.get_mut(*place as usize).into_iter().for_each(|needed| *needed = true);
+            }
+            *needs = Needs::These(places);
+        }
+        Dependencies { transactions }
     }
 }
 
@@ -331,11 +365,11 @@ fn of<T>(changes: &[Change<T>], id: u32) -> &[Change<T>] {
     rest.get(..rest.partition_point(|change| change.id == id)).unwrap_or_default()
 }
 
-/// The transaction of a step needs the one that made a change.
-fn need(needs: &mut [Vec<u32>], step: u32, change: Option<&Change<U256>>) {
+/// The transaction of a step needs that of another.
+fn need(needs: &mut [Needed], step: u32, needed: Option<&u32>) {
     let place = step.checked_sub(1).and_then(|place| needs.get_mut(place as usize));
-    if let (Some(needs), Some(change)) = (place, change) {
-        needs.extend(change.step.checked_sub(1));
+    if let (Some(needs), Some(needed)) = (place, needed) {
+        needs.places.extend(needed.checked_sub(1));
     }
 }
 

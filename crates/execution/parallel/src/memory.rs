@@ -268,7 +268,7 @@ impl<'a, S: StateReader> Memory<'a, S> {
             for (slot, value) in account.changed_storage_slots() {
                 self.tell_slot(address, *slot, turn, value.present_value);
             }
-            if !self.has_hints && !self.is_worth_telling(sender, address, account) {
+            if !self.is_worth_telling(sender, address, account) {
                 continue;
             }
             if account.is_selfdestructed() || account.is_empty() {
@@ -367,6 +367,9 @@ impl<'a, S: StateReader> Memory<'a, S> {
         if is_new_kind {
             return true;
         }
+        if self.has_hints {
+            return **before != *after;
+        }
         if address == sender {
             return false;
         }
@@ -377,7 +380,12 @@ impl<'a, S: StateReader> Memory<'a, S> {
     }
 
     fn tell_account(&self, address: &Address, turn: Turn, info: Option<&AccountInfo>) {
-        if let Some(cell) = self.tables.accounts.get(address) {
+        let cell = match self.has_hints {
+            // Others may wait to read it.
+            true => self.account_cell(address).ok().flatten(),
+            false => self.tables.accounts.get(address),
+        };
+        if let Some(cell) = cell {
             cell.versions.write(turn, info.map(told));
         }
     }

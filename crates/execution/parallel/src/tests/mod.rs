@@ -2,6 +2,7 @@
 
 mod explore;
 mod failing;
+mod foretold;
 mod generate;
 mod guards;
 mod hints;
