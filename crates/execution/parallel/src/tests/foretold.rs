@@ -1,17 +1,17 @@
 //! One thread that executes all transactions ahead that hints allow, in an order that a seed decides: with right hints
-//! every outcome can be taken over.
+//! every outcome can be taken over, and with wrong ones the bits are the same.
 
 use super::{
     CASES,
     generate::{Case, Rng},
-    hints::{can_be_foretold, recorded},
+    hints::{WRONG_GRAPHS, WRONG_LISTS, can_be_foretold, recorded, wrong_dependencies, wrong_list},
     serial,
 };
 use crate::{
     hints::{Entries, Order, Wait},
     memory::{Memory, Tables, View},
 };
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
 use lockstep_execution::{
     BlockExecutor, BlockHints, BlockParts, Hints, Speculate, Speculation, Speculator,
 };
@@ -88,6 +88,10 @@ fn execute(case: &Case, hints: Hints<'_>, rng: &mut Rng) -> (super::Output, Tall
                 continue;
             }
             tally.refused += 1;
+            memory.retract(turn(index), outcome);
+            let account_now = |address: &Address| executor.known_account(address);
+            let slot_now = |address: &Address, slot: &U256| executor.known_slot(address, slot);
+            memory.correct(turn(index), outcome, account_now, slot_now);
         }
         let show = |state: &_| memory.tell(turn(index), sender, state);
         executor.transact_and(transaction, *sender, show).expect("it is valid");
@@ -118,4 +122,27 @@ fn what_right_hints_allow_can_be_taken_over() {
         }
     }
     assert!(of_use.iter().all(|of_use| *of_use > 5_000), "{of_use:?} outcomes were of use");
+}
+
+#[test]
+fn wrong_hints_cost_time_alone() {
+    let (mut of_use, mut refused) = (0, 0);
+    let mut other = BlockHints::default();
+    for seed in 0..CASES {
+        let Some((case, right)) = recorded(seed) else { continue };
+        let expected = serial(&case);
+        for kind in 0..WRONG_LISTS.max(WRONG_GRAPHS) {
+            let mut rng = Rng::new(seed ^ (kind << 32) ^ 0x0bad);
+            let list = wrong_list(&mut rng, kind % WRONG_LISTS, &right, &other);
+            let (found, with_list) = execute(&case, Hints::AccessList(&list), &mut rng);
+            assert_eq!(found, expected, "seed {seed}, access list {kind}");
+            let graph = wrong_dependencies(&mut rng, kind % WRONG_GRAPHS, &right, &other);
+            let (found, with_graph) = execute(&case, Hints::Dependencies(&graph), &mut rng);
+            assert_eq!(found, expected, "seed {seed}, dependencies {kind}");
+            of_use += with_list.of_use + with_graph.of_use;
+            refused += with_list.refused + with_graph.refused;
+        }
+        other = right;
+    }
+    assert!(of_use > 10_000 && refused > 10_000, "{of_use} outcomes were of use, {refused} not");
 }

@@ -178,10 +178,15 @@ fn wrong_hints_change_nothing() {
     assert!(again > 50, "wrong hints were believed {again} times");
 }
 
-const WRONG_LISTS: u64 = 9;
+pub(super) const WRONG_LISTS: u64 = 9;
 
 /// An access list that is wrong, in one of so many ways.
-fn wrong_list(rng: &mut Rng, kind: u64, right: &BlockHints, other: &BlockHints) -> BlockAccessList {
+pub(super) fn wrong_list(
+    rng: &mut Rng,
+    kind: u64,
+    right: &BlockHints,
+    other: &BlockHints,
+) -> BlockAccessList {
     let mut list = right.access_list.clone();
     let shift = |index: &mut BlockAccessIndex, by: u64| index.0 = index.0.wrapping_add(by);
     match kind {
@@ -247,10 +252,10 @@ fn for_all_indices(list: &mut BlockAccessList, mut change: impl FnMut(&mut Block
     }
 }
 
-const WRONG_GRAPHS: u64 = 7;
+pub(super) const WRONG_GRAPHS: u64 = 7;
 
 /// Dependencies that are wrong, in one of so many ways.
-fn wrong_dependencies(
+pub(super) fn wrong_dependencies(
     rng: &mut Rng,
     kind: u64,
     right: &BlockHints,
