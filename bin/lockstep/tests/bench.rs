@@ -86,3 +86,23 @@ fn blocks_are_replayed_by_either_executor_and_by_both() {
         assert_eq!(report["summary"]["speedup"].is_number(), runs_both, "{report}");
     }
 }
+
+#[test]
+fn with_hints_no_transaction_is_executed_again() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/testkit/samples/blocks");
+    let samples = samples.to_str().unwrap();
+    for hints in ["access-list", "dependencies"] {
+        let hints = ["--hints", hints, "--threads", "2", "--json"];
+        let replay = ["replay", samples, "--executor", "both"];
+        let report = json(&[&replay[..], &hints].concat());
+        let fates = &report["summary"]["transactions_in_parallel"];
+        assert_eq!((&fates["again"], &report["summary"]["mismatches"]), (&0.into(), &0.into()));
+        let bench = ["bench", "gigagas", "--gas", "3000000", "--workload", "conflict,relay"];
+        let report = json(&[&bench[..], &hints].concat());
+        for workload in report["workloads"].as_array().unwrap() {
+            assert_eq!(workload["transactions_in_parallel"]["again"], 0, "{workload}");
+        }
+    }
+    let error = refused(&["replay", samples, "--hints", "access-list"]);
+    assert!(error.contains("--hints"), "{error}");
+}

@@ -22,6 +22,9 @@
 //!
 //! # Limits
 //! - Tables grow to 262,144 accounts and as many slots; what finds no place is read again by each transaction.
+//! - Of an access list ([`lockstep_execution::Hints`]) a value is looked at for every 1,000 gas of the block and 10,000 more,
+//!   1,048,576 at most; what is said to need more than 256 transactions waits for its turn, and a worker that has put 64
+//!   aside takes no more.
 //! - Transactions are executed ahead by 400,000,000 gas at most, by their limits: that bounds the memory of outcomes.
 
 mod ahead;
