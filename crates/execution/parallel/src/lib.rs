@@ -24,6 +24,7 @@
 //! - Tables grow to 262,144 accounts and as many slots; what finds no place is read again by each transaction.
 //! - Outcomes wait for their turns: as much memory as the block's transactions touch, which its gas bounds.
 
+mod cache;
 mod executor;
 mod hot;
 mod leader;
@@ -33,4 +34,5 @@ mod table;
 mod tests;
 mod work;
 
+pub use cache::{CacheStatistics, CachedState, StateCache};
 pub use executor::{ParallelExecutor, Statistics, ThreadsError};

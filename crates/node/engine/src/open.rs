@@ -29,6 +29,8 @@ impl<C: Payloads> Engine<C> {
         core.check_running()?;
         let plan = core.plan(&parent, attributes)?;
         let parent = core.parent(&parent)?.ok_or(EngineError::UnknownBlock(parent))?;
+        core.begin_cache(parent.header.seal());
+        let parent = core.through_cache(parent);
         Ok(OpenBlock { chain: core.chain().clone(), parent, plan })
     }
 

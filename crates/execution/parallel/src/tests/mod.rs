@@ -3,10 +3,12 @@
 mod explore;
 mod generate;
 
-use crate::ParallelExecutor;
-use generate::{Case, Rng};
+use crate::{ParallelExecutor, StateCache};
+use generate::Case;
+pub(crate) use generate::Rng;
 use lockstep_chain::EthereumReceipt;
 use lockstep_execution::{BlockOutput, ExecuteOptions, execute_block};
+use std::sync::Arc;
 
 type Output = Result<BlockOutput<EthereumReceipt>, String>;
 
@@ -42,6 +44,19 @@ fn threads_come_to_the_bits_of_the_serial_executor() {
     }
     assert!(valid > CASES / 3, "most blocks are invalid: {valid} are not");
     assert!(successes > 1_000, "little is executed");
+}
+
+/// Executes a block twice through a cache, which knows more the second time.
+pub(crate) fn assert_same_through(executor: &ParallelExecutor, cache: &Arc<StateCache>, seed: u64) {
+    let case = Case::new(seed);
+    let expected = serial(&case);
+    let Case { chain, block, senders, state } = &case;
+    cache.begin(block.header.parent_hash);
+    for _ in 0..2 {
+        let cached = cache.over(block.header.parent_hash, state);
+        let found = executor.execute_block(chain, block, senders, &cached, options());
+        assert_eq!(found.map_err(|error| error.to_string()), expected, "seed {seed}");
+    }
 }
 
 /// Every order in which workers may execute, with what they may know by then.
