@@ -274,6 +274,10 @@ impl Speculate for Ethereum {
     ) {
     }
 
+    fn remembered_before(&self, _: &Header) -> Option<()> {
+        Some(())
+    }
+
     fn observe_balances<V: SpeculativeView>(
         evm: SpeculativeEvm<Self, V>,
     ) -> Option<SpeculativeEvm<Self, V>> {

@@ -216,6 +216,9 @@ impl Speculate for Rollup {
         tx: &OpTx,
     ) -> Option<U256> {
         let context = evm.ctx_mut();
+        if context.chain.l2_block != Some(context.block.number) {
+            return None;
+        }
         context.chain.clear_tx_l1_cost();
         let on_l1 = context.chain.tx_cost_with_tx(&tx.0, context.cfg.spec)?;
         tx.0.base.max_balance_spending().ok()?.checked_add(on_l1)

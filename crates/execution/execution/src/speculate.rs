@@ -294,6 +294,13 @@ pub trait Speculate: Execute {
         evm: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<S>, NoOpInspector>,
     ) -> Self::Remembered;
 
+    /// The same before a block's first transaction, if nothing in the block has a say in it. If not, its transactions are
+    /// not executed ahead before the [`Self::ordered_prefix`] is.
+    fn remembered_before(&self, header: &Self::Header) -> Option<Self::Remembered> {
+        let _ = header;
+        None
+    }
+
     /// Makes an EVM that executes ahead remember it, too.
     fn remember<V: SpeculativeView>(
         evm: &mut SpeculativeEvm<Self, V>,

@@ -1,20 +1,24 @@
 //! Threads that execute blocks, and whether a block is for one or for all of them.
 
 use crate::{
-    leader::Leader,
-    memory::{Memory, Tables},
-    work::Work,
+    Ahead, RangeBlock,
+    caution::Caution,
+    hot::HotContracts,
+    memory::{Memory, Tables, Turn},
+    overlay::Overlay,
+    range::Range,
+    work::{Batch, Work},
 };
 use alloy_consensus::{BlockHeader as _, Transaction};
 use alloy_primitives::Address;
 use lockstep_chain::Block;
 use lockstep_execution::{
-    BlockExecutor, BlockOutput, BlockParts, ExecuteOptions, ExecutionError, Speculate, StateReader,
+    BlockOutput, ExecuteOptions, ExecutionError, Speculate, StateChanges, StateReader,
     execute_block,
 };
 use parking_lot::Mutex;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 /// Blocks whose code uses less gas are executed by one thread, and those with fewer transactions that run code: to
 /// wake others takes as long.
@@ -95,6 +99,11 @@ impl ParallelExecutor {
         self
     }
 
+    /// How many threads it has, with the caller's.
+    pub const fn threads(&self) -> usize {
+        self.threads
+    }
+
     /// What has become of the transactions of all blocks that it has executed.
     pub fn statistics(&self) -> Statistics {
         *self.statistics.lock()
@@ -121,47 +130,71 @@ impl ParallelExecutor {
         if needs_roots || senders.len() != block.body.transactions.len() {
             return execute_block(chain, block, senders, state, options);
         }
-        let prefix = chain.ordered_prefix(&block.body.transactions);
-        let task = Task { chain, block, senders, prefix, record_access: options.record_access };
-        let pool = self.pool.as_ref().filter(|_| self.is_worth_waking(&task));
-        let Some(pool) = pool else {
-            let mut statistics = Statistics::default();
-            let output = task.execute_alone(state, &mut statistics);
-            self.note(&statistics);
-            return output;
-        };
-        let tables = self.tables.lock().pop().unwrap_or_default();
-        let memory = Memory::new(state, &tables, chain.fee_recipients(&block.header));
-        let output = self.execute(pool, &task, &memory);
-        drop(memory);
-        self.keep(pool, tables);
-        output
+        let blocks = [RangeBlock { block, senders }];
+        let range = Range::new(chain, &blocks, options.record_access);
+        let mut made = None;
+        let _ = self.run(&range, state, &mut Overlay::new(state), &mut |_, output| {
+            made = Some(output);
+            ControlFlow::Break(())
+        });
+        // There is one block, and it is executed.
+        made.unwrap_or_else(|| Err(ExecutionError::Evm("the block was not executed".into())))
     }
 
-    /// Whether the block seems to have work for several threads: by what its header says that it uses, less what its
+    /// Whether the blocks seem to have work for several threads: by what their headers say that they use, less what
     /// transactions cost before their first opcode. A wrong header costs time alone.
-    fn is_worth_waking<C: Speculate>(&self, task: &Task<'_, C>) -> bool {
-        let Task { block, prefix, .. } = *task;
-        let transactions = &block.body.transactions;
-        if self.min_work == 0 {
-            return transactions.len() > prefix + 1;
+    pub(crate) fn is_worth_waking<C: Speculate>(&self, range: &Range<'_, C>) -> bool {
+        let (mut work, mut calls, mut transactions) = (0_u64, 0, 0);
+        for batch in range.batches() {
+            let fixed = (batch.transactions.len() as u64).saturating_mul(TRANSACTION_GAS);
+            work = work.saturating_add(batch.header.gas_used().saturating_sub(fixed));
+            calls += calls_of(&batch);
+            transactions += batch.transactions.len() - batch.first;
         }
-        let fixed = (transactions.len() as u64).saturating_mul(TRANSACTION_GAS);
-        let calls = transactions.iter().skip(prefix).filter(|transaction| runs_code(*transaction));
-        block.header.gas_used().saturating_sub(fixed) >= self.min_work && calls.count() >= MIN_CALLS
+        if self.min_work == 0 {
+            return transactions > 1;
+        }
+        work >= self.min_work && calls >= MIN_CALLS
     }
 
-    fn note(&self, statistics: &Statistics) {
-        let Statistics { ahead, again, in_order, transfers } = *statistics;
-        let mut all = self.statistics.lock();
-        all.ahead += ahead;
-        all.again += again;
-        all.in_order += in_order;
-        all.transfers += transfers;
+    /// Whether candidates for a block in the making seem to have work for several threads.
+    pub fn is_worth_offering<C: Speculate>(&self, batch: &Batch<'_, C>) -> bool {
+        self.threads > 1 && (self.min_work == 0 || calls_of(batch) >= MIN_CALLS)
     }
 
-    /// Empties the tables when a thread has nothing else to do.
-    fn keep(&self, pool: &ThreadPool, mut tables: Tables) {
+    /// What those have to know who execute a block's transactions ahead: the state after `changes` to `state`.
+    pub fn learn<C: Speculate, S: StateReader>(
+        &self,
+        chain: &C,
+        header: &C::Header,
+        state: &S,
+        changes: &StateChanges,
+    ) -> BlockMemory {
+        let tables = self.take_tables(0);
+        let fee_recipients = chain.fee_recipients(header);
+        Memory::new(state, &tables, &fee_recipients, &[]).tell_changes(0, changes);
+        BlockMemory { tables, fee_recipients, ..BlockMemory::default() }
+    }
+
+    /// Takes back what was learned of a block.
+    pub fn forget(&self, memory: BlockMemory) {
+        if let Some(pool) = &self.pool {
+            self.put_back(pool, memory.tables);
+        }
+    }
+
+    pub(crate) const fn pool(&self) -> Option<&ThreadPool> {
+        self.pool.as_ref()
+    }
+
+    /// Empty tables, with room for so many transactions.
+    pub(crate) fn take_tables(&self, transactions: usize) -> Tables {
+        let kept = self.tables.lock().pop().filter(|tables| tables.has_room(transactions));
+        kept.unwrap_or_else(|| Tables::with_room(transactions))
+    }
+
+    /// Empties tables for the next block, when a thread has nothing else to do.
+    pub(crate) fn put_back(&self, pool: &ThreadPool, mut tables: Tables) {
         let kept = self.tables.clone();
         pool.spawn(move || {
             tables.clear();
@@ -172,88 +205,80 @@ impl ParallelExecutor {
         });
     }
 
-    fn execute<'a, C, S>(
+    /// Has transactions executed ahead while `lead` brings them into their block, in order, on at most so many threads.
+    /// `remembered` is what the EVM that executes in order remembers ([`BlockExecutor::remembered`](lockstep_execution::BlockExecutor::remembered)), and `state` the
+    /// parent's. Without a `memory`, or if that shows that it does not pay, nothing is executed ahead.
+    ///
+    /// A memory is of one block; its batches follow each other. What else came into the block between them need not be
+    /// told: it costs time alone.
+    pub fn ahead<'b, C, S, T>(
         &self,
-        pool: &ThreadPool,
-        task: &Task<'_, C>,
-        memory: &Memory<'a, S>,
-    ) -> Result<BlockOutput<C::Receipt>, ExecutionError<S::Error>>
+        batch: Batch<'b, C>,
+        remembered: C::Remembered,
+        state: &S,
+        memory: Option<&mut BlockMemory>,
+        threads: usize,
+        lead: impl FnOnce(&mut Ahead<'_, '_, '_, C, S>) -> T,
+    ) -> T
     where
         C: Speculate,
         S: StateReader + Sync,
     {
-        let Task { chain, block, senders, prefix, record_access } = *task;
-        let transactions = &block.body.transactions;
-        let mut executor = BlockExecutor::new(chain, &block.header, memory.reader);
-        executor.reserve(transactions.len());
-        executor.begin()?;
-        for (transaction, sender) in transactions.iter().zip(senders).take(prefix) {
-            executor.transact(transaction, *sender)?;
-        }
-        memory.tell_changes(&executor.changes());
-        let remembered = executor.remembered();
-        let work = Work::new(chain, block, senders, memory, remembered, prefix);
-        let others = (self.threads - 1).min(work.chunks());
-        let statistics = pool.in_place_scope(|scope| {
+        let others = threads.min(self.threads).saturating_sub(1);
+        let memory = memory.filter(|it| others > 0 && !it.caution.has_given_up);
+        let Some((pool, memory)) = self.pool.as_ref().zip(memory) else {
+            let (hot, mut caution) = (HotContracts::default(), Caution::default());
+            let work = Work::new(batch, None, 0, &hot);
+            work.begin(remembered);
+            let mut ahead = Ahead::new(&work, &mut caution);
+            let done = lead(&mut ahead);
+            self.note(&ahead.statistics());
+            return done;
+        };
+        let BlockMemory { tables, fee_recipients, hot, caution, turns } = memory;
+        let known = Memory::new(state, tables, fee_recipients, &[]);
+        let turns_before = *turns;
+        *turns =
+            turns.saturating_add(Turn::try_from(batch.transactions.len()).unwrap_or(Turn::MAX));
+        let work = Work::new(batch, Some(&known), turns_before, hot);
+        work.begin(remembered);
+        let others = others.min(work.chunks());
+        pool.in_place_scope(|scope| {
             for _ in 0..others {
                 scope.spawn(|_| work.help());
             }
-            let done = Leader::new(&work, &mut executor).lead();
-            work.end();
+            let mut ahead = Ahead::new(&work, caution);
+            let done = lead(&mut ahead);
+            self.note(&ahead.statistics());
             done
-        })?;
-        self.note(&statistics);
-        executor.finish(parts_of::<C>(block), record_access)
+        })
+    }
+
+    pub(crate) fn note(&self, statistics: &Statistics) {
+        let Statistics { ahead, again, in_order, transfers } = *statistics;
+        let mut all = self.statistics.lock();
+        all.ahead += ahead;
+        all.again += again;
+        all.in_order += in_order;
+        all.transfers += transfers;
     }
 }
 
-/// A block to execute.
-struct Task<'t, C: Speculate> {
-    chain: &'t C,
-    block: &'t Block<C>,
-    senders: &'t [Address],
-    /// So many transactions are executed before any other.
-    prefix: usize,
-    record_access: bool,
+/// What is known of a block's state by those who execute its transactions ahead, and how well that went.
+#[derive(Debug, Default)]
+pub struct BlockMemory {
+    tables: Tables,
+    /// Whose balances nearly every transaction changes.
+    fee_recipients: Vec<Address>,
+    hot: HotContracts,
+    caution: Caution,
+    /// Turns of the batches so far.
+    turns: Turn,
 }
 
-impl<C: Speculate> Task<'_, C> {
-    /// [`execute_block`], without the EVM where a transaction does nothing but pay.
-    fn execute_alone<S: StateReader>(
-        &self,
-        state: &S,
-        statistics: &mut Statistics,
-    ) -> Result<BlockOutput<C::Receipt>, ExecutionError<S::Error>> {
-        let Task { chain, block, senders, prefix, record_access } = *self;
-        let transactions = &block.body.transactions;
-        let mut executor = BlockExecutor::new(chain, &block.header, state);
-        executor.reserve(transactions.len());
-        executor.begin()?;
-        let mut rules = None;
-        for (index, (transaction, sender)) in transactions.iter().zip(senders).enumerate() {
-            if index == prefix {
-                rules = chain.transfer_rules(&block.header, &executor.remembered());
-            }
-            let transfer = rules.as_ref().and_then(|rules| rules.transfer(transaction, *sender));
-            if let Some(transfer) = transfer
-                && chain.may_speculate(transactions, index)
-                && executor.transfer(transaction, &transfer)?.is_some()
-            {
-                statistics.transfers += 1;
-                continue;
-            }
-            statistics.in_order += 1;
-            executor.transact(transaction, *sender)?;
-        }
-        executor.finish(parts_of::<C>(block), record_access)
-    }
-}
-
-fn parts_of<C: Speculate>(block: &Block<C>) -> BlockParts<'_, C::Header> {
-    BlockParts {
-        ommers: &block.body.ommers,
-        withdrawals: block.body.withdrawals.as_deref().map_or(&[], |list| list.as_slice()),
-    }
+/// How many transactions run code.
+fn calls_of<C: Speculate>(batch: &Batch<'_, C>) -> usize {
+    batch.transactions.iter().skip(batch.first).filter(|it| runs_code(*it)).count()
 }
 
 fn runs_code(transaction: &impl Transaction) -> bool {

@@ -22,17 +22,23 @@
 //!
 //! # Limits
 //! - Tables grow to 262,144 accounts and as many slots; what finds no place is read again by each transaction.
-//! - Outcomes wait for their turns: as much memory as the block's transactions touch, which its gas bounds.
+//! - Transactions are executed ahead by 400,000,000 gas at most, by their limits: that bounds the memory of outcomes.
 
+mod ahead;
 mod cache;
+mod caution;
 mod executor;
 mod hot;
-mod leader;
 mod memory;
+mod overlay;
+mod range;
 mod table;
 #[cfg(test)]
 mod tests;
 mod work;
 
+pub use ahead::{Ahead, Candidate};
 pub use cache::{CacheStatistics, CachedState, StateCache};
-pub use executor::{ParallelExecutor, Statistics, ThreadsError};
+pub use executor::{BlockMemory, ParallelExecutor, Statistics, ThreadsError};
+pub use range::{EachOutput, RangeBlock, RangeOutput};
+pub use work::Batch;

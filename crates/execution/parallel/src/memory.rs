@@ -94,12 +94,23 @@ pub(crate) struct Tables {
 
 impl Default for Tables {
     fn default() -> Self {
-        let (accounts, slots) = (Table::new(MIN_ACCOUNTS), Table::new(MIN_SLOTS));
-        Self { accounts, slots, codes: RwLock::default() }
+        Self::with_room(0)
     }
 }
 
 impl Tables {
+    /// Tables that have room for what so many transactions are likely to touch.
+    pub(crate) fn with_room(transactions: usize) -> Self {
+        let likely = transactions.saturating_mul(2).min(MAX_ENTRIES).next_power_of_two();
+        let accounts = Table::new(likely.max(MIN_ACCOUNTS));
+        Self { accounts, slots: Table::new(likely.max(MIN_SLOTS)), codes: RwLock::default() }
+    }
+
+    pub(crate) const fn has_room(&self, transactions: usize) -> bool {
+        let accounts = self.accounts.capacity();
+        accounts >= MAX_ENTRIES || accounts / 2 >= transactions
+    }
+
     /// Empties the tables, and makes those larger that had no room.
     pub(crate) fn clear(&mut self) {
         renew(&mut self.accounts);
@@ -122,16 +133,19 @@ pub(crate) struct Memory<'a, S> {
     pub(crate) reader: &'a S,
     tables: &'a Tables,
     /// Whose balances nearly every transaction changes, and which are not worth telling of.
-    fee_recipients: Vec<Address>,
+    fee_recipients: &'a [Address],
+    /// Hashes of blocks that the reader may not know.
+    block_hashes: &'a [(u64, B256)],
 }
 
 impl<'a, S: StateReader> Memory<'a, S> {
     pub(crate) const fn new(
         reader: &'a S,
         tables: &'a Tables,
-        fee_recipients: Vec<Address>,
+        fee_recipients: &'a [Address],
+        block_hashes: &'a [(u64, B256)],
     ) -> Self {
-        Self { reader, tables, fee_recipients }
+        Self { reader, tables, fee_recipients, block_hashes }
     }
 
     fn account_cell(&self, address: &Address) -> Result<Option<&'a AccountCell>, S::Error> {
@@ -180,15 +194,15 @@ impl<'a, S: StateReader> Memory<'a, S> {
         }
     }
 
-    /// Tells of what was changed before anything is executed ahead.
-    pub(crate) fn tell_changes(&self, changes: &StateChanges) {
+    /// Tells of what was changed outside transactions that are executed ahead.
+    pub(crate) fn tell_changes(&self, turn: Turn, changes: &StateChanges) {
         for account in changes.accounts() {
             let address = account.address();
             if let Ok(Some(cell)) = self.account_cell(&address) {
-                cell.versions.write(0, account.after().map(told));
+                cell.versions.write(turn, account.after().map(told));
             }
             for slot in changes.slots(account) {
-                self.tell_slot(&address, slot.slot, 0, slot.after);
+                self.tell_slot(&address, slot.slot, turn, slot.after);
             }
         }
         self.tables.codes.write().extend(changes.codes().iter().cloned());
@@ -284,12 +298,15 @@ pub(crate) struct View<'m, 'a, S> {
     /// A worker's own copies, with reference counts of their own.
     codes: RefCell<B256Map<Bytecode>>,
     was_parents: Cell<bool>,
+    /// Whether what the reader says is the parent's.
+    trusts_parents: bool,
     pub(crate) turn: Turn,
 }
 
 impl<'m, 'a, S> View<'m, 'a, S> {
-    pub(crate) fn new(memory: &'m Memory<'a, S>) -> Self {
-        Self { memory, codes: RefCell::default(), was_parents: Cell::new(false), turn: 0 }
+    pub(crate) fn new(memory: &'m Memory<'a, S>, trusts_parents: bool) -> Self {
+        let (codes, was_parents) = (RefCell::default(), Cell::new(false));
+        Self { memory, codes, was_parents, trusts_parents, turn: 0 }
     }
 }
 
@@ -341,12 +358,15 @@ impl<S: StateReader> StateReader for View<'_, '_, S> {
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, S::Error> {
-        self.memory.reader.block_hash(number)
+        match self.memory.block_hashes.iter().find(|(known, _)| *known == number) {
+            Some((_, hash)) => Ok(*hash),
+            None => self.memory.reader.block_hash(number),
+        }
     }
 }
 
 impl<S: StateReader> SpeculativeView for View<'_, '_, S> {
     fn was_parents(&self) -> bool {
-        self.was_parents.get()
+        self.trusts_parents && self.was_parents.get()
     }
 }

@@ -1,22 +1,27 @@
-//! A block that several threads work on: who executes what ahead of its turn.
+//! Transactions that several threads work on: who executes what ahead of its turn.
 
 use crate::{
     hot::HotContracts,
     memory::{Memory, Turn, View},
 };
 use alloy_consensus::Transaction as _;
-use alloy_primitives::Address;
+use alloy_primitives::{Address, map::AddressMap};
 use crossbeam_utils::CachePadded;
-use lockstep_chain::Block;
 use lockstep_execution::{
-    HaltReasonOf, Speculate, Speculation, Speculator, StateReader, Transfer, TransferRules,
+    HaltReasonOf, Speculate, Speculation, Speculator, StateChanges, StateReader, Transfer,
+    TransferRules,
 };
 use parking_lot::Mutex;
+use revm::state::Account;
 use std::{
+    fmt,
     hint::black_box,
     iter, mem,
     ops::Range,
-    sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -26,7 +31,7 @@ const MAX_CHUNK: usize = 10;
 
 /// So much gas, by the limits of transactions, is executed ahead at the most: outcomes take memory, and on the wrong state
 /// they may be larger than the block's gas pays for.
-const MAX_GAS_AHEAD: u64 = 400_000_000;
+pub(crate) const MAX_GAS_AHEAD: u64 = 400_000_000;
 
 /// States of a transaction. Nobody has it;
 const FREE: u8 = 0;
@@ -69,7 +74,7 @@ impl<H> Place<H> {
     }
 }
 
-/// A transaction of a block that several threads work on.
+/// A transaction of a batch.
 pub(crate) struct Item<'w, C: Speculate> {
     pub(crate) transaction: &'w C::Transaction,
     pub(crate) sender: Address,
@@ -95,22 +100,54 @@ pub(crate) enum Next {
     Nothing,
 }
 
-/// A block that several threads work on.
-pub(crate) struct Work<'w, 'a, C: Speculate, S> {
-    chain: &'w C,
-    header: &'w C::Header,
-    transactions: &'w [C::Transaction],
-    senders: &'w [Address],
-    pub(crate) memory: &'w Memory<'a, S>,
+/// Transactions of one block that follow each other, with what they are executed on.
+pub struct Batch<'w, C: Speculate> {
+    /// The chain.
+    pub chain: &'w C,
+    /// The block's header, as far as transactions can tell.
+    pub header: &'w C::Header,
+    /// The transactions.
+    pub transactions: &'w [C::Transaction],
+    /// Their senders, one for each.
+    pub senders: &'w [Address],
+    /// So many of them come into the block before any other is executed.
+    pub first: usize,
+}
+
+impl<C: Speculate> fmt::Debug for Batch<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("transactions", &self.transactions.len())
+            .field("first", &self.first)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known when the first transactions are in the block.
+struct Begun<C: Speculate> {
     remembered: C::Remembered,
     transfers: Option<TransferRules>,
+}
+
+/// A batch that several threads work on, or one.
+pub(crate) struct Work<'w, 'a, C: Speculate, S> {
+    batch: Batch<'w, C>,
+    /// What those know who execute ahead; `None` if nobody does.
+    memory: Option<&'w Memory<'a, S>>,
+    /// The turn before that of the batch's first transaction.
+    turns_before: Turn,
+    begun: OnceLock<Begun<C>>,
+    /// The most gas that is executed ahead.
+    max_gas_ahead: u64,
+    /// Whether what the memory has of the parent is so.
+    trusts_parents: bool,
     chunks: Vec<Chunk>,
     places: Vec<Place<HaltReasonOf<C>>>,
     is_over: AtomicBool,
-    pub(crate) hot: HotContracts,
+    pub(crate) hot: &'w HotContracts,
     next_chunk: CachePadded<AtomicUsize>,
-    /// The chunk with the transaction whose turn it is.
-    current_chunk: CachePadded<AtomicUsize>,
+    /// Chunks whose turn has come.
+    begun_chunks: CachePadded<AtomicUsize>,
     /// Outcomes that were used, whose memory can be used again.
     spare: CachePadded<Mutex<Vec<Outcome<C>>>>,
 }
@@ -121,33 +158,66 @@ pub(crate) struct Worker<'w, 'a, C: Speculate, S: StateReader> {
     spare: Vec<Outcome<C>>,
 }
 
+impl<C: Speculate, S> Work<'_, '_, C, S> {
+    /// Nothing is to be executed ahead any more.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
 impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
-    /// The transactions from `first` on.
     pub(crate) fn new(
-        chain: &'w C,
-        block: &'w Block<C>,
-        senders: &'w [Address],
-        memory: &'w Memory<'a, S>,
-        remembered: C::Remembered,
-        first: usize,
+        batch: Batch<'w, C>,
+        memory: Option<&'w Memory<'a, S>>,
+        turns_before: Turn,
+        hot: &'w HotContracts,
     ) -> Self {
-        let (header, transactions) = (&block.header, &*block.body.transactions);
+        let Batch { transactions, first, .. } = batch;
         Self {
-            chain,
-            header,
-            transactions,
-            senders,
             memory,
-            transfers: chain.transfer_rules(header, &remembered),
-            remembered,
+            turns_before,
+            begun: OnceLock::new(),
+            max_gas_ahead: MAX_GAS_AHEAD,
+            trusts_parents: true,
             chunks: chunks::<C>(transactions, first),
             places: iter::repeat_with(Place::default).take(transactions.len()).collect(),
-            is_over: AtomicBool::new(false),
-            hot: HotContracts::default(),
+            is_over: AtomicBool::new(memory.is_none()),
+            hot,
             next_chunk: CachePadded::default(),
-            current_chunk: CachePadded::default(),
+            begun_chunks: CachePadded::default(),
             spare: CachePadded::default(),
+            batch,
         }
+    }
+
+    /// Executes no more gas ahead.
+    pub(crate) const fn with_limit(mut self, gas: u64) -> Self {
+        self.max_gas_ahead = gas;
+        self
+    }
+
+    /// Whether the memory's reader says what the state before the block is.
+    pub(crate) const fn trusting(mut self, trusts_parents: bool) -> Self {
+        self.trusts_parents = trusts_parents;
+        self
+    }
+
+    /// Others may begin: what the EVM remembers of the first transactions is known.
+    pub(crate) fn begin(&self, remembered: C::Remembered) {
+        let Batch { chain, header, .. } = self.batch;
+        let transfers = chain.transfer_rules(header, &remembered);
+        // It may have been known before.
+        let _ = self.begun.set(Begun { remembered, transfers });
+    }
+
+    /// Whether others may begin.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.begun.get().is_some()
+    }
+
+    /// So many transactions come into the block before any other is executed.
+    pub(crate) const fn first(&self) -> usize {
+        self.batch.first
     }
 
     /// How many chunks there are.
@@ -158,14 +228,9 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
     /// The transactions of a chunk, whose turn has come; `None` after the last.
     pub(crate) fn begin_chunk(&self, at: usize) -> Option<Range<usize>> {
         let chunk = self.chunks.get(at)?.range.clone();
-        self.current_chunk.store(at, Ordering::Relaxed);
+        self.begun_chunks.store(at + 1, Ordering::Relaxed);
         self.touch(chunk.clone());
         Some(chunk)
-    }
-
-    /// Nothing is to be executed ahead any more.
-    pub(crate) fn end(&self) {
-        self.is_over.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -174,10 +239,10 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
 
     pub(crate) fn item(&self, index: usize) -> Option<Item<'_, C>> {
         Some(Item {
-            transaction: self.transactions.get(index)?,
-            sender: *self.senders.get(index)?,
+            transaction: self.batch.transactions.get(index)?,
+            sender: *self.batch.senders.get(index)?,
             place: self.places.get(index)?,
-            turn: Turn::try_from(index).ok()?.checked_add(1)?,
+            turn: Turn::try_from(index).ok()?.checked_add(1)?.checked_add(self.turns_before)?,
         })
     }
 
@@ -187,8 +252,10 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
     }
 
     pub(crate) fn worker(&self) -> Option<Worker<'w, 'a, C, S>> {
-        let mut speculator = Speculator::new(self.chain, self.header, View::new(self.memory))?;
-        speculator.remember(&self.remembered);
+        let Batch { chain, header, .. } = self.batch;
+        let view = View::new(self.memory?, self.trusts_parents);
+        let mut speculator = Speculator::new(chain, header, view)?;
+        speculator.remember(&self.begun.get()?.remembered);
         Some(Worker { speculator, spare: Vec::new() })
     }
 
@@ -206,7 +273,7 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
             };
             for index in chunk {
                 // The rest is faster executed in order than taken over.
-                if self.current_chunk.load(Ordering::Relaxed) >= at {
+                if self.begun_chunks.load(Ordering::Relaxed) > at {
                     break;
                 }
                 self.speculate(&mut worker, index);
@@ -218,13 +285,13 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
     pub(crate) fn take_chunk(&self) -> Next {
         let mut next = self.next_chunk.load(Ordering::Relaxed);
         loop {
-            let current = self.current_chunk.load(Ordering::Relaxed);
-            let taken = next.max(current + 1);
-            let begun = self.chunks.get(current).filter(|_| !self.is_over());
-            let (Some(begun), Some(chunk)) = (begun, self.chunks.get(taken)) else {
+            let begun = self.begun_chunks.load(Ordering::Relaxed);
+            let taken = next.max(begun);
+            let Some(chunk) = self.chunks.get(taken).filter(|_| !self.is_over()) else {
                 return Next::Nothing;
             };
-            if chunk.gas_before.saturating_sub(begun.gas_before) > MAX_GAS_AHEAD {
+            let gas_begun = self.chunks.get(begun.saturating_sub(1)).map_or(0, |it| it.gas_before);
+            if chunk.gas_before.saturating_sub(gas_begun) > self.max_gas_ahead {
                 return Next::Later;
             }
             let order = Ordering::Relaxed;
@@ -258,7 +325,7 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
         } else {
             worker.speculator.view_mut().turn = turn;
             worker.speculator.transact(transaction, sender, &mut outcome, |state| {
-                self.memory.tell(turn, &sender, state);
+                self.tell(turn, &sender, state);
             })
         };
         if is_done {
@@ -269,20 +336,42 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
         }
     }
 
+    /// Tells those who execute ahead, if there are any, what a transaction changed.
+    pub(crate) fn tell(&self, turn: Turn, sender: &Address, state: &AddressMap<Account>) {
+        if let Some(memory) = self.memory.filter(|_| !self.is_over()) {
+            memory.tell(turn, sender, state);
+        }
+    }
+
+    /// Tells those who execute ahead, if there are any, what came before the batch.
+    pub(crate) fn tell_changes(&self, changes: impl FnOnce() -> StateChanges) {
+        if let Some(memory) = self.memory {
+            memory.tell_changes(self.turns_before, &changes());
+        }
+    }
+
+    /// Takes back what was told of a transaction that came to something else, or is not in the block.
+    pub(crate) fn retract(&self, turn: Turn, outcome: &Speculation<HaltReasonOf<C>>) {
+        if let Some(memory) = self.memory {
+            memory.retract(turn, outcome);
+        }
+    }
+
     fn may_speculate(&self, index: usize) -> bool {
-        self.chain.may_speculate(self.transactions, index)
+        self.batch.chain.may_speculate(self.batch.transactions, index)
     }
 
     /// The transaction as one that does nothing but pay, as far as it can be told without the state.
     pub(crate) fn transfer(&self, index: usize) -> Option<Transfer> {
         let Item { transaction, sender, .. } = self.item(index)?;
-        let rules = self.transfers.as_ref().filter(|_| self.may_speculate(index))?;
+        let rules = self.begun.get()?.transfers.as_ref().filter(|_| self.may_speculate(index))?;
         rules.transfer(transaction, sender)
     }
 
     /// Whether a transfer seems to pay an account without code. Reads what the transfer will need.
     fn is_plain(&self, transfer: &Transfer, sender: &Address, turn: Turn) -> bool {
-        self.memory.has_no_code(sender, turn) && self.memory.has_no_code(&transfer.to(), turn)
+        let has_no_code = |address| self.memory.is_some_and(|it| it.has_no_code(address, turn));
+        has_no_code(sender) && has_no_code(&transfer.to())
     }
 
     /// Fetches what is there of these transactions, all at the same time.

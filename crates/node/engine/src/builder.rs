@@ -11,6 +11,7 @@ use alloy_rlp::Encodable;
 use lockstep_execution::{
     BlockExecutor, BlockOutput, BlockParts, ExecutionError, PausedBlock, TransactionOutcome,
 };
+use lockstep_parallel::{BlockMemory, ParallelExecutor};
 use lockstep_storage::{ExecutedBlock, RecoveredBlock, State, StorageError};
 use std::{
     fmt::Debug,
@@ -49,6 +50,12 @@ pub(crate) struct Contents<'a, C: Payloads> {
     withdrawals: &'a [Withdrawal],
     room: Room,
     cancelled: &'a AtomicBool,
+    /// The parent's state.
+    pub(crate) state: &'a dyn State,
+    /// Executes ahead what is offered.
+    pub(crate) parallel: &'a ParallelExecutor,
+    /// What it knows of the block, if anything was offered.
+    pub(crate) memory: Option<BlockMemory>,
 }
 
 /// Gas that a block has for transactions that its attributes do not demand.
@@ -268,6 +275,7 @@ pub struct OpenBlock<C: Payloads> {
     pub(crate) chain: C,
     pub(crate) parent: Parent<C>,
     pub(crate) plan: BlockPlan<C>,
+    pub(crate) parallel: Arc<ParallelExecutor>,
 }
 
 impl<C: Payloads> OpenBlock<C> {
@@ -279,7 +287,7 @@ impl<C: Payloads> OpenBlock<C> {
         &'a self,
         cancelled: &'a AtomicBool,
     ) -> Result<BlockBuilder<'a, C>, BuildError> {
-        begin(&self.chain, &self.parent, &self.plan, cancelled)
+        begin(&self.chain, &self.parent, &self.plan, &self.parallel, cancelled)
     }
 
     /// The block's header, as far as it is known before the block is complete.
@@ -308,6 +316,7 @@ fn begin<'a, C: Payloads>(
     chain: &'a C,
     parent: &'a Parent<C>,
     plan: &'a BlockPlan<C>,
+    parallel: &'a ParallelExecutor,
     cancelled: &'a AtomicBool,
 ) -> Result<BlockBuilder<'a, C>, BuildError> {
     let header = &plan.header;
@@ -329,6 +338,9 @@ fn begin<'a, C: Payloads>(
         withdrawals: withdrawals.map_or(&[], |list| list.as_slice()),
         room: Room { at_best: header.gas_limit(), begun: header.gas_limit() },
         cancelled,
+        state: &*parent.state,
+        parallel,
+        memory: None,
     };
     let executor = BlockExecutor::new(chain, header, &*parent.state);
     let mut block = BlockBuilder { executor, contents };
@@ -351,9 +363,10 @@ pub(crate) fn build<C: Payloads>(
     plan: BlockPlan<C>,
     builder: Option<&dyn PayloadBuilder<C>>,
     commitment: &mut C::Commitment,
+    parallel: &ParallelExecutor,
     cancelled: &AtomicBool,
 ) -> Result<BuiltPayload<C>, BuildError> {
-    let mut block = begin(chain, parent, &plan, cancelled)?;
+    let mut block = begin(chain, parent, &plan, parallel, cancelled)?;
     if let Some(builder) = builder.filter(|_| plan.takes_transactions) {
         builder.build(&mut block)?;
     }
@@ -393,7 +406,11 @@ impl<C: Payloads> BlockBuilder<'_, C> {
     /// When a system call fails that must not, or the state cannot be read.
     pub fn fill(self) -> Result<FilledBlock<C>, BuildError> {
         let Self { executor, contents } = self;
-        let Contents { transactions, senders, blobs, fees, withdrawals, .. } = contents;
+        let Contents { transactions, senders, blobs, fees, withdrawals, parallel, memory, .. } =
+            contents;
+        if let Some(memory) = memory {
+            parallel.forget(memory);
+        }
         let output = executor.finish(BlockParts { ommers: &[], withdrawals }, false);
         Ok(FilledBlock { transactions, senders, blobs, fees, output: output.map_err(failure)? })
     }

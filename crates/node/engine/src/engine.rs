@@ -49,7 +49,7 @@ impl<C: Payloads> Clone for Engine<C> {
 /// Locks are taken in this order: `fork_choice`, `execution`, the tree, and any other last.
 #[derive(Debug)]
 pub(crate) struct Core<C: Payloads> {
-    pub(crate) executor: ParallelExecutor,
+    pub(crate) executor: Arc<ParallelExecutor>,
     /// What was read of the state after the newest block.
     pub(crate) cache: Option<Arc<StateCache>>,
     pub(crate) shared: Arc<Shared<C>>,
@@ -176,7 +176,7 @@ impl<C: Payloads> Engine<C> {
         let (updates, _) = broadcast::channel(config.update_capacity.max(1));
         let measure = Measure::new(chain.chain_id());
         let tree = RwLock::new(Tree::new(canonical));
-        let executor = ParallelExecutor::new(config.execution_threads)?;
+        let executor = Arc::new(ParallelExecutor::new(config.execution_threads)?);
         let cache = NonZeroUsize::new(config.max_cached_state);
         let core = Arc::new(Core {
             executor,

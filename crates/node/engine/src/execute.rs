@@ -7,7 +7,7 @@ use lockstep_execution::{
     BlockOutput, ExecuteOptions, ExecutionError, StateChanges, StateCommitment, execute_block,
     validate_output, validate_state_root,
 };
-use lockstep_parallel::ParallelExecutor;
+use lockstep_parallel::{ParallelExecutor, RangeOutput};
 use lockstep_storage::{
     ExecutedBlock, RecoveredBlock, State, StorageError, TrieNodes, TrieNodesBuilder,
 };
@@ -77,7 +77,6 @@ pub(crate) fn execute<C: Payloads>(
     commitment: &mut C::Commitment,
     executor: Option<&ParallelExecutor>,
 ) -> Result<ExecutedBlock<C>, Fault> {
-    let header = &block.block.header;
     let state = &*parent.state;
     let mut root_after = |changes: &StateChanges| {
         let mut commitment = commitment.clone();
@@ -90,8 +89,20 @@ pub(crate) fn execute<C: Payloads>(
             executor.execute_block(chain, &block.block, &block.senders, &state, options)
         }
         None => execute_block(chain, &block.block, &block.senders, state, options),
-    }
-    .map_err(|error| execution_fault(block.hash(), error))?;
+    };
+    complete(chain, block, parent, commitment, output)
+}
+
+/// Holds a block's commitments against what its execution came to. As for [`execute`], which does this.
+pub(crate) fn complete<C: Payloads>(
+    chain: &C,
+    block: Arc<RecoveredBlock<C>>,
+    parent: &Parent<C>,
+    commitment: &mut C::Commitment,
+    output: RangeOutput<C, &dyn State>,
+) -> Result<ExecutedBlock<C>, Fault> {
+    let (header, state) = (&block.block.header, &*parent.state);
+    let output = output.map_err(|error| execution_fault(block.hash(), error))?;
     validate_output(chain, header, &output).map_err(invalid)?;
     let (root, nodes) = commit(&output.changes, commitment, state)?;
     validate_state_root(header, root).map_err(invalid)?;

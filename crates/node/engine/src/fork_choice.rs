@@ -4,7 +4,7 @@ use crate::{
     ChainUpdate, Engine, EngineError, Payloads,
     engine::Core,
     error::despite_unwinds,
-    execute::{Fault, Parent, execute},
+    execute::{Fault, Parent, complete, execute},
     insert::Log,
     measure::Stopwatch,
     tree::{Branch, Canonical},
@@ -16,9 +16,12 @@ use alloy_rpc_types_engine::{
     ForkchoiceState, ForkchoiceUpdated, PayloadStatus, PayloadStatusEnum,
 };
 use lockstep_execution::StateCommitment;
-use lockstep_storage::{ExecutedBlock, ForkChoice, LogEntry, OverlayState, State, StorageError};
+use lockstep_parallel::{RangeBlock, RangeOutput};
+use lockstep_storage::{
+    ExecutedBlock, ForkChoice, LogEntry, OverlayState, RecoveredBlock, State, StorageError,
+};
 use parking_lot::RwLockUpgradableReadGuard;
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 /// Where the head that was chosen stands.
 #[derive(Debug)]
@@ -478,35 +481,45 @@ impl<C: Payloads> Core<C> {
         let mut total_difficulty = stored.total_difficulty(fork)?.ok_or_else(|| missing(fork))?;
         let mut commitment = C::Commitment::from_root(header.state_root());
         let base = stored.clone().state(fork)?;
+        let block = |number| stored.block(number)?.ok_or_else(|| missing(number));
+        let blocks = (fork.saturating_add(1)..=last).map(block).collect::<Result<Vec<_>, _>>()?;
+        let range = blocks.iter().map(|it| RangeBlock { block: &it.block, senders: &it.senders });
+        let range: Vec<_> = range.collect();
         let mut restored: Vec<Arc<ExecutedBlock<C>>> = Vec::new();
-        for number in fork.saturating_add(1)..=last {
-            let block = stored.block(number)?.ok_or_else(|| missing(number))?;
-            let hash = block.hash();
-            let state: Arc<dyn State> = if restored.is_empty() {
-                base.clone()
+        let mut fault = None;
+        let mut restore = |block: &Arc<RecoveredBlock<C>>, output: RangeOutput<C, &dyn State>| {
+            let before = restored.iter().rev().cloned().collect();
+            let state = Arc::new(OverlayState::new(before, base.clone()));
+            let parent = Parent { header: header.clone(), total_difficulty, state };
+            let executed = if output.as_ref().is_ok_and(|output| output.lacks_intermediate_roots) {
+                execute(self.chain(), block.clone(), &parent, &mut commitment, None)?
             } else {
-                Arc::new(OverlayState::new(restored.iter().rev().cloned().collect(), base.clone()))
-            };
-            let parent = Parent { header, total_difficulty, state };
-            let executed = match execute(
-                self.chain(),
-                block,
-                &parent,
-                &mut commitment,
-                Some(&self.executor),
-            ) {
-                Ok(executed) => Arc::new(executed),
-                Err(Fault::Node(error)) => return Err(error),
-                Err(Fault::Invalid(reason)) => {
-                    return Err(EngineError::Execution { hash, reason });
-                }
+                complete(self.chain(), block.clone(), &parent, &mut commitment, output)?
             };
             if commitment.node_count() > self.config.max_trie_nodes {
                 commitment = C::Commitment::from_root(executed.state_root());
             }
             header = executed.block.sealed_header();
             total_difficulty = executed.total_difficulty;
-            restored.push(executed);
+            restored.push(Arc::new(executed));
+            Ok(())
+        };
+        self.executor.execute_range(self.chain(), &range, &&*base, false, &mut |index, output| {
+            let Some(block) = blocks.get(index) else { return ControlFlow::Break(()) };
+            match restore(block, output) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    fault = Some((block.hash(), error));
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        match fault {
+            Some((_, Fault::Node(error))) => return Err(error),
+            Some((hash, Fault::Invalid(reason))) => {
+                return Err(EngineError::Execution { hash, reason });
+            }
+            None => {}
         }
         Ok(restored)
     }

@@ -154,10 +154,6 @@ impl<C: Payloads> Core<C> {
                     self.measure.gas(gas_used);
                 } else {
                     self.measure.executed(watch.elapsed(), gas_used);
-                    self.measure.execution(&self.executor.statistics());
-                }
-                if let Some(cache) = &self.cache {
-                    self.measure.cache(&cache.statistics());
                 }
                 tracing::debug!(target: "lockstep_engine", number, %hash, gas_used, "added a block");
                 Ok(valid(hash))
@@ -257,7 +253,9 @@ impl<C: Payloads> Core<C> {
         RwLockUpgradableReadGuard::upgrade(tree).insert(block.clone());
         if let Some(cache) = &self.cache {
             cache.advance(block.block.parent_hash(), hash, &block.changes);
+            self.measure.cache(&cache.statistics());
         }
+        self.measure.execution(&self.executor.statistics());
         Ok(true)
     }
 

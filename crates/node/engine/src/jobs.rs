@@ -234,7 +234,15 @@ impl<C: Payloads> Engine<C> {
             let (of, root) = (parent.header.seal(), parent.header.state_root());
             let mut commitment = execution.take_commitment(of, root);
             let builder = Some(&*builder);
-            let built = build(core.chain(), &parent, plan, builder, &mut commitment, &never)?;
+            let built = build(
+                core.chain(),
+                &parent,
+                plan,
+                builder,
+                &mut commitment,
+                &core.executor,
+                &never,
+            )?;
             Ok((built, commitment))
         })?;
         let hash = built.block.block.hash();
@@ -264,7 +272,15 @@ impl<C: Payloads> Engine<C> {
             let plan = core.plan_with(&parent, attributes, extra_data.clone())?;
             let parent = core.parent(&parent)?.ok_or(EngineError::UnknownBlock(parent))?;
             let mut commitment = C::Commitment::from_root(parent.header.state_root());
-            Ok(build(core.chain(), &parent, plan, Some(builder), &mut commitment, &never)?)
+            Ok(build(
+                core.chain(),
+                &parent,
+                plan,
+                Some(builder),
+                &mut commitment,
+                &core.executor,
+                &never,
+            )?)
         })
     }
 
@@ -371,7 +387,15 @@ impl<C: Payloads> Core<C> {
         let builder = self.builder();
         let builder = (!task.is_first).then_some(&*builder);
         let mut commitment = C::Commitment::from_root(parent.header.state_root());
-        Ok(build(self.chain(), &parent, plan, builder, &mut commitment, &task.cancelled)?)
+        Ok(build(
+            self.chain(),
+            &parent,
+            plan,
+            builder,
+            &mut commitment,
+            &self.executor,
+            &task.cancelled,
+        )?)
     }
 
     fn record(&self, task: &Task<C>, outcome: Result<BuiltPayload<C>, EngineError>) {

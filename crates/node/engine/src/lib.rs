@@ -34,7 +34,7 @@
 //!
 //! # Metrics
 //! All begin with `lockstep_engine_` and have the label `chain`: counters `gas_total`, `transactions_total` (by `how` they
-//! were executed: `ahead` of their turns, `again` since that was to no use, `in_order`, or as a mere `transfer`),
+//! were executed in blocks that were imported or built: `ahead` of their turns, `again` since that was to no use, `in_order`, or as a mere `transfer`),
 //! `cache_hits_total` and `cache_misses_total` (of the newest state), `invalid_blocks_total`, `persisted_blocks_total`,
 //! `persistence_failures_total`; gauges `gas_per_second` (of the block that was executed last), `cache_entries` (by `kind`),
 //! `tree_blocks`, `unpersisted_blocks`; histograms `insert_seconds`, `fork_choice_seconds`, `reorg_depth_blocks`,
@@ -79,6 +79,7 @@ mod insert;
 mod jobs;
 mod known;
 mod measure;
+mod offer;
 mod open;
 mod payload_builder;
 mod payloads;
@@ -95,6 +96,7 @@ pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use lockstep_execution::{AttributesError, StateRoots};
+pub use offer::{Offer, Offered, PoolBatch, Turn, Turns};
 pub use open::{JointRefusal, OpenUnion, PendingBlock, PendingPeer, PendingPeers, push_jointly};
 pub use payload_builder::{BuildError, BuiltPayload, NoTransactions, PayloadBuilder, Refusal};
 pub use payloads::{

@@ -35,7 +35,7 @@ impl Measure {
         }
     }
 
-    /// What has become of the transactions of all blocks so far.
+    /// What has become of the transactions so far of all blocks, imported and built.
     pub(crate) fn execution(&self, statistics: &Statistics) {
         let Statistics { ahead, again, in_order, transfers } = *statistics;
         let counts =

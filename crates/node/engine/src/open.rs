@@ -31,7 +31,8 @@ impl<C: Payloads> Engine<C> {
         let parent = core.parent(&parent)?.ok_or(EngineError::UnknownBlock(parent))?;
         core.begin_cache(parent.header.seal());
         let parent = core.through_cache(parent);
-        Ok(OpenBlock { chain: core.chain().clone(), parent, plan })
+        let (chain, parallel) = (core.chain().clone(), core.executor.clone());
+        Ok(OpenBlock { chain, parent, plan, parallel })
     }
 
     /// Completes a block and adds it to the tree, as [`Engine::build_and_insert`] does.
@@ -47,7 +48,7 @@ impl<C: Payloads> Engine<C> {
         let core = &self.core;
         core.check_running()?;
         core.wait_for_persistence()?;
-        let OpenBlock { chain, parent, plan } = open;
+        let OpenBlock { chain, parent, plan, .. } = open;
         let mut execution = core.execution.lock();
         let (of, root) = (parent.header.seal(), parent.header.state_root());
         let mut commitment = execution.take_commitment(of, root);

@@ -2,9 +2,10 @@
 
 use crate::{
     BlockBuilder, BuildError, ChainSnapshot, ChainUpdate, Engine, EngineError, PayloadBuilder,
-    Payloads, Refusal,
+    Payloads, PoolBatch, Refusal,
 };
-use lockstep_pool::{Pool, PoolHead, Pooled};
+use alloy_primitives::map::AddressSet;
+use lockstep_pool::{Pool, PoolHead, PoolTransaction, Pooled};
 use lockstep_storage::StorageError;
 use std::sync::Arc;
 
@@ -31,40 +32,62 @@ impl<C: Payloads + Pooled> PayloadBuilder<C> for PoolBuilder<C> {
     fn build(&self, block: &mut BlockBuilder<'_, C>) -> Result<(), BuildError> {
         let mut best = self.pool.best(block.base_fee(), block.blob_base_fee());
         let mut misfits = 0;
-        while block.gas_left() >= MIN_TRANSACTION_GAS
-            && misfits < MAX_MISFITS
-            && !block.is_cancelled()
+        while has_room(block, misfits)
+            && let Some(batch) = PoolBatch::take(&mut best, block.gas_left())
         {
-            let Some(tx) = best.next() else { break };
-            let sidecar = tx.sidecar().cloned().map(Arc::new);
-            match block.push(tx.consensus(), tx.sender, sidecar) {
-                Ok(_) => misfits = 0,
-                Err(Refusal::NoRoom(_)) => {
-                    misfits += usize::from(block.is_filling());
-                    best.mark_invalid(&tx);
+            let (done, offered) = block.offer(&batch).lead(1, |turns| {
+                let mut skipped = AddressSet::default();
+                while has_room(block, misfits)
+                    && let Some(turn) = turns.next_turn()
+                {
+                    let tx = batch.pooled(turn.index());
+                    let Some(tx) = tx.filter(|tx| !skipped.contains(&tx.sender)) else { continue };
+                    let sidecar = tx.sidecar().cloned().map(Arc::new);
+                    match block.push_offered(turn, sidecar) {
+                        Ok(_) => misfits = 0,
+                        Err(Refusal::Failed(error)) => return Err(error),
+                        Err(refusal) => {
+                            let is_misfit = matches!(refusal, Refusal::NoRoom(_));
+                            misfits += usize::from(is_misfit && block.is_filling());
+                            // Those after it of the same sender cannot come before it.
+                            skipped.insert(tx.sender);
+                            best.mark_invalid(tx);
+                            self.pass_over(tx, &refusal);
+                        }
+                    }
                 }
-                Err(refusal @ Refusal::TooLarge(_)) => {
-                    // It would stand at the front of the pool for ever, and pay nothing.
-                    self.pool.remove(&tx.hash);
-                    best.mark_invalid(&tx);
-                    tracing::info!(
-                        target: "lockstep_engine",
-                        hash = %tx.hash, reason = %refusal,
-                        "gave up a pooled transaction that fits into no block"
-                    );
-                }
-                Err(refusal @ (Refusal::Invalid(_) | Refusal::CallsPeer)) => {
-                    tracing::debug!(
-                        target: "lockstep_engine",
-                        hash = %tx.hash, reason = %refusal,
-                        "left a pooled transaction out of a block"
-                    );
-                    best.mark_invalid(&tx);
-                }
-                Err(Refusal::Failed(error)) => return Err(error),
-            }
+                Ok(())
+            });
+            block.end_offer(offered);
+            done?;
         }
         Ok(())
+    }
+}
+
+/// Whether the block may take one more transaction.
+fn has_room<C: Payloads>(block: &BlockBuilder<'_, C>, misfits: usize) -> bool {
+    block.gas_left() >= MIN_TRANSACTION_GAS && misfits < MAX_MISFITS && !block.is_cancelled()
+}
+
+impl<C: Payloads + Pooled> PoolBuilder<C> {
+    /// Tells why a transaction is not in a block; one that fits into none leaves the pool.
+    fn pass_over(&self, tx: &PoolTransaction<C>, refusal: &Refusal) {
+        if matches!(refusal, Refusal::TooLarge(_)) {
+            // It would stand at the front of the pool for ever, and pay nothing.
+            self.pool.remove(&tx.hash);
+            tracing::info!(
+                target: "lockstep_engine",
+                hash = %tx.hash, reason = %refusal,
+                "gave up a pooled transaction that fits into no block"
+            );
+        } else {
+            tracing::debug!(
+                target: "lockstep_engine",
+                hash = %tx.hash, reason = %refusal,
+                "left a pooled transaction out of a block"
+            );
+        }
     }
 }
 

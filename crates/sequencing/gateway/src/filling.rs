@@ -11,15 +11,19 @@ use crate::{
 use alloy_consensus::{BlockHeader, Transaction};
 use alloy_primitives::{
     Address, ChainId,
-    map::{AddressMap, B256Map, B256Set},
+    map::{AddressMap, AddressSet, B256Map, B256Set},
 };
 use lockstep_chain::Rollup;
 use lockstep_engine::{
-    BlockBuilder, MAX_MISFITS, MIN_TRANSACTION_GAS, OpenBlock, PausedBuilder, PendingBlock, Refusal,
+    BlockBuilder, MAX_MISFITS, MIN_TRANSACTION_GAS, OpenBlock, PausedBuilder, PendingBlock,
+    PoolBatch, Refusal, Turn, Turns,
 };
-use lockstep_pool::{Pool, PoolStatus, PoolTransaction};
+use lockstep_pool::{BestTransactions, Pool, PoolStatus, PoolTransaction};
 use op_alloy_consensus::OpTxEnvelope;
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    iter,
+    sync::{Arc, atomic::AtomicBool},
+};
 use tokio::sync::broadcast::{self, error::TryRecvError};
 
 /// How many super transactions of a rollup are executed in a round for nothing.
@@ -73,6 +77,8 @@ pub(crate) struct Limits<'l> {
     /// Of the log of decisions.
     pub(crate) log: &'l Allowance,
     pub(crate) budget: &'l SlotBudget,
+    /// How many blocks are filled at the same time.
+    pub(crate) blocks: usize,
 }
 
 /// What was taken from a pool.
@@ -82,6 +88,13 @@ pub(crate) struct Harvest {
     pub(crate) decisions: Vec<Decision>,
     /// Transactions that are to be executed jointly.
     pub(crate) callers: Callers,
+}
+
+/// A pool's transactions, best first, and what became of those before.
+struct Supply {
+    chain: ChainId,
+    best: BestTransactions<Rollup>,
+    harvest: Harvest,
 }
 
 /// One rollup's block.
@@ -254,10 +267,33 @@ impl<'a> Filling<'a> {
         limits: Limits<'_>,
         pass: &mut Pass<'_>,
     ) -> Result<Harvest, GatewayError> {
-        let mut harvest = Harvest::default();
-        let mut best = self.desk.source.pool.best(self.builder.base_fee(), None);
-        while !self.is_full() && !limits.budget.is_exhausted() && !pass.is_over() {
-            let Some(tx) = best.next() else { break };
+        let best = self.desk.source.pool.best(self.builder.base_fee(), None);
+        let mut supply = Supply { chain, best, harvest: Harvest::default() };
+        while self.may_take(limits, pass) {
+            let wanted = iter::from_fn(|| self.next_wanted(&mut supply));
+            let Some(batch) = PoolBatch::take(wanted, self.builder.gas_left()) else { break };
+            let offer = self.builder.offer(&batch);
+            let (taken, offered) = offer.lead(limits.blocks, |turns| {
+                self.take_batch(limits, pass, &batch, turns, &mut supply)
+            });
+            self.builder.end_offer(offered);
+            if !taken? {
+                break;
+            }
+        }
+        self.desk.has_passed_over = !supply.harvest.callers.is_empty() || pass.is_over();
+        Ok(supply.harvest)
+    }
+
+    fn may_take(&self, limits: Limits<'_>, pass: &Pass<'_>) -> bool {
+        !self.is_full() && !limits.budget.is_exhausted() && !pass.is_over()
+    }
+
+    /// The next transaction of the pool that is to be executed here, as far as it is known now.
+    fn next_wanted(&self, supply: &mut Supply) -> Option<Arc<PoolTransaction<Rollup>>> {
+        let Supply { chain, best, harvest } = supply;
+        loop {
+            let tx = best.next()?;
             if self.is_passed(&tx) {
                 continue;
             }
@@ -267,28 +303,48 @@ impl<'a> Filling<'a> {
             }
             if self.desk.source.callers.contains_key(&tx.hash) {
                 best.mark_invalid(&tx);
-                harvest.callers.push((chain, tx));
+                harvest.callers.push((*chain, tx));
                 continue;
             }
-            let transaction = tx.consensus();
-            let log_bytes = entry_bytes(&transaction);
+            return Some(tx);
+        }
+    }
+
+    /// Executes transactions as their turns come; whether more may follow.
+    fn take_batch(
+        &mut self,
+        limits: Limits<'_>,
+        pass: &mut Pass<'_>,
+        batch: &PoolBatch<Rollup>,
+        turns: &mut Turns<'_, '_, '_, '_, Rollup>,
+        supply: &mut Supply,
+    ) -> Result<bool, GatewayError> {
+        let Supply { chain, best, harvest } = supply;
+        let mut skipped = AddressSet::default();
+        while self.may_take(limits, pass)
+            && let Some(turn) = turns.next_turn()
+        {
+            let tx = batch.pooled(turn.index()).filter(|tx| !skipped.contains(&tx.sender));
+            let Some(tx) = tx else { continue };
+            let transaction = turn.transaction();
+            let log_bytes = entry_bytes(transaction);
             if !limits.log.take(log_bytes) {
-                break;
+                return Ok(false);
             }
-            let taken = self.take_one(chain, &tx, &transaction, limits.budget, pass)?;
+            let taken = self.take_one(*chain, tx, turn, limits.budget, pass)?;
             if matches!(taken, Taken::Yes) {
-                harvest.decisions.push(decision(chain, None, &transaction));
+                harvest.decisions.push(decision(*chain, None, transaction));
                 continue;
             }
             limits.log.give_back(log_bytes);
             // Those after it of the same sender wait for the next update.
-            best.mark_invalid(&tx);
+            skipped.insert(tx.sender);
+            best.mark_invalid(tx);
             if matches!(taken, Taken::CallsPeer) {
-                harvest.callers.push((chain, tx));
+                harvest.callers.push((*chain, tx.clone()));
             }
         }
-        self.desk.has_passed_over = !harvest.callers.is_empty() || pass.is_over();
-        Ok(harvest)
+        Ok(true)
     }
 
     /// Executes a transaction of the pool.
@@ -296,10 +352,11 @@ impl<'a> Filling<'a> {
         &mut self,
         chain: ChainId,
         tx: &PoolTransaction<Rollup>,
-        transaction: &OpTxEnvelope,
+        turn: Turn<'_, '_, '_, '_, '_, Rollup>,
         budget: &SlotBudget,
         pass: &mut Pass<'_>,
     ) -> Result<Taken, GatewayError> {
+        let transaction = turn.transaction();
         if transaction.gas_limit() > self.trusted_gas() {
             self.refuse(tx, "too much gas was used for transactions that were then refused");
             return Ok(Taken::No);
@@ -316,7 +373,7 @@ impl<'a> Filling<'a> {
             }
         }
         let lost = self.builder.wasted_gas();
-        let refusal = match self.builder.push(transaction.clone(), tx.sender, None) {
+        let refusal = match self.builder.push_offered(turn, None) {
             Ok(outcome) => {
                 pass.count(outcome.gas_used);
                 self.took(transaction, tx.sender);

@@ -159,7 +159,8 @@ impl<'a> Round<'a> {
         }
         let busy = self.blocks.iter_mut().filter_map(|(chain, it)| it.has_work().then_some(*chain));
         let busy: Vec<ChainId> = busy.collect();
-        let limits = Limits { log: &self.log_room, budget: &self.budget };
+        let blocks = busy.len();
+        let limits = Limits { log: &self.log_room, budget: &self.budget, blocks };
         let mut harvests = Vec::new();
         if let [chain] = busy[..] {
             if let Some(filling) = self.blocks.get_mut(&chain) {

@@ -31,11 +31,13 @@ fn explore(
 > {
     let Case { chain, block, senders, state } = case;
     let tables = Tables::default();
-    let memory = Memory::new(state, &tables, chain.fee_recipients(&block.header));
+    let fee_recipients = chain.fee_recipients(&block.header);
+    let memory = Memory::new(state, &tables, &fee_recipients, &[]);
     let mut executor = BlockExecutor::new(chain, &block.header, state);
     executor.begin()?;
-    memory.tell_changes(&executor.changes());
-    let mut speculator = Speculator::new(chain, &block.header, View::new(&memory)).expect("it can");
+    memory.tell_changes(0, &executor.changes());
+    let mut speculator =
+        Speculator::new(chain, &block.header, View::new(&memory, true)).expect("it can");
     let transactions = &block.body.transactions;
     let mut ahead = BTreeMap::new();
     let mut index = 0;

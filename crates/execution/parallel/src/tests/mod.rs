@@ -2,6 +2,7 @@
 
 mod explore;
 mod generate;
+mod ranges;
 
 use crate::{ParallelExecutor, StateCache};
 use generate::Case;

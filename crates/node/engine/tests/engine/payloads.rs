@@ -47,6 +47,36 @@ fn begin(engine: &Engine<Ethereum>, on: B256, attributes: PayloadAttributes) -> 
     updated.payload_id.unwrap()
 }
 
+/// Slots that all write, nonces that follow each other, payments, and what finds no room.
+#[test]
+fn several_threads_fill_a_block_with_what_one_would() {
+    let world = World::new(EthereumHardfork::Cancun);
+    let built = [1, 2, 4].map(|execution_threads| {
+        let config = EngineConfig { execution_threads, ..EngineConfig::default() };
+        let (engine, pool) = with_pool(&world, config);
+        for nonce in 0..60 {
+            for user in 0..4 {
+                let (slot, value) = (nonce % 3, nonce * 4 + user as u64);
+                let (tx, _) = match (nonce + user as u64) % 5 {
+                    0 => world.transfer(user, nonce, Address::repeat_byte(user as u8), 7),
+                    1 if nonce == 50 => world.transfer_with_gas(user, nonce, 29_000_000),
+                    _ => world.store(user, nonce, slot, value),
+                };
+                add(&pool, &tx);
+            }
+        }
+        let id = begin(&engine, world.genesis_hash(), attributes(12, 1));
+        engine.full_payload(id).unwrap()
+    });
+    let transactions = built[0].block.block.transactions();
+    assert!(transactions.len() > 100, "{} transactions", transactions.len());
+    for other in &built[1..] {
+        assert_eq!(other.block.block.transactions(), transactions);
+        assert_eq!(other.block.block.hash(), built[0].block.block.hash());
+        assert_eq!(other.fees, built[0].fees);
+    }
+}
+
 #[test]
 fn a_payload_has_the_pools_best_transactions_and_comes_back_unexecuted() {
     let world = World::new(EthereumHardfork::Cancun);

@@ -334,8 +334,9 @@ fn l1_chain() -> Arc<Ethereum> {
 }
 
 pub(crate) fn open(plan: &Plan, storage: Arc<dyn Storage<Rollup>>) -> Engine<Rollup> {
-    let (builder, config) = (Arc::new(NoTransactions), EngineConfig::default());
-    Engine::open(plan.chain.clone(), storage, builder, config).unwrap()
+    // What several threads make is audited by one.
+    let config = EngineConfig { execution_threads: 3, ..EngineConfig::default() };
+    Engine::open(plan.chain.clone(), storage, Arc::new(NoTransactions), config).unwrap()
 }
 
 impl Running {
