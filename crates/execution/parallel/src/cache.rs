@@ -131,16 +131,18 @@ impl StateCache {
             return;
         }
         let epoch = self.leave(&mut newest);
-        let cleared: AddressSet = changes
-            .accounts()
-            .filter(|account| is_cleared(account) && self.may_have_slots(epoch, account))
-            .map(AccountChange::address)
-            .collect();
-        if !cleared.is_empty() {
-            self.slots.retain(|(address, _)| !cleared.contains(address));
-        }
+        let mut cleared = Vec::new();
         for account in changes.accounts() {
-            self.write(epoch, account, changes);
+            let had_storage = self.write_account(epoch, account, changes);
+            if is_cleared(account) && had_storage != Some(false) {
+                cleared.push(account);
+            } else {
+                self.write_slots(epoch, account, changes);
+            }
+        }
+        self.clear_slots(&cleared);
+        for account in cleared {
+            self.write_slots(epoch, account, changes);
         }
         for (hash, code) in changes.codes() {
             self.codes.insert(CODES, *hash, code.clone());
@@ -170,24 +172,37 @@ impl StateCache {
         newest.epoch
     }
 
-    /// Whether there may be slots of an account from before the block. A search for them goes through all that there are,
-    /// and who creates contracts on addresses that were paid before must not cause one.
-    fn may_have_slots(&self, epoch: Epoch, account: &AccountChange) -> bool {
-        let known = self.accounts.update(epoch, &account.address(), |known| known.has_storage);
-        known.flatten() != Some(false)
+    /// Writes what an account is now. Returns whether it had storage before, if that is known.
+    fn write_account(
+        &self,
+        epoch: Epoch,
+        account: &AccountChange,
+        changes: &StateChanges,
+    ) -> Option<bool> {
+        let address = account.address();
+        let info = account.after().map(told);
+        let has_same_slots = !is_cleared(account) && changes.slots(account).next().is_none();
+        let had_storage =
+            self.accounts.update(epoch, &address, |known| known.has_storage).flatten();
+        let has_storage = had_storage.filter(|_| has_same_slots);
+        self.accounts.insert(epoch, address, CachedAccount { info, has_storage });
+        had_storage
     }
 
-    fn write(&self, epoch: Epoch, account: &AccountChange, changes: &StateChanges) {
-        let address = account.address();
-        let mut has_same_slots = !is_cleared(account);
+    fn write_slots(&self, epoch: Epoch, account: &AccountChange, changes: &StateChanges) {
         for slot in changes.slots(account) {
-            has_same_slots = false;
-            self.slots.insert(epoch, (address, slot.slot), slot.after);
+            self.slots.insert(epoch, (account.address(), slot.slot), slot.after);
         }
-        let known = self.accounts.update(epoch, &address, |known| known.has_storage).flatten();
-        let has_storage = known.filter(|_| has_same_slots);
-        let info = account.after().map(told);
-        self.accounts.insert(epoch, address, CachedAccount { info, has_storage });
+    }
+
+    /// Forgets all slots of these accounts. That goes through all slots that there are, so it is not done for accounts that
+    /// are known to have had none: to create contracts at addresses that were paid before is too cheap for it.
+    fn clear_slots(&self, of: &[&AccountChange]) {
+        if of.is_empty() {
+            return;
+        }
+        let addresses: AddressSet = of.iter().map(|account| account.address()).collect();
+        self.slots.retain(|(address, _)| !addresses.contains(address));
     }
 
     fn code<E>(

@@ -18,7 +18,7 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use alloy_rpc_types_engine::{ForkchoiceState, PayloadAttributes};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
-use lockstep_chain::{Chain, Ethereum, EthereumHardfork, EthereumTransaction, ForkSchedule};
+use lockstep_chain::{Ethereum, EthereumHardfork, EthereumTransaction, ForkSchedule};
 use lockstep_engine::{
     BlockBuilder, BuildError, Engine, EngineConfig, NoTransactions, PayloadBuilder,
 };
@@ -35,9 +35,9 @@ use std::{
 };
 
 const CHAIN_ID: u64 = 1337;
-const BLOCKS: u64 = 40;
+const BLOCKS: u64 = 70;
 /// Blocks that are imported before time is taken.
-const WARM_UP: u64 = 5;
+const WARM_UP: u64 = 40;
 const TRANSFERS: u64 = 500;
 const CALLS: u64 = 400;
 
@@ -116,7 +116,6 @@ impl Variant {
         let config = EngineConfig {
             execution_threads: threads,
             max_cached_state: cached,
-            keep_in_memory: 4,
             ..Default::default()
         };
         let builder = Arc::new(NoTransactions);
@@ -146,7 +145,8 @@ impl Variant {
         let choice = ForkchoiceState { head_block_hash, ..Default::default() };
         assert!(self.engine.fork_choice(choice).unwrap().is_valid());
         // Nothing is written while others are measured.
-        let persisted = block.block.number().saturating_sub(4);
+        let kept = self.engine.config().keep_in_memory;
+        let persisted = block.block.number().saturating_sub(kept);
         while self.storage.snapshot().unwrap().tip().number < persisted {
             thread::yield_now();
         }

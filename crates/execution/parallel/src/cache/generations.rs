@@ -52,11 +52,8 @@ impl<K: Eq + Hash, V: Clone> Generations<K, V> {
 
     pub(super) fn insert(&mut self, key: K, value: V) {
         let weight = (self.weigh)(&value);
-        self.old.remove(&key);
-        if let Some(before) = self.young.remove(&key) {
-            self.weight -= (self.weigh)(&before);
-        }
         if weight > self.limit {
+            self.retain(|known| *known != key);
             return;
         }
         if self.weight + weight > self.limit {
@@ -64,8 +61,11 @@ impl<K: Eq + Hash, V: Clone> Generations<K, V> {
             self.young.clear();
             self.weight = 0;
         }
-        self.young.insert(key, value);
+        self.old.remove(&key);
         self.weight += weight;
+        if let Some(before) = self.young.insert(key, value) {
+            self.weight -= (self.weigh)(&before);
+        }
     }
 
     /// Forgets the keys that are not to be kept.
