@@ -9,6 +9,7 @@ use core::ops::ControlFlow;
 use libfuzzer_sys::fuzz_target;
 use lockstep_testkit::{
     cases::{Finder, is_fixture_name},
+    executors::Executors,
     json,
     mainnet::{Codes, Fixture, OracleResults},
     model::{
@@ -127,13 +128,13 @@ fn state(test: StateTest) {
 
 fn blockchain(test: BlockchainTest) {
     if test.genesis.gas_limit.0 <= MAX_GAS_LIMIT && test.seal_engine == SealEngine::NoProof {
-        let _ = suites::blockchain::run(&test, &Seals::default());
+        let _ = suites::blockchain::run(&test, &Seals::default(), &Executors::Serial);
     }
 }
 
 fn engine(test: EngineTest) {
     if test.genesis.gas_limit.0 <= MAX_GAS_LIMIT {
-        let _ = suites::engine::run(&test);
+        let _ = suites::engine::run(&test, &Executors::Serial);
     }
 }
 

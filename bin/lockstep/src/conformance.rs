@@ -1,6 +1,7 @@
 //! `lockstep conformance`: run official fixtures and report.
 
 use crate::{
+    executors::{Choice, ThreadArgs},
     output::{print_json, say},
     progress, transcripts,
 };
@@ -35,6 +36,11 @@ pub(crate) struct Args {
     /// Worker threads [default: one per core].
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
+    /// Who executes the blocks of blockchain and engine tests. All other tests have the serial executor.
+    #[arg(long, value_name = "WHO", value_enum, default_value_t = Choice::Serial, conflicts_with = "rpc")]
+    executor: Choice,
+    #[command(flatten)]
+    threads: ThreadArgs,
 }
 
 /// Runs the command; whether everything passed.
@@ -46,8 +52,10 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     if args.rpc {
         return run_transcripts(args, filter.as_ref());
     }
-    let options =
-        Options { jobs: args.jobs.unwrap_or_else(all_cores), filter, limits: Limits::default() };
+    let jobs = args.jobs.unwrap_or_else(all_cores).get();
+    let executors = (0..jobs).map(|_| args.executor.for_tests(args.threads));
+    let executors = executors.collect::<Result<_>>().wrap_err("--threads")?;
+    let options = Options { executors, filter, limits: Limits::default() };
     let sizes = args.paths.iter().map(|path| source::size_on_disk(path, &options.limits));
     let bar = progress::bar(!args.json, sizes.sum());
     let report = conformance::run(&args.paths, &options, &mut |so_far| {

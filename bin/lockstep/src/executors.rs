@@ -5,22 +5,66 @@ use alloy_primitives::Address;
 use clap::{Args as ClapArgs, ValueEnum};
 use eyre::Result;
 use lockstep_chain::{Block, Ethereum, EthereumReceipt};
-use lockstep_execution::{BlockOutput, ExecuteOptions, ExecutionError, StateReader, execute_block};
-use lockstep_parallel::ParallelExecutor;
-use lockstep_testkit::{difference::first_difference, mainnet::Mismatch};
-use std::{num::NonZeroUsize, thread, time::Duration};
+use lockstep_execution::{
+    BlockHints, BlockOutput, ExecuteOptions, ExecutionError, Hints, StateReader, execute_block,
+};
+use lockstep_parallel::{ParallelExecutor, Statistics};
+use lockstep_testkit::{difference::difference_of_results, executors, mainnet::Mismatch};
+use serde::Serialize;
+use std::{fmt, num::NonZeroUsize, thread, time::Duration};
 
 /// More threads are not started.
 const MAX_THREADS: u16 = 1_024;
 
 #[derive(Clone, Copy, Debug, ClapArgs)]
-pub(crate) struct ThreadArgs {
+pub(crate) struct ParallelArgs {
     /// Threads of the parallel executor, with the one that calls it [default: one per core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_THREADS)))]
     threads: Option<u16>,
+    /// Tell the parallel executor beforehand what each block reads and writes (EIP-7928), or which of its transactions
+    /// need others; an execution that is not measured finds that out.
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub(crate) hints: Option<HintKind>,
 }
 
-impl ThreadArgs {
+/// What the parallel executor is told of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HintKind {
+    /// What it reads and writes.
+    AccessList,
+    /// Which transactions need others.
+    Dependencies,
+}
+
+/// What became of transactions in the parallel executor, in all executions together.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Fates {
+    ahead: u64,
+    pub(crate) again: u64,
+    in_order: u64,
+    payments: u64,
+}
+
+impl fmt::Display for Fates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ahead, again, in_order, payments } = self;
+        write!(f, "{ahead} ahead, {again} again, {in_order} in order, {payments} payments")
+    }
+}
+
+impl Fates {
+    /// Without those from before.
+    pub(crate) const fn since(self, before: Self) -> Self {
+        Self {
+            ahead: self.ahead - before.ahead,
+            again: self.again - before.again,
+            in_order: self.in_order - before.in_order,
+            payments: self.payments - before.payments,
+        }
+    }
+}
+
+impl ParallelArgs {
     fn count(self) -> usize {
         let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         self.threads.map_or_else(cores, usize::from).min(MAX_THREADS.into())
@@ -38,12 +82,29 @@ pub(crate) enum Choice {
     Both,
 }
 
+impl Choice {
+    /// Executors for the blocks of tests, which are too small to be worth several threads and get them all the same.
+    ///
+    /// # Errors
+    /// If threads cannot be started.
+    pub(crate) fn for_tests(self, threads: ThreadArgs) -> Result<executors::Executors> {
+        let start =
+            || ParallelExecutor::new(threads.count()).map(ParallelExecutor::always_parallel);
+        Ok(match self {
+            Self::Serial => executors::Executors::Serial,
+            Self::Parallel => executors::Executors::Parallel(start()?),
+            Self::Both => executors::Executors::Both(start()?),
+        })
+    }
+}
+
 /// The executors of a command, ready to run.
 #[derive(Debug)]
 pub(crate) struct Executors {
     runs_serial: bool,
     parallel: Option<ParallelExecutor>,
     threads: usize,
+    hints: Option<HintKind>,
 }
 
 /// What one executor made of a block, and how long it took.
@@ -58,18 +119,25 @@ pub(crate) struct Task<'a, S> {
     pub(crate) state: &'a S,
 }
 
+impl<S: StateReader> Task<'_, S> {
+    fn execute(&self, options: ExecuteOptions<'_>) -> Run<S::Error> {
+        let Task { chain, block, senders, state } = self;
+        stopwatch(|| execute_block(*chain, block, senders, *state, options))
+    }
+}
+
 impl Executors {
     /// Starts what the choice needs.
     ///
     /// # Errors
     /// If threads cannot be started.
-    pub(crate) fn start(choice: Choice, threads: ThreadArgs) -> Result<Self> {
-        let threads = threads.count();
+    pub(crate) fn start(choice: Choice, args: ParallelArgs) -> Result<Self> {
+        let (threads, hints) = (args.count(), args.hints);
         let parallel = match choice {
             Choice::Serial => None,
             Choice::Parallel | Choice::Both => Some(ParallelExecutor::new(threads)?),
         };
-        Ok(Self { runs_serial: choice != Choice::Parallel, parallel, threads })
+        Ok(Self { runs_serial: choice != Choice::Parallel, parallel, threads, hints })
     }
 
     /// Threads of the parallel executor.
@@ -77,22 +145,39 @@ impl Executors {
         self.threads
     }
 
+    /// What became of transactions in the parallel executor so far.
+    pub(crate) fn fates(&self) -> Fates {
+        let statistics = self.parallel.as_ref().map(ParallelExecutor::statistics);
+        let Statistics { ahead, again, in_order, transfers } = statistics.unwrap_or_default();
+        Fates { ahead, again, in_order, payments: transfers }
+    }
+
+    /// What the parallel executor is to be told of a block, if it is valid.
+    pub(crate) fn find_hints<S: StateReader>(&self, task: &Task<'_, S>) -> Option<BlockHints> {
+        self.hints?;
+        let options = ExecuteOptions { record_hints: true, ..Default::default() };
+        task.execute(options).0.ok()?.hints
+    }
+
     /// Executes the block with each executor, the serial one first if `serial_first`: whoever is second finds
     /// the state in the processor's caches.
     pub(crate) fn run<S: StateReader + Sync>(
         &self,
         task: &Task<'_, S>,
+        hints: Option<&BlockHints>,
         serial_first: bool,
     ) -> Runs<S::Error> {
         let Task { chain, block, senders, state } = task;
-        let options = ExecuteOptions::default;
-        let serial = || {
-            let run = || stopwatch(|| execute_block(*chain, block, senders, *state, options()));
-            self.runs_serial.then(run)
+        let hints = match (self.hints, hints) {
+            (Some(HintKind::AccessList), Some(known)) => Hints::AccessList(&known.access_list),
+            (Some(HintKind::Dependencies), Some(known)) => Hints::Dependencies(&known.dependencies),
+            _ => Hints::None,
         };
+        let serial = || self.runs_serial.then(|| task.execute(ExecuteOptions::default()));
         let parallel = || {
             let executor = self.parallel.as_ref()?;
-            Some(stopwatch(|| executor.execute_block(*chain, block, senders, *state, options())))
+            let options = ExecuteOptions { hints, ..Default::default() };
+            Some(stopwatch(|| executor.execute_block(*chain, block, senders, *state, options)))
         };
         if serial_first {
             let serial = serial();
@@ -117,21 +202,6 @@ impl<E: std::error::Error> Runs<E> {
         let (Some((serial, _)), Some((parallel, _))) = (&self.serial, &self.parallel) else {
             return None;
         };
-        let mut found = match (serial, parallel) {
-            (Ok(serial), Ok(parallel)) => first_difference(serial, parallel)?,
-            (serial, parallel) => {
-                let text = |result: &Result<_, ExecutionError<E>>| match result {
-                    Ok(_) => "valid".to_owned(),
-                    Err(error) => error.to_string(),
-                };
-                let (expected, got) = (text(serial), text(parallel));
-                if expected == got {
-                    return None;
-                }
-                Mismatch { field: "execution".into(), transaction: None, expected, got }
-            }
-        };
-        found.field = format!("parallel {}", found.field);
-        Some(found)
+        difference_of_results(serial, parallel)
     }
 }

@@ -3,7 +3,7 @@
 mod table;
 
 use crate::{
-    executors::{Choice, Executors, Runs, Task, ThreadArgs},
+    executors::{Choice, Executors, Fates, ParallelArgs, Runs, Task},
     output::print_json,
     progress,
     timing::{Timing, mgas_per_s},
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHO", value_enum, default_value_t = Choice::Serial)]
     executor: Choice,
     #[command(flatten)]
-    threads: ThreadArgs,
+    parallel: ParallelArgs,
 }
 
 /// What came of one block.
@@ -70,6 +70,8 @@ struct Summary {
     speedup: Option<f64>,
     mismatches: usize,
     unreadable: usize,
+    /// In the parallel executor, if it runs.
+    transactions_in_parallel: Option<Fates>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -85,7 +87,9 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     for path in &args.paths {
         ensure!(path.exists(), "{} does not exist", path.display());
     }
-    let executors = Executors::start(args.executor, args.threads).wrap_err("--threads")?;
+    let has_parallel = args.executor != Choice::Serial;
+    ensure!(has_parallel || args.parallel.hints.is_none(), "--hints: the serial one needs none");
+    let executors = Executors::start(args.executor, args.parallel).wrap_err("--threads")?;
     let sizes = args.paths.iter().map(|path| mainnet::size_on_disk(path, &limits));
     let bar = progress::bar(!args.json, sizes.sum());
     let mut replay = Replay::default();
@@ -114,6 +118,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     }
     bar.finish_and_clear();
     replay.summary.finish();
+    replay.summary.transactions_in_parallel = has_parallel.then(|| executors.fates());
     if args.json {
         print_json(&replay)?;
     } else {
@@ -131,8 +136,9 @@ fn run_block(fixture: &Fixture, repeat: NonZeroU32, executors: &Executors) -> Bl
     let (chain, block) = (fixture.chain(), fixture.block());
     let task = Task { chain, block, senders: fixture.senders(), state: fixture.state() };
     let repetitions = if fixture.is_complete() { repeat.get() } else { 0 };
+    let hints = if repetitions > 0 { executors.find_hints(&task) } else { None };
     for repetition in 0..repetitions {
-        let runs = executors.run(&task, repetition % 2 == 0);
+        let runs = executors.run(&task, hints.as_ref(), repetition % 2 == 0);
         if let Some(difference) = runs.difference() {
             mismatches.push(difference);
             is_disputed = true;

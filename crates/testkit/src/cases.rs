@@ -2,6 +2,7 @@
 
 use crate::{
     Error,
+    executors::Executors,
     fields::HexBytes,
     json,
     model::{
@@ -52,7 +53,7 @@ pub fn is_fixture_name(name: &str) -> bool {
 pub struct Case {
     suite: Suite,
     id: String,
-    run: Box<dyn FnOnce() -> Outcome + Send>,
+    run: Box<dyn FnOnce(&Executors) -> Outcome + Send>,
 }
 
 impl fmt::Debug for Case {
@@ -62,9 +63,10 @@ impl fmt::Debug for Case {
 }
 
 impl Case {
-    /// Runs the case. A panic is a failure of the case, not of the run.
-    pub fn run(self) -> CaseResult {
-        let outcome = catch_unwind(AssertUnwindSafe(self.run))
+    /// Runs the case, its blocks with these executors if it has any. A panic is a failure of the case, not of the run.
+    pub fn run(self, executors: &Executors) -> CaseResult {
+        let run = self.run;
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(executors)))
             .unwrap_or_else(|_| Outcome::Failed("the program panicked; see standard error".into()));
         CaseResult { suite: self.suite, id: self.id, outcome }
     }
@@ -115,27 +117,31 @@ impl Fixture<'_> {
         let has = |key| keys.contains_key(key);
         match () {
             () if has("engineNewPayloads") => {
-                self.single(Suite::Engine, text, |test: EngineTest| engine::run(&test));
+                self.single(Suite::Engine, text, |test: EngineTest, executors| {
+                    engine::run(&test, executors)
+                });
             }
             () if has("blocks") => {
                 let seals = self.finder.seals.clone();
-                self.single(Suite::Blockchain, text, move |test: BlockchainTest| {
-                    blockchain::run(&test, &seals)
+                self.single(Suite::Blockchain, text, move |test: BlockchainTest, executors| {
+                    blockchain::run(&test, &seals, executors)
                 });
             }
             () if has("transaction") && has("post") => {
                 self.several(Suite::State, text, Self::state);
             }
-            () if has("exec") => self.single(Suite::Vm, text, |test: VmTest| vm::run(&test).into()),
+            () if has("exec") => {
+                self.single(Suite::Vm, text, |test: VmTest, _| vm::run(&test).into())
+            }
             () if has("txbytes") && has("result") => {
                 self.several(Suite::Transaction, text, Self::transaction);
             }
             () if has("in") && has("out") => {
-                self.single(Suite::Rlp, text, |test: RlpTest| rlp::run(&test).into());
+                self.single(Suite::Rlp, text, |test: RlpTest, _| rlp::run(&test).into());
             }
             () if has("in") && (has("root") || has("tests")) => {
                 let secure = self.file.to_lowercase().contains("secure");
-                self.single(Suite::Trie, text, move |test: TrieTest| {
+                self.single(Suite::Trie, text, move |test: TrieTest, _| {
                     trie::run(&test, secure).into()
                 });
             }
@@ -158,7 +164,12 @@ impl Fixture<'_> {
     }
 
     /// Adds one case, if it is wanted.
-    fn case(&mut self, suite: Suite, part: &str, run: impl FnOnce() -> Outcome + Send + 'static) {
+    fn case(
+        &mut self,
+        suite: Suite,
+        part: &str,
+        run: impl FnOnce(&Executors) -> Outcome + Send + 'static,
+    ) {
         let id = format!("{}::{}{part}", self.file, self.name);
         if self.finder.filter.as_ref().is_none_or(|filter| filter.is_match(&id)) {
             self.found.push(Case { suite, id, run: Box::new(run) });
@@ -168,7 +179,7 @@ impl Fixture<'_> {
     /// Adds a case that fails, because it could not be read.
     fn malformed(&mut self, suite: Suite, part: &str, error: &Error) {
         let reason = error.to_string();
-        self.case(suite, part, || Outcome::Failed(reason));
+        self.case(suite, part, |_| Outcome::Failed(reason));
     }
 
     /// A fixture that is one case.
@@ -176,9 +187,11 @@ impl Fixture<'_> {
         &mut self,
         suite: Suite,
         text: &str,
-        run: impl FnOnce(T) -> Outcome + Send + 'static,
+        run: impl FnOnce(T, &Executors) -> Outcome + Send + 'static,
     ) {
-        self.several(suite, text, |fixture, test| fixture.case(suite, "", || run(test)));
+        self.several(suite, text, |fixture, test| {
+            fixture.case(suite, "", |executors| run(test, executors))
+        });
     }
 
     /// A fixture that `split` takes apart.
@@ -201,7 +214,7 @@ impl Fixture<'_> {
                 let at = post.indexes;
                 let part = format!("/{network}[{index}]:d{}g{}v{}", at.data, at.gas, at.value);
                 let (test, network) = (test.clone(), network.clone());
-                self.case(Suite::State, &part, move || test.run(&network, index));
+                self.case(Suite::State, &part, move |_| test.run(&network, index));
             }
         }
     }
@@ -210,7 +223,7 @@ impl Fixture<'_> {
         for (network, expected) in test.result {
             let encoded = test.txbytes.0.clone();
             let part = format!("/{network}");
-            self.case(Suite::Transaction, &part, move || {
+            self.case(Suite::Transaction, &part, move |_| {
                 transaction::run(&network, &encoded, &expected)
             });
         }
@@ -242,13 +255,13 @@ impl Fixture<'_> {
     fn difficulty_of_file(&mut self, text: &str) {
         match difficulty::chain_of_file(self.file) {
             Some(chain) => {
-                self.single(Suite::Difficulty, text, move |test: DifficultyTest| {
+                self.single(Suite::Difficulty, text, move |test: DifficultyTest, _| {
                     difficulty::run(&chain, &test).into()
                 });
             }
             None => {
                 let reason = "the name of the file says no chain";
-                self.case(Suite::Difficulty, "", || Outcome::Failed(reason.into()));
+                self.case(Suite::Difficulty, "", |_| Outcome::Failed(reason.into()));
             }
         }
     }
@@ -262,7 +275,7 @@ impl Fixture<'_> {
                 Ok(tests) => {
                     for (name, test) in tests {
                         let chain = chain.clone();
-                        self.case(Suite::Difficulty, &format!("/{fork}/{name}"), move || {
+                        self.case(Suite::Difficulty, &format!("/{fork}/{name}"), move |_| {
                             difficulty::run(&chain, &test).into()
                         });
                     }

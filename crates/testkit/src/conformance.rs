@@ -5,18 +5,20 @@ mod queue;
 use crate::{
     Report,
     cases::{Finder, is_fixture_name},
+    executors::Executors,
     source::{self, File, Limits},
 };
-use core::{num::NonZeroUsize, ops::ControlFlow};
+use core::ops::ControlFlow;
 use queue::{Done, Queue, Task};
 use regex_lite::Regex;
 use std::{collections::BTreeMap, path::PathBuf, sync::mpsc, thread};
 
-/// What to run, and on how many threads.
-#[derive(Clone, Debug)]
+/// What to run, and with whom.
+#[derive(Debug)]
 pub struct Options {
-    /// Worker threads.
-    pub jobs: NonZeroUsize,
+    /// Who executes the blocks of blockchain and engine tests, for each worker thread. There are as many of those, and one
+    /// at least, with the serial executor.
+    pub executors: Vec<Executors>,
     /// Run only the cases whose `file::case` matches.
     pub filter: Option<Regex>,
     /// How much to read at most.
@@ -41,13 +43,17 @@ pub struct Progress {
 /// The report does not depend on the number of threads.
 pub fn run(paths: &[PathBuf], options: &Options, progress: &mut dyn FnMut(Progress)) -> Report {
     let finder = Finder::new(options.filter.clone());
+    let workers = match options.executors.as_slice() {
+        [] => &[Executors::Serial],
+        executors => executors,
+    };
     let queue = Queue::default();
     let (to_collector, done) = mpsc::channel::<Done>();
     thread::scope(|scope| {
-        for _ in 0..options.jobs.get() {
+        for executors in workers {
             let to_collector = to_collector.clone();
             let (finder, queue) = (&finder, &queue);
-            scope.spawn(move || work(finder, queue, &to_collector));
+            scope.spawn(move || work(finder, queue, executors, &to_collector));
         }
         drop(to_collector);
         let (reader_queue, limits) = (&queue, &options.limits);
@@ -71,10 +77,10 @@ fn read(paths: &[PathBuf], limits: &Limits, queue: &Queue) {
     queue.close();
 }
 
-fn work(finder: &Finder, queue: &Queue, to_collector: &mpsc::Sender<Done>) {
+fn work(finder: &Finder, queue: &Queue, executors: &Executors, to_collector: &mpsc::Sender<Done>) {
     while let Some(task) = queue.next() {
         let done = match task {
-            Task::Case(case) => case.run(),
+            Task::Case(case) => case.run(executors),
             Task::File(job) => {
                 let cases = match &job.file {
                     Ok(file) => finder.cases(file),

@@ -2,10 +2,34 @@
 
 use crate::mainnet::Mismatch;
 use core::fmt::Debug;
-use lockstep_execution::{AccountChange, BlockOutput, StateChanges};
+use lockstep_execution::{AccountChange, BlockOutput, ExecutionError, StateChanges};
 
 /// Characters of a value that are kept.
 const MAX_VALUE_CHARS: usize = 400;
+
+/// The first difference between what the serial and the parallel executor made of a block, errors included; `None`
+/// if every bit is the same.
+pub fn difference_of_results<R: PartialEq + Debug, E: core::error::Error>(
+    serial: &Result<BlockOutput<R>, ExecutionError<E>>,
+    parallel: &Result<BlockOutput<R>, ExecutionError<E>>,
+) -> Option<Mismatch> {
+    let text = |result: &Result<_, ExecutionError<E>>| match result {
+        Ok(_) => "valid".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let mut found = match (serial, parallel) {
+        (Ok(serial), Ok(parallel)) => first_difference(serial, parallel)?,
+        (serial, parallel) => {
+            let (expected, got) = (text(serial), text(parallel));
+            if expected == got {
+                return None;
+            }
+            Mismatch { field: "execution".into(), transaction: None, expected, got }
+        }
+    };
+    found.field = format!("parallel {}", found.field);
+    Some(found)
+}
 
 /// The first difference between what was expected of a block and what came of it; `None` if every bit is
 /// the same.
@@ -27,6 +51,7 @@ pub fn first_difference<R: PartialEq + Debug>(
         .or_else(|| different("blob gas used", &expected.blob_gas_used, &got.blob_gas_used))
         .or_else(|| different("requests", &expected.requests, &got.requests))
         .or_else(|| different("accessed", &expected.accessed, &got.accessed))
+        .or_else(|| different("hints", &expected.hints, &got.hints))
         .or_else(|| changes(&expected.changes, &got.changes))
         .or_else(|| {
             Some(mismatch(

@@ -1,19 +1,19 @@
 //! Fixture loaders, conformance runners, builders and generators for tests.
 //!
 //! Fixtures come in from files and archives ([`source`]), are parsed into the types of [`model`],
-//! and run by [`suites`] against the executor that everything else uses. [`conformance::run`] does
+//! and run by [`suites`] against the executors that everything else uses ([`executors`]). [`conformance::run`] does
 //! this for whole directories on all cores and returns a [`Report`]; [`mainnet`] replays real
 //! blocks, and [`witness`] loads those that execute statelessly. [`gigagas`] makes blocks up to measure executors
 //! with, for which [`census`] counts what real ones consist of; [`difference`] holds what two of them made of a block
 //! against each other.
 //!
 //! ```
-//! use lockstep_testkit::{cases::Finder, report::Outcome, source::File};
+//! use lockstep_testkit::{cases::Finder, executors::Executors, report::Outcome, source::File};
 //!
 //! let bytes = br#"{"dog": {"in": "dog", "out": "0x83646f67"}}"#.to_vec();
 //! let cases = Finder::default().cases(&File { name: "rlptest.json".into(), bytes, read_bytes: 0 })?;
 //! for case in cases {
-//!     assert_eq!(case.run().outcome, Outcome::Passed);
+//!     assert_eq!(case.run(&Executors::Serial).outcome, Outcome::Passed);
 //! }
 //! # Ok::<(), lockstep_testkit::Error>(())
 //! ```
@@ -34,6 +34,7 @@ pub mod census;
 pub mod conformance;
 pub mod difference;
 mod error;
+pub mod executors;
 pub mod fields;
 pub mod fixtures;
 pub mod gigagas;

@@ -2,10 +2,11 @@
 
 #[cfg(test)]
 mod tests {
-    use core::num::NonZeroUsize;
+    use core::iter;
     use lockstep_testkit::{
         Report,
         conformance::{Options, run},
+        executors::Executors,
         report::{Counts, Suite},
         source::Limits,
     };
@@ -29,7 +30,7 @@ mod tests {
 
     fn report(path: &Path, jobs: usize, filter: Option<&str>) -> Report {
         let options = Options {
-            jobs: NonZeroUsize::new(jobs).unwrap(),
+            executors: iter::repeat_with(Executors::default).take(jobs).collect(),
             filter: filter.map(|filter| Regex::new(filter).unwrap()),
             limits: Limits::default(),
         };

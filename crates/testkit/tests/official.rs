@@ -5,8 +5,10 @@
 #[cfg(test)]
 mod tests {
     use core::{num::NonZeroUsize, ops::ControlFlow};
+    use lockstep_parallel::ParallelExecutor;
     use lockstep_testkit::{
         conformance::{Options, run},
+        executors::Executors,
         fixtures, mainnet,
         source::Limits,
     };
@@ -17,8 +19,10 @@ mod tests {
     fn pass(paths: &[&str], cases: u64) {
         let Some(fixtures) = fixtures::folder() else { return };
         let paths: Vec<_> = paths.iter().map(|path| fixtures.join(path)).collect();
-        let jobs = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let options = Options { jobs, filter: None, limits: Limits::default() };
+        let jobs = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let start = |_| ParallelExecutor::new(2).expect("threads start").always_parallel();
+        let executors = (0..jobs).map(start).map(Executors::Both).collect();
+        let options = Options { executors, filter: None, limits: Limits::default() };
         let report = run(&paths, &options, &mut |_| {});
         assert!(report.is_success(), "{:#?}", report.failures);
         assert!(report.counts.passed >= cases, "{:?}", report.counts);

@@ -1,7 +1,7 @@
 //! `lockstep bench gigagas`: the serial and the parallel executor on the same made-up blocks.
 
 use crate::{
-    executors::{Choice, Executors, Runs, Task, ThreadArgs},
+    executors::{Choice, Executors, Fates, ParallelArgs, Runs, Task},
     output::{print_json, say},
     progress,
     timing::Timing,
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value = "1")]
     seed: u64,
     #[command(flatten)]
-    threads: ThreadArgs,
+    parallel: ParallelArgs,
     /// Print the results as JSON.
     #[arg(long)]
     json: bool,
@@ -56,6 +56,8 @@ struct Measured {
     parallel_us_per_transaction: f64,
     /// How many times as fast the parallel executor is.
     speedup: f64,
+    /// In the parallel executor, in all rounds.
+    transactions_in_parallel: Fates,
     mismatches: Vec<Mismatch>,
 }
 
@@ -74,7 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let settings: Result<Vec<Settings>, _> =
         workloads.iter().map(|workload| Settings::new(*workload, args.gas, args.seed)).collect();
     let settings = settings.wrap_err("--gas")?;
-    let executors = Executors::start(Choice::Both, args.threads).wrap_err("--threads")?;
+    let executors = Executors::start(Choice::Both, args.parallel).wrap_err("--threads")?;
     // Making a block and warming up count as a round each.
     let steps = u64::from(args.blocks.get()) * (u64::from(args.rounds.get()) + 2);
     let bar = progress::bar(!args.json, steps.saturating_mul(settings.len() as u64));
@@ -109,6 +111,7 @@ fn measure(
     let mut result = Measured { workload: workload.name(), ..Default::default() };
     bar.set_message(format!("making {workload}"));
     let mut generator = Generator::new(settings);
+    let fates_before = executors.fates();
     for _ in 0..args.blocks.get() {
         bar.set_message(format!("making {workload}"));
         let made = generator.next_block()?;
@@ -128,6 +131,7 @@ fn measure(
             }
         }
     }
+    result.transactions_in_parallel = executors.fates().since(fates_before);
     let per_transaction = |time: Timing| time.median_us / result.transactions.max(1) as f64;
     result.serial_us_per_transaction = per_transaction(result.serial);
     result.parallel_us_per_transaction = per_transaction(result.parallel);
@@ -146,8 +150,9 @@ fn measure_block(
     let (chain, state) = (generator.chain(), generator.state());
     let task = Task { chain, block: &made.block, senders: &made.senders, state };
     let mut times = [Vec::new(), Vec::new()];
+    let hints = executors.find_hints(&task);
     for round in 0..=rounds.get() {
-        let runs = executors.run(&task, round % 2 == 0);
+        let runs = executors.run(&task, hints.as_ref(), round % 2 == 0);
         if let Some(difference) = runs.difference() {
             return Err(difference);
         }
@@ -198,14 +203,15 @@ fn print_head(args: &Args, executors: &Executors) {
         executors.threads()
     );
     say!(
-        "{:<10} {:>9} {:>14} {:>14} {:>9} {:>12} {:>12}",
+        "{:<10} {:>9} {:>14} {:>14} {:>9} {:>12} {:>12} {:>7}",
         "workload",
         "txs",
         "serial",
         "parallel",
         "speed-up",
         "serial",
-        "parallel"
+        "parallel",
+        "again"
     );
 }
 
@@ -213,7 +219,7 @@ fn print(result: &Measured) {
     let speed = |timing: Timing| format!("{:.1} Mgas/s", timing.mgas_per_s);
     let per_transaction = |us: f64| format!("{us:.2} µs/tx");
     say!(
-        "{:<10} {:>9} {:>14} {:>14} {:>9} {:>12} {:>12}",
+        "{:<10} {:>9} {:>14} {:>14} {:>9} {:>12} {:>12} {:>7}",
         result.workload,
         result.transactions,
         speed(result.serial),
@@ -221,6 +227,7 @@ fn print(result: &Measured) {
         format!("{:.2}×", result.speedup),
         per_transaction(result.serial_us_per_transaction),
         per_transaction(result.parallel_us_per_transaction),
+        result.transactions_in_parallel.again,
     );
     for mismatch in &result.mismatches {
         say!("           MISMATCH in block {}: {mismatch}", result.blocks);

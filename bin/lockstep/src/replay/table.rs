@@ -69,6 +69,9 @@ pub(super) fn print_summary(summary: &Summary) {
     if let (Some(time_us), Some(speedup)) = (summary.parallel_time_us, summary.speedup) {
         say!("in parallel in {:.3} s, {speedup:.2} times as fast", time_us / 1e6);
     }
+    if let Some(fates) = summary.transactions_in_parallel {
+        say!("transactions in parallel: {fates}");
+    }
     if summary.decoded_only > 0 {
         say!("{} blocks were decoded and not executed", summary.decoded_only);
     }

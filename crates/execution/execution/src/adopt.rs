@@ -1,14 +1,15 @@
 //! Taking over what a transaction came to before its turn.
 
 use crate::{
-    BlockExecutor, BlockState, ExecutionError, HaltReasonOf, Speculate, Speculation, StateError,
-    StateReader, TransactionOutcome,
+    BlockExecutor, BlockState, Execute, ExecutionError, HaltReasonOf, Speculate, Speculation,
+    StateError, StateReader, TransactionOutcome,
     executor::evm_failure,
     speculation::{ChangedAccount, ChangedSlot, Fate, Seen, SeenAccount},
     state::read_account,
     transfer::{Transfer, is_small, outcome_of_transfer},
 };
 use alloc::vec::Vec;
+use alloy_consensus::Transaction;
 use alloy_evm::Evm;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use revm::{Database, bytecode::Bytecode, state::AccountInfo};
@@ -20,8 +21,16 @@ struct Now {
     id: Option<u32>,
     /// What the reader says of it, if there is no index.
     loaded: Option<AccountInfo>,
-    /// What is to be added to its balance, modulo 2^256: it is not the one that was shown, and has no say.
-    difference: U256,
+    difference: Difference,
+}
+
+/// How an account is not as it was shown, where that has no say.
+#[derive(Clone, Copy, Debug, Default)]
+struct Difference {
+    /// What is to be added to its balance, modulo 2^256.
+    balance: U256,
+    /// What is to be added to its nonce, modulo 2^64.
+    nonce: u64,
 }
 
 /// Room for what is compared, kept from one transaction to the next.
@@ -58,7 +67,8 @@ impl<C: Speculate, S: StateReader> BlockExecutor<'_, C, S> {
         let admitted = self.admit(transaction, &sender)?;
         let Some(result) = outcome.result.take() else { return Ok(None) };
         let state = self.evm.db_mut();
-        match state.adopt(&sender, outcome) {
+        let observes_nonces = transaction.authorization_list().is_some();
+        match state.adopt(&sender, observes_nonces, outcome) {
             Ok(true) => Ok(Some(self.record(transaction, admitted, result))),
             Ok(false) => Ok(None),
             Err(error) => Err(evm_failure(state, error)),
@@ -88,15 +98,33 @@ impl<C: Speculate, S: StateReader> BlockExecutor<'_, C, S> {
     }
 }
 
+impl<C: Execute, S: StateReader> BlockExecutor<'_, C, S> {
+    /// An account as it is now; `None` if the block has not touched it.
+    pub fn known_account(&self, address: &Address) -> Option<Option<AccountInfo>> {
+        let state = self.evm.db();
+        let id = *state.account_ids.get(address)?;
+        Some(state.current(id).cloned())
+    }
+
+    /// The value of a slot now; `None` if the block has not touched it.
+    pub fn known_slot(&self, address: &Address, slot: &U256) -> Option<U256> {
+        let state = self.evm.db();
+        let id = *state.account_ids.get(address)?;
+        let known = state.known_slot(id, slot).map(|(_, value)| value);
+        known.or_else(|| state.has_no_storage(id).then_some(U256::ZERO))
+    }
+}
+
 impl<S: StateReader> BlockState<S> {
     fn adopt<H>(
         &mut self,
         sender: &Address,
+        observes_nonces: bool,
         outcome: &mut Speculation<H>,
     ) -> Result<bool, StateError> {
         let mut now = core::mem::take(&mut self.comparison);
-        let agrees = if self.compare(sender, outcome, &mut now) {
-            self.take_over(outcome, &mut now).map(|()| true)
+        let agrees = if self.compare(sender, observes_nonces, outcome, &mut now) {
+            self.take_over(sender, outcome, &mut now).map(|()| true)
         } else {
             Ok(false)
         };
@@ -111,6 +139,7 @@ impl<S: StateReader> BlockState<S> {
     fn compare<H>(
         &mut self,
         sender: &Address,
+        observes_nonces: bool,
         outcome: &Speculation<H>,
         now: &mut Comparison,
     ) -> bool {
@@ -128,10 +157,15 @@ impl<S: StateReader> BlockState<S> {
             };
             let known = id.and_then(|id| self.changes.accounts.get(id as usize)?.after.as_ref());
             let current = if id.is_some() { known } else { loaded.as_ref() };
-            let needed = if account.address == *sender { *needed_balance } else { None };
+            let demand = Demand {
+                is_sender: account.address == *sender,
+                needed: *needed_balance,
+                left: seen.left(&account.address),
+                observes_nonces,
+                after: accounts.get(account.change as usize),
+            };
             let is_observed = || seen.is_observed(&account.address);
-            let after = || accounts.get(account.change as usize).map(|change| change.balance);
-            let Some(difference) = difference(account, current, needed, is_observed, after) else {
+            let Some(difference) = difference(account, current, demand, is_observed) else {
                 return false;
             };
             now.accounts.push(Now { id, loaded, difference });
@@ -163,6 +197,7 @@ impl<S: StateReader> BlockState<S> {
     /// Loads what the transaction loaded, in its order, and makes its changes permanent.
     fn take_over<H>(
         &mut self,
+        sender: &Address,
         outcome: &mut Speculation<H>,
         now: &mut Comparison,
     ) -> Result<(), StateError> {
@@ -180,6 +215,15 @@ impl<S: StateReader> BlockState<S> {
                 *slot_id = Some(self.insert_slot(*id, slot.slot, slot.value));
             }
         }
+        if let Some(recorder) = &mut self.recorder {
+            now.ids.iter().for_each(|id| recorder.read_account(*id));
+            now.slots.iter().flatten().for_each(|slot_id| recorder.read_slot(*slot_id));
+            recorder.set_sender(self.account_ids.get(sender).copied());
+            let payers = seen.payers.iter().map(|(payer, _)| payer);
+            let observed = seen.observed_balances.iter().chain(payers);
+            observed.for_each(|address| recorder.observe_balance(*address));
+            recorder.read_balances(|address| self.account_ids.get(address).copied());
+        }
         self.note_reads(seen)?;
         let first_code = self.changes.codes.len();
         let mut slots = slots.iter();
@@ -188,7 +232,7 @@ impl<S: StateReader> BlockState<S> {
             slots = slots.as_slice().get(own.len()..).unwrap_or_default().iter();
             if let Some(id) = now.ids.get(changed.account as usize) {
                 let difference = now.accounts.get(changed.account as usize);
-                let difference = difference.map_or(U256::ZERO, |now| now.difference);
+                let difference = difference.map(|now| now.difference).unwrap_or_default();
                 self.write_account(*id, changed, difference, own, &now.slots, codes);
             }
         }
@@ -201,7 +245,7 @@ impl<S: StateReader> BlockState<S> {
         &mut self,
         id: u32,
         changed: &ChangedAccount,
-        difference: U256,
+        difference: Difference,
         slots: &[ChangedSlot],
         slot_ids: &[Option<u32>],
         codes: &[(B256, Bytecode)],
@@ -232,8 +276,8 @@ impl<S: StateReader> BlockState<S> {
             }
         }
         let info = AccountInfo {
-            nonce: changed.nonce,
-            balance: changed.balance.wrapping_add(difference),
+            nonce: changed.nonce.wrapping_add(difference.nonce),
+            balance: changed.balance.wrapping_add(difference.balance),
             code_hash: changed.code_hash,
             account_id: Some(id as usize),
             code,
@@ -256,35 +300,76 @@ impl<S: StateReader> BlockState<S> {
     }
 }
 
-/// Whether a transaction that was shown an account would have done the same with what there is now; if so, what
-/// is to be added to the balance that it left, modulo 2^256.
+/// What a transaction asks of an account that was shown to it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Demand<'d> {
+    is_sender: bool,
+    /// What the sender must have, in wei, if that is known.
+    needed: Option<U256>,
+    /// By how much its balance may be lower; `None` if it pays nothing but as the sender.
+    left: Option<U256>,
+    /// Whether the transaction looks at the nonces of others (EIP-7702).
+    observes_nonces: bool,
+    /// What it leaves behind, if it changes the account.
+    after: Option<&'d ChangedAccount>,
+}
+
+/// Whether a transaction that was shown an account would have done the same with what there is now; if so, how the two
+/// differ. `is_observed` says whether its balance had a say.
 fn difference(
     shown: &SeenAccount,
     now: Option<&AccountInfo>,
-    needed: Option<U256>,
+    demand: Demand<'_>,
     is_observed: impl FnOnce() -> bool,
-    after: impl FnOnce() -> Option<U256>,
-) -> Option<U256> {
-    let Some(now) = now else { return (!shown.exists).then_some(U256::ZERO) };
-    if !shown.exists || shown.nonce != now.nonce || shown.code_hash != now.code_hash {
+) -> Option<Difference> {
+    let Some(now) = now else { return (!shown.exists).then(Difference::default) };
+    if !shown.exists || shown.code_hash != now.code_hash {
         return None;
     }
-    if shown.balance == now.balance {
-        return Some(U256::ZERO);
+    if shown.nonce != now.nonce && !demand.allows_nonce(shown, now) {
+        return None;
     }
-    // Who has more can pay what was paid with less. Code takes nothing from whom it does not observe, so less
-    // will do as well unless it is the sender, who must have what the transaction may cost.
-    let suffices = match needed {
-        Some(needed) => now.balance >= needed,
-        None => now.balance >= shown.balance,
-    };
-    let cannot_overflow = is_small(&shown.balance)
-        && is_small(&now.balance)
-        && needed.is_none_or(|needed| is_small(&needed))
-        && after().is_none_or(|balance| is_small(&balance));
-    let is_alike = suffices
-        && cannot_overflow
-        && shown.balance.is_zero() == now.balance.is_zero()
-        && !is_observed();
-    is_alike.then(|| now.balance.wrapping_sub(shown.balance))
+    let nonce = now.nonce.wrapping_sub(shown.nonce);
+    if shown.balance == now.balance {
+        return Some(Difference { balance: U256::ZERO, nonce });
+    }
+    (demand.allows_balance(shown, now) && !is_observed())
+        .then(|| Difference { balance: now.balance.wrapping_sub(shown.balance), nonce })
+}
+
+impl Demand<'_> {
+    /// Code cannot see the nonce of an account that has none itself, but for whether the account is empty (EIP-161) or
+    /// in the way of a creation (EIP-7610): not if there are nonces at all. Transactions look at their senders' and at those
+    /// of authorities.
+    fn allows_nonce(&self, shown: &SeenAccount, now: &AccountInfo) -> bool {
+        !self.is_sender
+            && !self.observes_nonces
+            && shown.code_hash == KECCAK256_EMPTY
+            && shown.nonce != 0
+            && now.nonce != 0
+            && self
+                .after
+                .is_none_or(|after| after.fate == Fate::Written && after.nonce == shown.nonce)
+    }
+
+    /// Who has more can pay what was paid with less. Code takes nothing from whom it does not observe, so less will do as
+    /// well if the payer has enough left; the sender must have what the transaction may cost.
+    fn allows_balance(&self, shown: &SeenAccount, now: &AccountInfo) -> bool {
+        let after = self.after.map_or(shown.balance, |after| after.balance);
+        let is_enough = match (self.is_sender, self.needed) {
+            (true, Some(needed)) => now.balance >= needed && is_small(&needed),
+            (true, None) => now.balance >= shown.balance,
+            // Nothing was taken, or there is an entry below.
+            (false, _) => self.left.is_some() || after >= shown.balance,
+        };
+        let leaves_enough =
+            self.left.is_none_or(|left| now.balance >= shown.balance.saturating_sub(left));
+        let may_be_empty = shown.nonce == 0 && shown.code_hash == KECCAK256_EMPTY;
+        is_enough
+            && leaves_enough
+            && (!may_be_empty || shown.balance.is_zero() == now.balance.is_zero())
+            && is_small(&shown.balance)
+            && is_small(&now.balance)
+            && is_small(&after)
+    }
 }

@@ -1,9 +1,9 @@
 //! What happens around the transactions of an Ethereum block.
 
 use crate::{
-    BlockState, EthereumEvmFactory, Execute, ExecutionError, Speculate, SpeculativeEvm,
-    SpeculativeView, StateReader, TransferRules,
-    evm::EvmEnvOf,
+    BlockState, EthereumEvmFactory, Execute, ExecutionError, ObserveBalances, Speculate,
+    SpeculativeEvm, SpeculativeView, StateReader, TransferRules,
+    evm::{EvmEnvOf, EvmOf},
     executor::{BlockParts, Progress, admit_gas, state_result},
     observe::install_observers,
     requests::parse_deposits,
@@ -152,6 +152,14 @@ impl Execute for Ethereum {
         evm.ctx_mut().journaled_state.inner.state = state;
     }
 
+    fn observe_balances<DB: Database + ObserveBalances>(
+        evm: EvmOf<Self, DB>,
+    ) -> Result<EvmOf<Self, DB>, EvmOf<Self, DB>> {
+        let mut inner = evm.into_inner();
+        install_observers(&mut inner.instruction);
+        Ok(EthEvm::new(inner, false))
+    }
+
     fn before_transactions<S: StateReader>(
         &self,
         evm: &mut impl Evm<DB = BlockState<S>>,
@@ -276,14 +284,6 @@ impl Speculate for Ethereum {
 
     fn remembered_before(&self, _: &Header) -> Option<()> {
         Some(())
-    }
-
-    fn observe_balances<V: SpeculativeView>(
-        evm: SpeculativeEvm<Self, V>,
-    ) -> Option<SpeculativeEvm<Self, V>> {
-        let mut inner = evm.into_inner();
-        install_observers(&mut inner.instruction);
-        Some(EthEvm::new(inner, false))
     }
 
     fn expected_nonce(&self, transaction: &EthereumTransaction) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! What a chain adds to its definition so that its blocks can execute.
 
 use crate::{
-    BlockState, ExecutionError, StateCommitment, StateReader,
+    BlockState, ExecutionError, ObserveBalances, StateCommitment, StateReader,
     executor::{BlockParts, Progress},
     instructions::{install_extcodehash, install_net_gas_metering},
 };
@@ -28,6 +28,9 @@ pub type EvmEnvOf<C> = EvmEnv<
     <<C as Execute>::EvmFactory as EvmFactory>::Spec,
     <<C as Execute>::EvmFactory as EvmFactory>::BlockEnv,
 >;
+
+/// The EVM of chain `C` over a database.
+pub type EvmOf<C, DB> = <<C as Execute>::EvmFactory as EvmFactory>::Evm<DB, NoOpInspector>;
 
 /// How blocks of a chain execute: its EVM, and what happens around the transactions.
 ///
@@ -68,6 +71,18 @@ pub trait Execute: Chain {
         state: EvmState,
     ) {
         let _ = (evm, state);
+    }
+
+    /// Makes the EVM tell its database of every balance that has a say in what code does: it is read, or
+    /// may be too low for a transfer. An EVM that cannot is given back as an error: all transactions are then
+    /// executed in order, and such balances are missing from [`crate::Dependencies`].
+    ///
+    /// # Errors
+    /// The EVM, which tells nothing.
+    fn observe_balances<DB: Database + ObserveBalances>(
+        evm: EvmOf<Self, DB>,
+    ) -> Result<EvmOf<Self, DB>, EvmOf<Self, DB>> {
+        Err(evm)
     }
 
     /// What happens before the first transaction: system calls, upgrades, irregular changes.

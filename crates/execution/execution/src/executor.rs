@@ -1,8 +1,8 @@
 //! One block, transaction by transaction.
 
 use crate::{
-    Accessed, BlockState, Execute, ExecutionError, StateChanges, StateError, StateReader,
-    rollup_evm::CALLS_PEER,
+    Accessed, BlockHints, BlockState, EvmOf, Execute, ExecutionError, Hints, StateChanges,
+    StateError, StateReader, rollup_evm::CALLS_PEER, transfer::TRANSFER_GAS,
 };
 use alloc::{boxed::Box, string::ToString, vec::Vec};
 use alloy_consensus::{BlockHeader, Eip658Value, Receipt, Transaction, transaction::TxHashRef};
@@ -15,7 +15,6 @@ use revm::{
     context_interface::result::{
         ExecutionResult, HaltReasonTr, InvalidTransaction, ResultAndState,
     },
-    inspector::NoOpInspector,
     state::EvmState,
 };
 
@@ -32,6 +31,10 @@ pub(crate) const MAX_RECYCLED_ACCOUNTS: usize = 64;
 pub struct ExecuteOptions<'a> {
     /// Report every account, slot, code and block hash that was read.
     pub record_access: bool,
+    /// Report what those need who execute the block again with several threads.
+    pub record_hints: bool,
+    /// What is known of the block; serial execution needs none of it.
+    pub hints: Hints<'a>,
     /// Computes the state roots that receipts carried before Byzantium. Without it they are zero,
     /// and the receipts root of such a block cannot be checked.
     pub intermediate_roots: Option<IntermediateRoots<'a>>,
@@ -41,6 +44,7 @@ impl fmt::Debug for ExecuteOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExecuteOptions")
             .field("record_access", &self.record_access)
+            .field("record_hints", &self.record_hints)
             .field("intermediate_roots", &self.intermediate_roots.is_some())
             .finish()
     }
@@ -61,6 +65,8 @@ pub struct BlockOutput<R> {
     pub changes: StateChanges,
     /// What was read from the parent's state, if it was asked for.
     pub accessed: Option<Accessed>,
+    /// What those need who execute the block again with several threads, if it was asked for.
+    pub hints: Option<BlockHints>,
     /// Whether receipts lack the intermediate state roots of their fork.
     pub lacks_intermediate_roots: bool,
 }
@@ -101,8 +107,6 @@ pub(crate) struct Admitted {
     deposit_nonce: Option<u64>,
 }
 
-type EvmOf<C, S, I> = <<C as Execute>::EvmFactory as EvmFactory>::Evm<BlockState<S>, I>;
-
 /// Executes the transactions of one block in order.
 ///
 /// The steps are [`Self::begin`], [`Self::transact`] for each transaction, and [`Self::finish`].
@@ -110,7 +114,7 @@ type EvmOf<C, S, I> = <<C as Execute>::EvmFactory as EvmFactory>::Evm<BlockState
 pub struct BlockExecutor<'a, C: Execute, S: StateReader> {
     chain: &'a C,
     pub(crate) header: &'a C::Header,
-    pub(crate) evm: EvmOf<C, S, NoOpInspector>,
+    pub(crate) evm: EvmOf<C, BlockState<S>>,
     has_intermediate_roots: bool,
     receipts: Vec<C::Receipt>,
     progress: Progress,
@@ -153,14 +157,26 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
     /// Goes on with a block that was left, with the same chain and header as before.
     pub fn resume(chain: &'a C, header: &'a C::Header, paused: PausedBlock<C, S>) -> Self {
         let PausedBlock { state, receipts, progress } = paused;
+        let is_recording = state.recorder.is_some();
+        let evm = chain.evm_factory(header).create_evm(state, chain.evm_env(header));
+        let evm = if is_recording { C::observe_balances(evm) } else { Ok(evm) };
         Self {
             chain,
             header,
-            evm: chain.evm_factory(header).create_evm(state, chain.evm_env(header)),
+            evm: evm.unwrap_or_else(|evm| evm),
             has_intermediate_roots: chain.has_intermediate_roots(header),
             receipts,
             progress,
         }
+    }
+
+    /// Writes down from now on what [`BlockOutput::hints`] tells. Before [`Self::begin`].
+    #[must_use]
+    pub fn recording_hints(self) -> Self {
+        let (chain, header) = (self.chain, self.header);
+        let mut paused = self.pause();
+        paused.state.record();
+        Self::resume(chain, header, paused)
     }
 
     /// Makes room for the results of `transactions` transactions.
@@ -174,7 +190,9 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
     /// # Errors
     /// When the state cannot be read.
     pub fn begin(&mut self) -> Result<(), ExecutionError<S::Error>> {
-        self.chain.before_transactions(&mut self.evm, self.header)
+        self.chain.before_transactions(&mut self.evm, self.header)?;
+        self.evm.db_mut().end_step();
+        Ok(())
     }
 
     /// Executes the next transaction and makes its changes permanent; a refused transaction
@@ -212,6 +230,7 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
             return Err(ExecutionError::State(error));
         }
         show(&state);
+        block_state.record_reads(&sender, &state);
         block_state.commit_all(&mut state);
         if state.capacity() <= MAX_RECYCLED_ACCOUNTS {
             C::recycle(&mut self.evm, state);
@@ -245,6 +264,7 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
         let Admitted { blob_gas_used, deposit_nonce } = admitted;
         let outcome =
             TransactionOutcome { gas_used: result.tx_gas_used(), success: result.is_success() };
+        self.evm.db_mut().end_transaction(transaction.to(), outcome.gas_used == TRANSFER_GAS);
         self.progress.transactions += 1;
         self.progress.gas_used = self.progress.gas_used.saturating_add(outcome.gas_used);
         self.progress.blob_gas_used = self.progress.blob_gas_used.saturating_add(blob_gas_used);
@@ -273,12 +293,14 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
     ) -> Result<BlockOutput<C::Receipt>, ExecutionError<S::Error>> {
         let requests =
             self.chain.after_transactions(&mut self.evm, self.header, parts, &self.receipts)?;
-        let state = self.evm.into_db();
+        let mut state = self.evm.into_db();
+        state.end_step();
         Ok(BlockOutput {
             requests,
             gas_used: self.progress.gas_used,
             blob_gas_used: self.progress.blob_gas_used,
             accessed: record_access.then(|| state.accessed()),
+            hints: state.take_hints(),
             changes: state.into_changes(),
             lacks_intermediate_roots: self.has_intermediate_roots && !self.receipts.is_empty(),
             receipts: self.receipts,
@@ -310,8 +332,10 @@ impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
         transaction: &C::Transaction,
         error: &E,
     ) -> ExecutionError<S::Error> {
+        let state = self.evm.db_mut();
+        state.forget_reads();
         // Whatever revm makes of a read that failed, the transaction is not at fault.
-        if let Some(error) = self.evm.db_mut().take_error() {
+        if let Some(error) = state.take_error() {
             return ExecutionError::State(error);
         }
         let (index, hash) = (self.progress.transactions, *transaction.tx_hash());
@@ -346,6 +370,9 @@ pub fn execute_block<C: Execute, S: StateReader>(
         return Err(ExecutionError::SenderCount { senders, transactions });
     }
     let mut executor = BlockExecutor::new(chain, &block.header, state);
+    if options.record_hints {
+        executor = executor.recording_hints();
+    }
     executor.reserve(transactions.len());
     executor.begin()?;
     let mut roots = Vec::new();

@@ -136,7 +136,13 @@ fn record<S: StateReader>(
         } else {
             core::mem::replace(&mut result, without_effect())
         };
+        // What was changed on home is the user's transaction's doing, not the holder's.
+        let recorder = if on_home { block.evm.db_mut().recorder.take() } else { None };
         joined.gas_used = block.record(&holder, admitted, held).gas_used;
+        if let Some(mut recorder) = recorder {
+            recorder.skip_transaction();
+            block.evm.db_mut().recorder = Some(recorder);
+        }
         joined.transactions.push((holder, PORT));
     }
     if let Some((transaction, sender, admitted)) = user {

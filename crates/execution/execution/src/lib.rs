@@ -47,11 +47,13 @@ mod error;
 mod ethereum;
 mod evm;
 mod executor;
+mod hints;
 mod instructions;
 mod joint;
 mod memory;
 mod observe;
 mod reader;
+mod record;
 mod requests;
 mod rollup;
 mod rollup_evm;
@@ -70,13 +72,15 @@ pub use assemble::{
 pub use changes::{AccountChange, SlotChange, StateChanges};
 pub use commitment::{DiffHash, StateCommitment, genesis_root};
 pub use error::ExecutionError;
-pub use evm::{EthereumEvmFactory, EvmEnvOf, Execute};
+pub use evm::{EthereumEvmFactory, EvmEnvOf, EvmOf, Execute};
 pub use executor::{
     BlockExecutor, BlockOutput, BlockParts, ExecuteOptions, IntermediateRoots, PausedBlock,
     Progress, TransactionOutcome, execute_block,
 };
+pub use hints::{BlockHints, Dependencies, Hints, Needs};
 pub use joint::{Joined, JointError, OpenBlocks, transact_jointly, transact_jointly_if};
 pub use memory::{MemoryAccount, MemoryState};
+pub use observe::ObserveBalances;
 pub use reader::StateReader;
 pub use requests::parse_deposits;
 pub use revm::{bytecode::Bytecode, state::AccountInfo};

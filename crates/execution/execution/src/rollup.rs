@@ -1,9 +1,9 @@
 //! What happens around the transactions of a rollup's block.
 
 use crate::{
-    BlockState, Execute, ExecutionError, Speculate, SpeculativeEvm, SpeculativeView, StateReader,
-    TransferRules,
-    evm::EvmEnvOf,
+    BlockState, Execute, ExecutionError, ObserveBalances, Speculate, SpeculativeEvm,
+    SpeculativeView, StateReader, TransferRules,
+    evm::{EvmEnvOf, EvmOf},
     executor::{BlockParts, Progress, admit_gas, state_result},
     observe::install_observers,
     rollup_evm::RollupEvmFactory,
@@ -111,6 +111,13 @@ impl Execute for Rollup {
         evm.ctx_mut().journaled_state.inner.state = state;
     }
 
+    fn observe_balances<DB: Database + ObserveBalances>(
+        mut evm: EvmOf<Self, DB>,
+    ) -> Result<EvmOf<Self, DB>, EvmOf<Self, DB>> {
+        install_observers(evm.instructions_mut());
+        Ok(evm)
+    }
+
     fn before_transactions<S: StateReader>(
         &self,
         evm: &mut impl Evm<DB = BlockState<S>>,
@@ -186,13 +193,6 @@ fn data_footprint<S: StateReader>(
 
 impl Speculate for Rollup {
     type Remembered = L1BlockInfo;
-
-    fn observe_balances<V: SpeculativeView>(
-        mut evm: SpeculativeEvm<Self, V>,
-    ) -> Option<SpeculativeEvm<Self, V>> {
-        install_observers(evm.instructions_mut());
-        Some(evm)
-    }
 
     /// Deposits, and the first transaction after them: what it finds that data on L1 costs holds for all.
     fn ordered_prefix(&self, transactions: &[OpTxEnvelope]) -> usize {

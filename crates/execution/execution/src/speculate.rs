@@ -6,7 +6,7 @@
 //! outcome over if all are right. Where wrong answers came from does not matter then.
 
 use crate::{
-    BlockState, Execute, Speculation, StateError, StateReader, TransferRules,
+    BlockState, EvmOf, Execute, Speculation, StateError, StateReader, TransferRules,
     changes::EMPTY_CODE_WITH_STORAGE,
     executor::MAX_RECYCLED_ACCOUNTS,
     speculation::{NOWHERE, SHORT, Seen, SeenAccount, SeenSlot},
@@ -74,9 +74,22 @@ impl<V> SpeculativeState<V> {
     }
 
     /// The balance of an account has a say in what code does.
-    pub(crate) fn observe_balance(&mut self, address: Address) {
+    pub(crate) fn note_balance(&mut self, address: Address) {
         if self.seen.observed_balances.last() != Some(&address) {
             self.seen.observed_balances.push(address);
+        }
+    }
+
+    /// An account pays, and has so much left, in wei.
+    pub(crate) fn note_payment(&mut self, address: Address, left: U256) {
+        let payers = &mut self.seen.payers;
+        if let Some((_, least)) = payers.iter_mut().find(|(payer, _)| *payer == address) {
+            *least = left.min(*least);
+        } else if payers.len() < SHORT {
+            payers.push((address, left));
+        } else {
+            // All are searched at every payment.
+            self.note_balance(address);
         }
     }
 
@@ -158,8 +171,7 @@ impl<V: SpeculativeView> Database for SpeculativeState<V> {
 }
 
 /// The EVM of chain `C` for transactions before their turn.
-pub type SpeculativeEvm<C, V> =
-    <<C as Execute>::EvmFactory as EvmFactory>::Evm<SpeculativeState<V>, NoOpInspector>;
+pub type SpeculativeEvm<C, V> = EvmOf<C, SpeculativeState<V>>;
 
 /// Why a transaction halted on chain `C`.
 pub type HaltReasonOf<C> = <<C as Execute>::EvmFactory as EvmFactory>::HaltReason;
@@ -182,7 +194,7 @@ impl<'a, C: Speculate, V: SpeculativeView> Speculator<'a, C, V> {
     pub fn new(chain: &'a C, header: &C::Header, view: V) -> Option<Self> {
         let state = SpeculativeState::new(view);
         let evm = chain.evm_factory(header).create_evm(state, chain.evm_env(header));
-        Some(Self { chain, evm: C::observe_balances(evm)? })
+        Some(Self { chain, evm: C::observe_balances(evm).ok()? })
     }
 
     /// The view of the state.
@@ -241,15 +253,6 @@ impl<'a, C: Speculate, V: SpeculativeView> Speculator<'a, C, V> {
 pub trait Speculate: Execute {
     /// What the EVM remembers from one transaction to the next.
     type Remembered: Send + Sync;
-
-    /// Makes the EVM tell its database of every balance that has a say in what code does: it is read, or
-    /// may be too low for a transfer. `None` if the EVM cannot; then all transactions are executed in order.
-    fn observe_balances<V: SpeculativeView>(
-        evm: SpeculativeEvm<Self, V>,
-    ) -> Option<SpeculativeEvm<Self, V>> {
-        let _ = evm;
-        None
-    }
 
     /// How many of the block's first transactions must be executed in order before any other is executed.
     fn ordered_prefix(&self, transactions: &[Self::Transaction]) -> usize {

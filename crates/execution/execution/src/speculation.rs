@@ -67,18 +67,26 @@ pub(crate) struct Seen {
     pub(crate) slots: Vec<SeenSlot>,
     pub(crate) codes: Vec<B256>,
     pub(crate) block_hashes: Vec<(u64, B256)>,
-    /// Accounts whose balances had a say in what code did: it read them, or its transfers may have failed.
+    /// Accounts whose balances had a say in what code did: it read them, or they were too low.
     pub(crate) observed_balances: Vec<Address>,
+    /// Accounts that code paid with, and what they had left at the least, in wei.
+    pub(crate) payers: Vec<(Address, U256)>,
 }
 
 impl Seen {
     pub(crate) fn clear(&mut self) {
-        let Self { accounts, slots, codes, block_hashes, observed_balances } = self;
+        let Self { accounts, slots, codes, block_hashes, observed_balances, payers } = self;
+        payers.clear();
         accounts.clear();
         slots.clear();
         codes.clear();
         block_hashes.clear();
         observed_balances.clear();
+    }
+
+    /// By how much the balance of an account may be lower; `None` if it paid nothing.
+    pub(crate) fn left(&self, address: &Address) -> Option<U256> {
+        self.payers.iter().find(|(payer, _)| payer == address).map(|(_, left)| *left)
     }
 
     /// Whether the balance of an account had a say. Only once the transaction is over.
@@ -184,6 +192,19 @@ impl<H> Speculation<H> {
     /// The accounts that were changed.
     pub fn changed_accounts(&self) -> impl Iterator<Item = Address> {
         self.accounts.iter().filter_map(|changed| self.address(changed))
+    }
+
+    /// The accounts that the transaction was shown.
+    pub fn seen_accounts(&self) -> impl Iterator<Item = Address> {
+        self.seen.accounts.iter().map(|seen| seen.address)
+    }
+
+    /// The slots that the transaction was shown, with their accounts.
+    pub fn seen_slots(&self) -> impl Iterator<Item = (Address, U256)> {
+        self.seen.slots.iter().filter_map(|seen| {
+            let account = self.seen.accounts.get(seen.account as usize)?;
+            Some((account.address, seen.slot))
+        })
     }
 
     /// The slots that were changed, with their accounts.

@@ -9,8 +9,9 @@ use crate::{
     StateChanges, StateReader,
     adopt::Comparison,
     changes::{AccountChange, ChainedSlot, EMPTY_CODE_WITH_STORAGE, NO_SLOT, SlotChange},
+    record::Recorder,
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_primitives::{
     Address, B256, FixedBytes, KECCAK256_EMPTY, U256,
@@ -72,6 +73,8 @@ pub struct BlockState<S: StateReader> {
     pub(crate) codes_read: Vec<B256>,
     pub(crate) block_hashes: Vec<(u64, B256)>,
     pub(crate) comparison: Comparison,
+    /// Writes down what transactions read and write, if that is asked for.
+    pub(crate) recorder: Option<Box<Recorder>>,
     /// The first error of the reader, kept in its own type for the executor.
     error: Option<S::Error>,
 }
@@ -100,6 +103,7 @@ impl<S: StateReader> BlockState<S> {
             codes_read: Vec::new(),
             block_hashes: Vec::new(),
             comparison: Comparison::default(),
+            recorder: None,
             error: None,
         }
     }
@@ -269,6 +273,9 @@ impl<S: StateReader> BlockState<S> {
     /// Changes a known account.
     pub(crate) fn change(&mut self, id: u32, change: impl FnOnce(&mut AccountInfo)) {
         let Some(account) = self.changes.accounts.get_mut(id as usize) else { return };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.touch_account(id, account.after());
+        }
         if !account.is_written {
             account.before = account.after.clone();
             account.is_written = true;
@@ -317,6 +324,9 @@ impl<S: StateReader> BlockState<S> {
         account.storage_cleared = true;
         let mut slot_id = account.first_slot;
         while let Some(slot) = self.changes.slots.get_mut(slot_id as usize) {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.touch_slot(slot_id, slot.change.after);
+            }
             slot.change.after = U256::ZERO;
             slot_id = slot.next;
         }
@@ -395,6 +405,9 @@ impl<S: StateReader> BlockState<S> {
     pub(crate) fn set_current(&mut self, id: u32, info: Option<AccountInfo>) {
         let Some(account) = self.changes.accounts.get_mut(id as usize) else { return };
         let previous = core::mem::replace(&mut account.after, info);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.touch_account(id, previous.as_ref());
+        }
         // Who executed ahead leaves out what is known here.
         if let (Some(now), Some(before)) = (&mut account.after, &previous)
             && now.code.is_none()
@@ -411,6 +424,9 @@ impl<S: StateReader> BlockState<S> {
     /// Writes a slot with this index.
     pub(crate) fn set_slot(&mut self, slot_id: u32, value: U256) {
         if let Some(slot) = self.changes.slots.get_mut(slot_id as usize) {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.touch_slot(slot_id, slot.change.after);
+            }
             slot.change.after = value;
         }
     }
@@ -436,7 +452,10 @@ impl<S: StateReader> BlockState<S> {
             Entry::Vacant(vacant) => {
                 if let Some(account) = accounts.get_mut(id as usize) {
                     let change = SlotChange { slot, before: U256::ZERO, after: value };
-                    vacant.insert(chain_slot(account, slots, change));
+                    let slot_id = *vacant.insert(chain_slot(account, slots, change));
+                    if let Some(recorder) = &mut self.recorder {
+                        recorder.touch_slot(slot_id, U256::ZERO);
+                    }
                 }
             }
         }

@@ -18,7 +18,7 @@ use revm::{
 };
 
 /// The gas of a transaction that does nothing but pay (Yellow Paper, appendix G).
-const TRANSFER_GAS: u64 = 21_000;
+pub(crate) const TRANSFER_GAS: u64 = 21_000;
 
 /// Who shares the fees: the beneficiary, and on a rollup three vaults.
 pub(crate) const MAX_FEES: usize = 4;
@@ -206,6 +206,11 @@ impl<S: StateReader> BlockState<S> {
                 return Ok(false);
             }
             *paid = Some((id, *amount));
+        }
+        if let Some(recorder) = &mut self.recorder {
+            let read = [sender, to].into_iter().chain(paid.iter().flatten().map(|(id, _)| *id));
+            read.for_each(|id| recorder.read_account(id));
+            recorder.set_sender(Some(sender));
         }
         // Nothing overflows: all numbers are small, and the sender has what it pays.
         self.change(sender, |info| {

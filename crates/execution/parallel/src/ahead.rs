@@ -3,7 +3,7 @@
 use crate::{
     Statistics,
     caution::Caution,
-    work::{Item, Next, Outcome, Place, Work, Worker},
+    work::{Item, Next, Outcome, Place, Readiness, Work, Worker},
 };
 use alloy_consensus::Transaction as _;
 use alloy_primitives::Address;
@@ -97,6 +97,7 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Ahead<'x, 'w, 'a, C, S> {
         }
         let index = self.chunk.next()?;
         self.open = Some(index);
+        self.work.reach(index);
         let item = self.work.item(index)?;
         Some(Candidate { ahead: self, index, item })
     }
@@ -165,6 +166,7 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Ahead<'x, 'w, 'a, C, S> {
         let is_adopted = matches!(adopted, Ok(Some(_)));
         if !is_adopted {
             self.work.retract(turn, &outcome);
+            self.work.correct(turn, &outcome, executor);
         }
         self.used.push(outcome);
         self.statistics.count(is_adopted, is_transfer);
@@ -201,7 +203,9 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Ahead<'x, 'w, 'a, C, S> {
             if self.helper.is_none() {
                 self.helper = self.work.worker();
             }
-            if let Some(worker) = &mut self.helper {
+            if let Some(worker) = &mut self.helper
+                && self.work.readiness(index) == Readiness::Ready
+            {
                 self.work.speculate(worker, index);
             }
         }

@@ -131,7 +131,8 @@ impl ParallelExecutor {
             return execute_block(chain, block, senders, state, options);
         }
         let blocks = [RangeBlock { block, senders }];
-        let range = Range::new(chain, &blocks, options.record_access);
+        let ExecuteOptions { record_access, record_hints, hints, .. } = options;
+        let range = Range::new(chain, &blocks, record_access).with_hints(record_hints, hints);
         let mut made = None;
         let _ = self.run(&range, state, &mut Overlay::new(state), &mut |_, output| {
             made = Some(output);
@@ -155,6 +156,12 @@ impl ParallelExecutor {
             return transactions > 1;
         }
         work >= self.min_work && calls >= MIN_CALLS
+    }
+
+    /// Gives it tables for its next block.
+    #[cfg(test)]
+    pub(crate) fn lend(&self, tables: Tables) {
+        self.tables.lock().push(tables);
     }
 
     /// Whether candidates for a block in the making seem to have work for several threads.

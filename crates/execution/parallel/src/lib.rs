@@ -28,6 +28,7 @@ mod ahead;
 mod cache;
 mod caution;
 mod executor;
+mod hints;
 mod hot;
 mod memory;
 mod overlay;

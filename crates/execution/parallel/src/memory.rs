@@ -51,22 +51,60 @@ impl<T: Clone> Versions<T> {
             return None;
         }
         let list = self.list.lock();
-        let newest = list.iter().rev().find(|(written, _)| *written < turn);
-        newest.map(|(_, value)| value.clone())
+        let later = list.partition_point(|(written, _)| *written < turn);
+        list.get(later.checked_sub(1)?).map(|(_, value)| value.clone())
     }
 
     fn write(&self, turn: Turn, value: T) {
         let mut list = self.list.lock();
-        let at = list.iter().rposition(|(written, _)| *written <= turn);
-        match at.and_then(|at| list.get_mut(at)) {
+        let at = list.partition_point(|(written, _)| *written < turn);
+        match list.get_mut(at) {
             Some(known) if known.0 == turn => known.1 = value,
-            _ => list.insert(at.map_or(0, |at| at + 1), (turn, value)),
+            _ => list.insert(at, (turn, value)),
         }
         self.is_written.store(true, Ordering::Release);
     }
 
     fn retract(&self, turn: Turn) {
-        self.list.lock().retain(|(written, _)| *written != turn);
+        let mut list = self.list.lock();
+        if let Ok(at) = list.binary_search_by_key(&turn, |(written, _)| *written) {
+            list.remove(at);
+        }
+    }
+
+    /// Adds versions that are only believed, if they are in order: where there are others, those stay.
+    fn fill(&self, versions: Vec<(Turn, T)>) {
+        if versions.is_empty() || !versions.is_sorted_by(|(one, _), (other, _)| one < other) {
+            return;
+        }
+        let mut list = self.list.lock();
+        if list.is_empty() {
+            *list = versions;
+        } else {
+            for (turn, value) in versions {
+                if let Err(at) = list.binary_search_by_key(&turn, |(written, _)| *written) {
+                    list.insert(at, (turn, value));
+                }
+            }
+        }
+        self.is_written.store(true, Ordering::Release);
+    }
+
+    /// Puts right what is believed of the time before a turn: the parent state's value if `truth` is `None`.
+    fn correct(&self, turn: Turn, truth: Option<T>)
+    where
+        T: PartialEq,
+    {
+        let mut list = self.list.lock();
+        let later = list.partition_point(|(written, _)| *written < turn);
+        let newest = later.checked_sub(1).and_then(|newest| list.get(newest));
+        if newest.map(|(_, value)| value) == truth.as_ref() {
+            return;
+        }
+        // Nobody executes anything ahead any more whose turn is over.
+        let truth = truth.map(|truth| (turn.saturating_sub(1), truth));
+        list.splice(..later, truth);
+        self.is_written.store(true, Ordering::Release);
     }
 }
 
@@ -106,9 +144,16 @@ impl Tables {
         Self { accounts, slots: Table::new(likely.max(MIN_SLOTS)), codes: RwLock::default() }
     }
 
-    pub(crate) const fn has_room(&self, transactions: usize) -> bool {
-        let accounts = self.accounts.capacity();
-        accounts >= MAX_ENTRIES || accounts / 2 >= transactions
+    pub(crate) fn has_room(&self, transactions: usize) -> bool {
+        let entries = self.accounts.capacity().min(self.slots.capacity());
+        entries >= MAX_ENTRIES || entries / 2 >= transactions
+    }
+
+    /// Tables for so many accounts and slots.
+    #[cfg(test)]
+    pub(crate) fn with_room_for(accounts: usize, slots: usize) -> Self {
+        let (accounts, slots) = (Table::new(accounts), Table::new(slots));
+        Self { accounts, slots, codes: RwLock::default() }
     }
 
     /// Empties the tables, and makes those larger that had no room.
@@ -136,6 +181,9 @@ pub(crate) struct Memory<'a, S> {
     fee_recipients: &'a [Address],
     /// Hashes of blocks that the reader may not know.
     block_hashes: &'a [(u64, B256)],
+    /// Whether workers have hints. They are told of every change then: what is replaces what was said, and what others
+    /// wait for is there.
+    has_hints: bool,
 }
 
 impl<'a, S: StateReader> Memory<'a, S> {
@@ -145,7 +193,13 @@ impl<'a, S: StateReader> Memory<'a, S> {
         fee_recipients: &'a [Address],
         block_hashes: &'a [(u64, B256)],
     ) -> Self {
-        Self { reader, tables, fee_recipients, block_hashes }
+        Self { reader, tables, fee_recipients, block_hashes, has_hints: false }
+    }
+
+    /// Whether workers have hints.
+    pub(crate) const fn with_hints(mut self, has_hints: bool) -> Self {
+        self.has_hints = has_hints;
+        self
     }
 
     fn account_cell(&self, address: &Address) -> Result<Option<&'a AccountCell>, S::Error> {
@@ -214,7 +268,7 @@ impl<'a, S: StateReader> Memory<'a, S> {
             for (slot, value) in account.changed_storage_slots() {
                 self.tell_slot(address, *slot, turn, value.present_value);
             }
-            if !self.is_worth_telling(sender, address, account) {
+            if !self.has_hints && !self.is_worth_telling(sender, address, account) {
                 continue;
             }
             if account.is_selfdestructed() || account.is_empty() {
@@ -224,7 +278,7 @@ impl<'a, S: StateReader> Memory<'a, S> {
             if account.info.code_hash != account.original_info.code_hash
                 && let Some(code) = &account.info.code
             {
-                self.tables.codes.write().insert(account.info.code_hash, code.clone());
+                self.tell_code(account.info.code_hash, code.clone());
             }
             self.tell_account(address, turn, Some(&account.info));
         }
@@ -249,6 +303,58 @@ impl<'a, S: StateReader> Memory<'a, S> {
                 cell.versions.retract(turn);
             }
         }
+    }
+
+    /// Puts right what hints said wrong of what a transaction was shown whose turn has come.
+    pub(crate) fn correct<H>(
+        &self,
+        turn: Turn,
+        outcome: &Speculation<H>,
+        account_now: impl Fn(&Address) -> Option<Option<AccountInfo>>,
+        slot_now: impl Fn(&Address, &U256) -> Option<U256>,
+    ) {
+        if !self.has_hints {
+            return;
+        }
+        for address in outcome.seen_accounts() {
+            if let Some(cell) = self.tables.accounts.get(&address) {
+                let now = account_now(&address);
+                cell.versions.correct(turn, now.map(|info| info.as_ref().map(told)));
+            }
+        }
+        for (address, slot) in outcome.seen_slots() {
+            if let Some(cell) = self.tables.slots.get(&(address, slot)) {
+                cell.versions.correct(turn, slot_now(&address, &slot));
+            }
+        }
+    }
+
+    /// An account as the parent's state has it, or as it would be if it existed; `None` if that cannot be kept.
+    pub(crate) fn parent_account(&self, address: &Address) -> Option<AccountInfo> {
+        let cell = self.account_cell(address).ok()??;
+        Some(cell.parent.clone().unwrap_or_default())
+    }
+
+    /// What is believed of an account, unless something is known.
+    pub(crate) fn fill_account(
+        &self,
+        address: &Address,
+        versions: Vec<(Turn, Option<AccountInfo>)>,
+    ) {
+        if let Some(cell) = self.tables.accounts.get(address) {
+            cell.versions.fill(versions);
+        }
+    }
+
+    /// What is believed of a slot, unless something is known.
+    pub(crate) fn fill_slot(&self, address: &Address, slot: U256, versions: Vec<(Turn, U256)>) {
+        if let Some(cell) = self.slot_cell(address, &slot) {
+            cell.versions.fill(versions);
+        }
+    }
+
+    pub(crate) fn tell_code(&self, code_hash: B256, code: Bytecode) {
+        self.tables.codes.write().insert(code_hash, code);
     }
 
     /// The sender's next transaction knows its nonce, and needs no exact balance; nor do fee recipients'.

@@ -3,6 +3,7 @@
 use crate::{
     Ahead, ParallelExecutor, Statistics,
     caution::Caution,
+    hints::{Entries, Order},
     hot::HotContracts,
     memory::{Memory, Turn},
     overlay::Overlay,
@@ -12,7 +13,7 @@ use alloy_consensus::BlockHeader as _;
 use alloy_primitives::{Address, B256, Sealable as _};
 use lockstep_chain::{Block, Chain};
 use lockstep_execution::{
-    BlockExecutor, BlockOutput, BlockParts, ExecutionError, Speculate, StateReader,
+    BlockExecutor, BlockOutput, BlockParts, ExecutionError, Hints, Speculate, StateReader,
 };
 use std::{
     fmt,
@@ -99,16 +100,21 @@ impl ParallelExecutor {
         let Some(pool) = self.pool().filter(|_| self.is_worth_waking(range)) else {
             return self.lead(range, None, &range.works(None, &hot), overlay, each);
         };
-        let tables = self.take_tables(range.transactions());
+        let entries = range.entries();
+        let tables = self.take_tables(range.transactions().max(entries.room()));
         let fee_recipients = range.fee_recipients();
-        let memory = Memory::new(state, &tables, &fee_recipients, &range.hashes);
+        let memory = Memory::new(state, &tables, &fee_recipients, &range.hashes)
+            .with_hints(!matches!(range.hints, Hints::None));
         let works = range.works(Some(&memory), &hot);
         let chunks = works.iter().map(Work::chunks).fold(0, usize::saturating_add);
         let others = (self.threads() - 1).min(chunks);
         let current = AtomicUsize::new(0);
         let done = pool.in_place_scope(|scope| {
             for _ in 0..others {
-                scope.spawn(|_| follow(&works, &current));
+                scope.spawn(|_| {
+                    entries.enter(&memory, || works.iter().all(Work::is_over));
+                    follow(&works, &current);
+                });
             }
             self.lead(range, Some(&current), &works, overlay, each)
         });
@@ -181,13 +187,34 @@ pub(crate) struct Range<'r, C: Speculate> {
     /// Of all blocks, if there are several.
     hashes: Vec<(u64, B256)>,
     record_access: bool,
+    record_hints: bool,
+    /// Of the only block.
+    hints: Hints<'r>,
 }
 
 impl<'r, C: Speculate> Range<'r, C> {
     pub(crate) fn new(chain: &'r C, blocks: &'r [RangeBlock<'r, C>], record_access: bool) -> Self {
         let hash = |it: &RangeBlock<'_, C>| (it.block.header.number(), it.block.header.hash_slow());
         let hashes = if blocks.len() > 1 { blocks.iter().map(hash).collect() } else { Vec::new() };
-        Self { chain, blocks, hashes, record_access }
+        Self { chain, blocks, hashes, record_access, record_hints: false, hints: Hints::None }
+    }
+
+    /// For one block alone: whether to record hints, and what is known of it.
+    pub(crate) const fn with_hints(mut self, record: bool, hints: Hints<'r>) -> Self {
+        self.record_hints = record;
+        self.hints = hints;
+        self
+    }
+
+    /// What an access list says of the block.
+    fn entries(&self) -> Entries<'r> {
+        let (Hints::AccessList(list), [block]) = (self.hints, self.blocks) else {
+            return Entries::default();
+        };
+        let transactions = &block.block.body.transactions;
+        // What is in the block before others begin is known.
+        let first = self.chain.ordered_prefix(transactions) + 1;
+        Entries::new(list, block.block.header.gas_limit(), first..=transactions.len())
     }
 
     /// The transactions of each block.
@@ -202,6 +229,15 @@ impl<'r, C: Speculate> Range<'r, C> {
 
     fn transactions(&self) -> usize {
         self.blocks.iter().map(|it| it.senders.len()).fold(0, usize::saturating_add)
+    }
+
+    fn order(&self) -> Option<Order<'r>> {
+        match (self.hints, self.blocks) {
+            (Hints::Dependencies(dependencies), [block]) => {
+                Some(Order::new(dependencies, block.senders.len()))
+            }
+            _ => None,
+        }
     }
 
     fn fee_recipients(&self) -> Vec<Address> {
@@ -235,7 +271,8 @@ impl<'r, C: Speculate> Range<'r, C> {
             let work = Work::new(batch, memory, turns_before, hot)
                 .with_limit(gas_ahead)
                 // What the state's reader says is not what it is after the first block.
-                .trusting(index == 0);
+                .trusting(index == 0)
+                .in_order(self.order());
             if let Some(known) = known {
                 work.begin(known);
             }
@@ -258,6 +295,9 @@ impl<'r, C: Speculate> Range<'r, C> {
             return Err(ExecutionError::SenderCount { senders, transactions });
         }
         let mut executor = BlockExecutor::new(self.chain, &block.header, overlay);
+        if self.record_hints {
+            executor = executor.recording_hints();
+        }
         executor.reserve(transactions.len());
         executor.begin()?;
         for (transaction, sender) in transactions.iter().zip(senders).take(work.first()) {

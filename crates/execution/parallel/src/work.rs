@@ -1,15 +1,16 @@
 //! Transactions that several threads work on: who executes what ahead of its turn.
 
 use crate::{
+    hints::{Order, Wait},
     hot::HotContracts,
     memory::{Memory, Turn, View},
 };
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, map::AddressMap};
+use alloy_primitives::{Address, U256, map::AddressMap};
 use crossbeam_utils::CachePadded;
 use lockstep_execution::{
-    HaltReasonOf, Speculate, Speculation, Speculator, StateChanges, StateReader, Transfer,
-    TransferRules,
+    BlockExecutor, HaltReasonOf, Speculate, Speculation, Speculator, StateChanges, StateReader,
+    Transfer, TransferRules,
 };
 use parking_lot::Mutex;
 use revm::state::Account;
@@ -32,6 +33,9 @@ const MAX_CHUNK: usize = 10;
 /// So much gas, by the limits of transactions, is executed ahead at the most: outcomes take memory, and on the wrong state
 /// they may be larger than the block's gas pays for.
 pub(crate) const MAX_GAS_AHEAD: u64 = 400_000_000;
+
+/// So many transactions a worker puts aside that wait for others, before it takes no more.
+const MAX_ASIDE: usize = 64;
 
 /// States of a transaction. Nobody has it;
 const FREE: u8 = 0;
@@ -67,6 +71,11 @@ impl<H> Place<H> {
     /// Whether somebody executes it now.
     pub(crate) fn is_underway(&self) -> bool {
         self.state.load(Ordering::Acquire) == TAKEN
+    }
+
+    /// Whether it was executed, and what it changed was told.
+    fn is_done(&self) -> bool {
+        self.state.load(Ordering::Acquire) == DONE
     }
 
     pub(crate) fn take_outcome(&self) -> Option<Box<Speculation<H>>> {
@@ -141,6 +150,10 @@ pub(crate) struct Work<'w, 'a, C: Speculate, S> {
     max_gas_ahead: u64,
     /// Whether what the memory has of the parent is so.
     trusts_parents: bool,
+    /// Which transactions are said to need others.
+    order: Option<Order<'w>>,
+    /// The transaction whose turn it is.
+    reached: CachePadded<AtomicUsize>,
     chunks: Vec<Chunk>,
     places: Vec<Place<HaltReasonOf<C>>>,
     is_over: AtomicBool,
@@ -156,6 +169,18 @@ pub(crate) struct Work<'w, 'a, C: Speculate, S> {
 pub(crate) struct Worker<'w, 'a, C: Speculate, S: StateReader> {
     speculator: Speculator<'w, C, View<'w, 'a, S>>,
     spare: Vec<Outcome<C>>,
+    /// What waits for others.
+    aside: Vec<usize>,
+}
+
+/// Whether a transaction can be executed ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    Ready,
+    /// Once others have been.
+    Later,
+    /// Only at its turn.
+    AtItsTurn,
 }
 
 impl<C: Speculate, S> Work<'_, '_, C, S> {
@@ -179,6 +204,8 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
             begun: OnceLock::new(),
             max_gas_ahead: MAX_GAS_AHEAD,
             trusts_parents: true,
+            order: None,
+            reached: CachePadded::new(AtomicUsize::new(first)),
             chunks: chunks::<C>(transactions, first),
             places: iter::repeat_with(Place::default).take(transactions.len()).collect(),
             is_over: AtomicBool::new(memory.is_none()),
@@ -199,6 +226,12 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
     /// Whether the memory's reader says what the state before the block is.
     pub(crate) const fn trusting(mut self, trusts_parents: bool) -> Self {
         self.trusts_parents = trusts_parents;
+        self
+    }
+
+    /// Executes ahead in an order that somebody said.
+    pub(crate) fn in_order(mut self, order: Option<Order<'w>>) -> Self {
+        self.order = order;
         self
     }
 
@@ -256,29 +289,74 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
         let view = View::new(self.memory?, self.trusts_parents);
         let mut speculator = Speculator::new(chain, header, view)?;
         speculator.remember(&self.begun.get()?.remembered);
-        Some(Worker { speculator, spare: Vec::new() })
+        Some(Worker { speculator, spare: Vec::new(), aside: Vec::new() })
     }
 
     /// Executes transactions before their turns until there are no more.
     pub(crate) fn help(&self) {
         let Some(mut worker) = self.worker() else { return };
         loop {
-            let (at, chunk) = match self.take_chunk() {
+            self.resume(&mut worker);
+            let has_room = worker.aside.len() < MAX_ASIDE;
+            let (at, chunk) = match if has_room { self.take_chunk() } else { Next::Later } {
                 Next::Chunk(at, chunk) => (at, chunk),
-                Next::Later => {
+                Next::Nothing if worker.aside.is_empty() => return,
+                Next::Later | Next::Nothing => {
                     thread::yield_now();
                     continue;
                 }
-                Next::Nothing => return,
             };
             for index in chunk {
                 // The rest is faster executed in order than taken over.
                 if self.begun_chunks.load(Ordering::Relaxed) > at {
                     break;
                 }
-                self.speculate(&mut worker, index);
+                match self.readiness(index) {
+                    Readiness::Ready => {
+                        self.speculate(&mut worker, index);
+                        self.resume(&mut worker);
+                    }
+                    Readiness::Later => worker.aside.push(index),
+                    Readiness::AtItsTurn => {}
+                }
             }
         }
+    }
+
+    /// Executes what was put aside and waits for nothing any more, and forgets whose turn has come.
+    fn resume(&self, worker: &mut Worker<'w, 'a, C, S>) {
+        let mut aside = mem::take(&mut worker.aside);
+        aside.retain(|index| {
+            if self.is_over() || *index <= self.reached.load(Ordering::Relaxed) {
+                return false;
+            }
+            let readiness = self.readiness(*index);
+            if readiness == Readiness::Ready {
+                self.speculate(worker, *index);
+            }
+            readiness == Readiness::Later
+        });
+        worker.aside = aside;
+    }
+
+    /// The turn of a transaction has come: those before it are in the block, or left out.
+    pub(crate) fn reach(&self, index: usize) {
+        if self.order.is_some() {
+            self.reached.store(index, Ordering::Release);
+        }
+    }
+
+    /// Whether what a transaction is said to need is there. Nobody needs itself or what comes later.
+    pub(crate) fn readiness(&self, index: usize) -> Readiness {
+        let Some(order) = &self.order else { return Readiness::Ready };
+        let Wait::For(needed) = order.wait(index) else { return Readiness::AtItsTurn };
+        let is_there = |needed: &u32| {
+            let needed = *needed as usize;
+            needed >= index
+                || needed < self.reached.load(Ordering::Acquire)
+                || self.places.get(needed).is_none_or(Place::is_done)
+        };
+        if needed.iter().all(is_there) { Readiness::Ready } else { Readiness::Later }
     }
 
     /// The next chunk that nobody has taken, after the current one.
@@ -361,9 +439,27 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
         self.batch.chain.may_speculate(self.batch.transactions, index)
     }
 
-    /// The transaction as one that does nothing but pay, as far as it can be told without the state.
+    /// Takes back what hints said that was wrong of what a transaction was shown whose turn has come.
+    pub(crate) fn correct<R: StateReader>(
+        &self,
+        turn: Turn,
+        outcome: &Speculation<HaltReasonOf<C>>,
+        executor: &BlockExecutor<'_, C, R>,
+    ) {
+        if let Some(memory) = self.memory {
+            let account = |address: &Address| executor.known_account(address);
+            let slot = |address: &Address, slot: &U256| executor.known_slot(address, slot);
+            memory.correct(turn, outcome, account, slot);
+        }
+    }
+
+    /// The transaction as one that does nothing but pay, as far as it can be told without the state; unless others
+    /// wait to be told what it changes.
     pub(crate) fn transfer(&self, index: usize) -> Option<Transfer> {
         let Item { transaction, sender, .. } = self.item(index)?;
+        if self.order.as_ref().is_some_and(|order| order.is_needed(index)) {
+            return None;
+        }
         let rules = self.begun.get()?.transfers.as_ref().filter(|_| self.may_speculate(index))?;
         rules.transfer(transaction, sender)
     }
@@ -377,7 +473,7 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
     /// Fetches what is there of these transactions, all at the same time.
     fn touch(&self, range: Range<usize>) {
         let places = self.places.get(range).unwrap_or_default();
-        let done = places.iter().filter(|place| place.state.load(Ordering::Acquire) == DONE);
+        let done = places.iter().filter(|place| place.is_done());
         let sum = done.fold(0, |sum, place| {
             sum ^ place.outcome.lock().as_ref().map_or(0, |outcome| outcome.touch())
         });
@@ -387,7 +483,7 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
 
 /// Leaves a transaction that was taken to its turn when it is dropped, unless there is an outcome; also if a worker
 /// panics, since somebody may wait.
-struct LeftToItsTurn<'p, H>(&'p Place<H>);
+pub(crate) struct LeftToItsTurn<'p, H>(pub(crate) &'p Place<H>);
 
 impl<H> Drop for LeftToItsTurn<'_, H> {
     fn drop(&mut self) {

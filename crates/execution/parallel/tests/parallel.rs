@@ -19,7 +19,7 @@ use lockstep_trie::NodeSet;
 use std::{fmt::Debug, ops::ControlFlow, path::Path, sync::Mutex};
 
 fn options<'a>() -> ExecuteOptions<'a> {
-    ExecuteOptions { record_access: true, ..Default::default() }
+    ExecuteOptions { record_access: true, record_hints: true, ..Default::default() }
 }
 
 /// Executes a block with executors of 1 to 4 threads and holds what they make against what the serial one makes.

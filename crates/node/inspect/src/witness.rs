@@ -50,7 +50,11 @@ pub fn execution_witness<C: Inspect, S: StateReader + NodeSource>(
         let root = trie.root(&recorder).map_err(|error| error.to_string())?;
         Ok(root)
     };
-    let options = ExecuteOptions { record_access: true, intermediate_roots: Some(&mut root_after) };
+    let options = ExecuteOptions {
+        record_access: true,
+        intermediate_roots: Some(&mut root_after),
+        ..Default::default()
+    };
     let output = execute_block(chain, block.block, block.senders, &parent_state, options)
         .map_err(failure)?;
     let accessed = output.accessed.clone().unwrap_or_default();

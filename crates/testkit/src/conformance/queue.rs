@@ -3,7 +3,7 @@
 //! A worker takes a file apart and puts its cases where every worker finds them, so that a file
 //! with a few long cases occupies all cores. Cases go before files, which bounds memory.
 
-use crate::{Error, cases::Case, report::CaseResult, source::File};
+use crate::{Error, cases::Case, executors::Executors, report::CaseResult, source::File};
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -63,8 +63,8 @@ struct Results {
 
 impl CaseJob {
     /// Runs the case; returns the file if this was its last.
-    pub(super) fn run(self) -> Option<Done> {
-        let result = self.case.run();
+    pub(super) fn run(self, executors: &Executors) -> Option<Done> {
+        let result = self.case.run(executors);
         let mut results = lock(&self.file.results);
         if let Some(slot) = results.cases.get_mut(self.position) {
             *slot = Some(result);

@@ -1,14 +1,18 @@
 //! Import blocks into a tree, as a node without network, disk and clock would.
 
 use super::Seals;
-use crate::{model::account::Accounts, world::memory_state};
+use crate::{
+    executors::{BlockError, Executors},
+    model::account::Accounts,
+    world::memory_state,
+};
 use alloy_consensus::{Header, Sealable};
 use alloy_primitives::{Address, B256, Sealed, U256, keccak256, map::B256Map};
 use core::convert::Infallible;
 use lockstep_chain::{Ancestor, Block, Chain, Ethereum, ommers::MAX_OMMER_DEPTH};
 use lockstep_execution::{
-    AccountInfo, BlockOutput, Bytecode, ExecuteOptions, MemoryState, StateChanges, StateReader,
-    execute_block, validate_output, validate_state_root,
+    AccountInfo, BlockOutput, Bytecode, MemoryState, StateChanges, StateReader, validate_output,
+    validate_state_root,
 };
 use lockstep_trie::{NoSource, StateTrie};
 
@@ -20,6 +24,7 @@ const MAX_HASH_DEPTH: u64 = 256;
 pub struct BlockTree<'a> {
     chain: Ethereum,
     seals: Option<&'a Seals>,
+    executors: &'a Executors,
     nodes: B256Map<Node>,
     head: B256,
 }
@@ -50,6 +55,7 @@ impl<'a> BlockTree<'a> {
         genesis: Header,
         accounts: &Accounts,
         seals: Option<&'a Seals>,
+        executors: &'a Executors,
     ) -> Result<Self, String> {
         let flat = memory_state(accounts);
         let mut trie = trie_of(&flat);
@@ -66,7 +72,8 @@ impl<'a> BlockTree<'a> {
             total_difficulty,
             state: Some(State { flat, trie }),
         };
-        Ok(Self { chain, seals, nodes: B256Map::from_iter([(head, node)]), head })
+        let nodes = B256Map::from_iter([(head, node)]);
+        Ok(Self { chain, seals, executors, nodes, head })
     }
 
     /// The hash of the head.
@@ -102,8 +109,12 @@ impl<'a> BlockTree<'a> {
     /// no later block builds on that parent.
     ///
     /// # Errors
-    /// The first broken rule; the tree stays as it was.
-    pub fn import(&mut self, block: Block<Ethereum>, is_last_child: bool) -> Result<B256, String> {
+    /// The first broken rule, or that executors differ; the tree stays as it was.
+    pub fn import(
+        &mut self,
+        block: Block<Ethereum>,
+        is_last_child: bool,
+    ) -> Result<B256, BlockError> {
         let hash = block.header.hash_slow();
         if self.nodes.contains_key(&hash) {
             self.prefer(hash);
@@ -147,7 +158,7 @@ impl<'a> BlockTree<'a> {
         &self,
         block: &Block<Ethereum>,
         parent: &Node,
-    ) -> Result<BlockOutput<<Ethereum as Chain>::Receipt>, String> {
+    ) -> Result<BlockOutput<<Ethereum as Chain>::Receipt>, BlockError> {
         let senders = self.chain.recover_senders(block).map_err(|error| error.to_string())?;
         let state = parent.state.as_ref().ok_or("the parent's state is gone")?;
         let reader = AtBlock { tree: self, state: &state.flat, parent: &parent.header };
@@ -155,10 +166,8 @@ impl<'a> BlockTree<'a> {
             let mut trie = state.trie.clone();
             Ok(changes_root(changes, &mut trie)?)
         };
-        let options =
-            ExecuteOptions { intermediate_roots: Some(&mut root_after), ..Default::default() };
-        let output = execute_block(&self.chain, block, &senders, reader, options)
-            .map_err(|error| error.to_string())?;
+        let output =
+            self.executors.execute(&self.chain, block, &senders, &reader, &mut root_after)?;
         validate_output(&self.chain, &block.header, &output).map_err(|error| error.to_string())?;
         Ok(output)
     }

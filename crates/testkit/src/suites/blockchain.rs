@@ -2,6 +2,7 @@
 
 use super::{BlockTree, Seals, chain};
 use crate::{
+    executors::{BlockError, Executors},
     model::{
         account::Accounts,
         blockchain::{Block as BlockFixture, BlockchainTest, SealEngine},
@@ -16,14 +17,19 @@ use alloy_rlp::{Decodable, Header as RlpHeader};
 use lockstep_chain::{Ethereum, decode_block};
 
 /// Runs one test.
-pub fn run(test: &BlockchainTest, seals: &Seals) -> Outcome {
+pub fn run(test: &BlockchainTest, seals: &Seals, executors: &Executors) -> Outcome {
     match chain(&test.network, test.config.as_ref()) {
-        Ok(chain) => run_on(chain, test, seals).into(),
+        Ok(chain) => run_on(chain, test, seals, executors).into(),
         Err(outcome) => outcome,
     }
 }
 
-fn run_on(chain: Ethereum, test: &BlockchainTest, seals: &Seals) -> Result<(), String> {
+fn run_on(
+    chain: Ethereum,
+    test: &BlockchainTest,
+    seals: &Seals,
+    executors: &Executors,
+) -> Result<(), String> {
     let genesis = genesis(&test.genesis)?;
     if let Some(encoded) = &test.genesis_rlp {
         let decoded =
@@ -33,7 +39,7 @@ fn run_on(chain: Ethereum, test: &BlockchainTest, seals: &Seals) -> Result<(), S
         }
     }
     let seals = (test.seal_engine == SealEngine::Ethash).then_some(seals);
-    let mut tree = BlockTree::new(chain, genesis, &test.pre, seals)?;
+    let mut tree = BlockTree::new(chain, genesis, &test.pre, seals, executors)?;
     let mut children = count_children(&test.blocks);
     for (index, block) in test.blocks.iter().enumerate() {
         let is_last_child = is_last_child(&mut children, &block.rlp.0);
@@ -61,10 +67,11 @@ fn import(
     is_last_child: bool,
 ) -> Result<(), String> {
     let imported = decode_block::<Ethereum>(&fixture.rlp.0)
-        .map_err(|error| format!("RLP: {error}"))
+        .map_err(|error| BlockError::Refused(format!("RLP: {error}")))
         .and_then(|block| tree.import(block, is_last_child));
     match (fixture.expected_exception(network), imported) {
-        (Some(_), Err(_)) => Ok(()),
+        (_, Err(error @ BlockError::Disputed(_))) => Err(error.to_string()),
+        (Some(_), Err(BlockError::Refused(_))) => Ok(()),
         (Some(exception), Ok(hash)) => {
             Err(format!("block {hash} was accepted, expected {exception}"))
         }
@@ -176,7 +183,7 @@ mod tests {
                 blocks.join(","),
                 self.headers[head].hash_slow()
             );
-            run(&serde_json::from_str(&test).unwrap(), &Seals::default())
+            run(&serde_json::from_str(&test).unwrap(), &Seals::default(), &Executors::Serial)
         }
     }
 

@@ -6,6 +6,7 @@ use super::{
     chain,
 };
 use crate::{
+    executors::{BlockError, Executors},
     model::engine::{EngineTest, Payload},
     report::Outcome,
 };
@@ -25,15 +26,16 @@ pub const INVALID_PARAMS: i64 = -32602;
 pub const UNSUPPORTED_FORK: i64 = -38005;
 
 /// Runs one test.
-pub fn run(test: &EngineTest) -> Outcome {
+pub fn run(test: &EngineTest, executors: &Executors) -> Outcome {
     match chain(&test.network, test.config.as_ref()) {
-        Ok(chain) => run_on(chain, test).into(),
+        Ok(chain) => run_on(chain, test, executors).into(),
         Err(outcome) => outcome,
     }
 }
 
-fn run_on(chain: Ethereum, test: &EngineTest) -> Result<(), String> {
-    let mut tree = BlockTree::new(chain, genesis(&test.genesis)?, &test.pre, None)?;
+fn run_on(chain: Ethereum, test: &EngineTest, executors: &Executors) -> Result<(), String> {
+    let genesis = genesis(&test.genesis)?;
+    let mut tree = BlockTree::new(chain, genesis, &test.pre, None, executors)?;
     for (index, payload) in test.payloads.iter().enumerate() {
         deliver(&mut tree, payload)
             .map_err(|error| format!("payload {} of the test: {error}", index + 1))?;
@@ -56,9 +58,11 @@ fn deliver(tree: &mut BlockTree<'_>, payload: &Payload) -> Result<(), String> {
     if let Some(code) = code {
         return Err(format!("the parameters were accepted, expected error {code}"));
     }
-    let imported = params.into_block().and_then(|block| tree.import(block, false));
+    let imported = params.into_block().map_err(BlockError::Refused);
+    let imported = imported.and_then(|block| tree.import(block, false));
     match (&payload.validation_error, imported) {
-        (Some(_), Err(_)) => Ok(()),
+        (_, Err(error @ BlockError::Disputed(_))) => Err(error.to_string()),
+        (Some(_), Err(BlockError::Refused(_))) => Ok(()),
         (Some(expected), Ok(hash)) => {
             Err(format!("block {hash} was accepted, expected {expected}"))
         }

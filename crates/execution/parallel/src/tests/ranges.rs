@@ -1,10 +1,6 @@
 //! Blocks that follow each other, against the serial executor over the state that each leaves behind.
 
-use super::{
-    Output,
-    generate::{Case, Rng},
-    options,
-};
+use super::{generate::Case, options, rng::Rng};
 use crate::{ParallelExecutor, RangeBlock};
 use alloy_consensus::BlockBody;
 use alloy_primitives::Address;
@@ -12,10 +8,12 @@ use lockstep_chain::{Block, Ethereum};
 use lockstep_execution::execute_block;
 use std::ops::ControlFlow;
 
+type Output = super::Output<Ethereum>;
+
 const CASES: u64 = 600;
 
 /// The block's transactions in several blocks, some of them empty.
-fn cut(case: &Case, rng: &mut Rng) -> Vec<(Block<Ethereum>, Vec<Address>)> {
+fn cut(case: &Case<Ethereum>, rng: &mut Rng) -> Vec<(Block<Ethereum>, Vec<Address>)> {
     let mut blocks: Vec<(Block<Ethereum>, Vec<Address>)> = Vec::new();
     let mut rest = case.block.body.transactions.iter().cloned().zip(case.senders.iter().copied());
     while rest.len() > 0 || blocks.is_empty() {
@@ -33,7 +31,7 @@ fn cut(case: &Case, rng: &mut Rng) -> Vec<(Block<Ethereum>, Vec<Address>)> {
 }
 
 /// One after the other, up to the first that cannot be executed.
-fn serial(case: &Case, blocks: &[(Block<Ethereum>, Vec<Address>)]) -> Vec<Output> {
+fn serial(case: &Case<Ethereum>, blocks: &[(Block<Ethereum>, Vec<Address>)]) -> Vec<Output> {
     let mut state = case.state.clone();
     let mut outputs = Vec::new();
     for (block, senders) in blocks {
@@ -53,7 +51,7 @@ fn serial(case: &Case, blocks: &[(Block<Ethereum>, Vec<Address>)]) -> Vec<Output
 
 fn in_one_run(
     executor: &ParallelExecutor,
-    case: &Case,
+    case: &Case<Ethereum>,
     blocks: &[(Block<Ethereum>, Vec<Address>)],
     stop_after: usize,
 ) -> Vec<Output> {
@@ -74,7 +72,7 @@ fn a_range_comes_to_what_its_blocks_come_to_one_after_the_other() {
         .map(|threads| ParallelExecutor::new(threads).expect("threads start").always_parallel());
     let (mut valid, mut ahead) = (0, 0);
     for seed in 0..CASES {
-        let case = Case::new(seed);
+        let case = Case::<Ethereum>::new(seed);
         let blocks = cut(&case, &mut Rng::new(seed));
         let expected = serial(&case, &blocks);
         valid += expected.iter().filter(|output| output.is_ok()).count();
@@ -92,7 +90,7 @@ fn a_range_comes_to_what_its_blocks_come_to_one_after_the_other() {
 fn a_range_ends_where_it_is_told_to() {
     let executor = ParallelExecutor::new(3).expect("threads start").always_parallel();
     for seed in 0..50 {
-        let case = Case::new(seed);
+        let case = Case::<Ethereum>::new(seed);
         let blocks = cut(&case, &mut Rng::new(seed));
         let expected = serial(&case, &blocks);
         let found = in_one_run(&executor, &case, &blocks, 2);
@@ -106,7 +104,7 @@ fn a_long_range_is_executed_in_parts() {
     let executor = ParallelExecutor::new(2).expect("threads start").always_parallel();
     let mut blocks = 0;
     for seed in 0..20 {
-        let case = Case::new(seed);
+        let case = Case::<Ethereum>::new(seed);
         let one_each: Vec<_> = cut(&case, &mut Rng::new(seed));
         let mut many = one_each.clone();
         while many.len() < 150 {
