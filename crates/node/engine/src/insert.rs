@@ -146,7 +146,7 @@ impl<C: Payloads> Core<C> {
         };
         match executed {
             Ok(executed) => {
-                if !self.add(executed, log)? {
+                if !self.add(&executed, log)? {
                     // It is valid, and nothing can be built on it any more.
                     return Ok(PayloadStatus::from_status(PayloadStatusEnum::Syncing));
                 }
@@ -228,7 +228,7 @@ impl<C: Payloads> Core<C> {
 
     /// Writes a valid block down and puts it into the tree; `false`, and nothing is changed, if its
     /// parent has gone meanwhile. The caller holds the execution lock.
-    pub(crate) fn add(&self, block: Arc<ExecutedBlock<C>>, log: Log) -> Result<bool, EngineError> {
+    pub(crate) fn add(&self, block: &Arc<ExecutedBlock<C>>, log: Log) -> Result<bool, EngineError> {
         let hash = block.block.hash();
         {
             let tree = self.shared.tree.upgradable_read();

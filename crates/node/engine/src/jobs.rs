@@ -300,7 +300,7 @@ impl<C: Payloads> Engine<C> {
         let block = self.build_now(parent, attributes)?.block;
         let _execution = core.execution.lock();
         if core.built.lock().take(&block.block.hash()).is_some() {
-            core.add(block.clone(), Log::Write)?;
+            core.add(&block, Log::Write)?;
         }
         Ok(block)
     }

@@ -55,7 +55,7 @@ impl<C: Payloads> Engine<C> {
         let built = finish(&chain, &parent, plan, filled, &mut commitment)?;
         let block = built.block;
         execution.keep_commitment(block.block.hash(), commitment, core.config.max_trie_nodes);
-        core.add(block.clone(), Log::Write)?;
+        core.add(&block, Log::Write)?;
         Ok(block)
     }
 }

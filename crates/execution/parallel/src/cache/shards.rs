@@ -32,10 +32,13 @@ struct Shard<K, V> {
     misses: u64,
 }
 
+/// Locks lie apart, so that threads with different ones do not share what the processor moves.
+type Locked<T> = CachePadded<Mutex<T>>;
+
 /// Entries of one epoch. Who asks for another's gets nothing, and changes nothing: which of them it is, is looked up
 /// under the lock of the key's shard.
 pub(super) struct Shards<K, V> {
-    shards: Box<[CachePadded<Mutex<Shard<K, V>>>]>,
+    shards: Box<[Locked<Shard<K, V>>]>,
     hasher: DefaultHashBuilder,
 }
 
@@ -50,7 +53,7 @@ impl<K: Eq + Hash, V: Clone> Shards<K, V> {
     pub(super) fn new(limit: usize, weigh: fn(&V) -> usize) -> Self {
         let shard = || {
             let entries = Generations::new(limit / SHARDS, weigh);
-            CachePadded::new(Mutex::new(Shard { epoch: 0, entries, hits: 0, misses: 0 }))
+            Locked::new(Mutex::new(Shard { epoch: 0, entries, hits: 0, misses: 0 }))
         };
         let shards = iter::repeat_with(shard).take(SHARDS).collect();
         Self { shards, hasher: DefaultHashBuilder::default() }

@@ -306,7 +306,7 @@ fn readers_on_other_threads_never_see_another_state() {
             node = child;
         }
     });
-    let last = cache.over(node.hash, node.state.clone());
+    let last = cache.over(node.hash, node.state);
     for _ in 0..1_000 {
         ask(&mut rng, &last);
     }
