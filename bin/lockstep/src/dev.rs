@@ -24,12 +24,17 @@ use std::{
     io::{self, IsTerminal},
     iter,
     net::SocketAddr,
+    num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
+    thread,
     time::Duration,
 };
 use tokio::{task::spawn_blocking, time::sleep};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+/// A network's nodes are many, and leave the machine to whoever develops on it.
+const MAX_EXECUTION_THREADS: usize = 4;
 
 /// How often the view of the network is brought up to date.
 const VIEW_INTERVAL: Duration = Duration::from_millis(500);
@@ -288,8 +293,16 @@ fn config(args: &Args) -> DevnetConfig {
             Some(Data::Calldata) => DataAvailability::Calldata,
             Some(Data::Auto) => DataAvailability::Auto,
         },
+        execution_threads: execution_threads(args.rollups.into()),
         ..Default::default()
     }
+}
+
+/// Threads that each node executes a block with: the processors, shared out among the rollups, whose nodes derive the same
+/// batch's blocks at the same time.
+fn execution_threads(rollups: usize) -> usize {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (processors / rollups.max(1)).clamp(1, MAX_EXECUTION_THREADS)
 }
 
 /// What users of the network must know.

@@ -57,7 +57,8 @@ impl L1 {
         let folder = config.data_dir.as_ref().map(|folder| folder.join(L1_FOLDER));
         let first_block = first.block().clone();
         let clock = clock.clone();
-        let node = node_builder(chain, genesis, &first, folder.as_deref())?
+        let threads = config.execution_threads;
+        let node = node_builder(chain, genesis, &first, folder.as_deref(), threads)?
             .rpc(rpc_settings(config, genesis, "l1"), settings.server.clone())
             .signer(signer.clone())
             .consensus(move |node: NodeContext<Ethereum>| async move {

@@ -20,10 +20,11 @@ pub(crate) fn node_builder<C: NodeChain>(
     genesis: &Genesis,
     first: &GenesisBlock<C>,
     folder: Option<&Path>,
+    execution_threads: usize,
 ) -> Result<NodeBuilder<C>, StorageError> {
     // Tools and load generators send from few accounts.
     let pool = PoolConfig { sender_slots: MAX_SENDER_SLOTS, ..PoolConfig::default() };
-    let builder = NodeBuilder::new(chain, first).pool(pool);
+    let builder = NodeBuilder::new(chain, first).pool(pool).execution_threads(execution_threads);
     match folder {
         Some(folder) => builder.folder(folder, genesis, first, Options::default()),
         None => Ok(builder),

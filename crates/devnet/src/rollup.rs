@@ -194,8 +194,8 @@ fn builder(
 ) -> Result<NodeBuilder<Rollup>, DevnetError> {
     let (config, genesis) = (network.config, &planned.genesis);
     let folder = config.data_dir.as_ref().map(|folder| folder.join(name));
-    let chain = planned.config.chain();
-    Ok(node_builder(chain, genesis, &planned.first, folder.as_deref())?
+    let (chain, threads) = (planned.config.chain(), config.execution_threads);
+    Ok(node_builder(chain, genesis, &planned.first, folder.as_deref(), threads)?
         .rpc(rpc_settings(config, genesis, name), server)
         .signer(network.signer.clone())
         .rollup_rpc(rollup.clone()))

@@ -44,6 +44,9 @@ pub struct DevnetConfig {
     pub update_interval: Duration,
     /// Limits of JSON-RPC.
     pub limits: Limits,
+    /// Threads that each node executes a block with. All nodes are on one machine: those that derive the rollups import
+    /// the same batch's blocks at the same time.
+    pub execution_threads: usize,
 }
 
 /// Where the L1 comes from.
@@ -87,6 +90,7 @@ impl Default for DevnetConfig {
             data_availability: DataAvailability::Blobs,
             update_interval: Duration::from_millis(100),
             limits: Limits::default(),
+            execution_threads: 1,
         }
     }
 }

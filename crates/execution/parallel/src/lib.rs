@@ -28,6 +28,7 @@
 //! - Transactions are executed ahead by 400,000,000 gas at most, by their limits: that bounds the memory of outcomes.
 
 mod ahead;
+mod cache;
 mod caution;
 mod executor;
 mod hints;
@@ -42,6 +43,7 @@ mod tests;
 mod work;
 
 pub use ahead::{Ahead, Candidate};
+pub use cache::{CacheStatistics, CachedState, StateCache};
 pub use executor::{BlockMemory, ParallelExecutor, Statistics, ThreadsError};
 pub use range::{EachOutput, RangeBlock, RangeOutput};
 pub use work::Batch;

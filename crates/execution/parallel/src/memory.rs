@@ -397,7 +397,7 @@ impl<'a, S: StateReader> Memory<'a, S> {
     }
 }
 
-fn told(info: &AccountInfo) -> AccountInfo {
+pub(crate) fn told(info: &AccountInfo) -> AccountInfo {
     AccountInfo { code: None, account_id: None, ..info.clone() }
 }
 

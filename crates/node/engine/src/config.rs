@@ -8,6 +8,9 @@ use std::time::Duration;
 pub struct EngineConfig {
     /// Threads that execute a block together; with one it is executed serially.
     pub execution_threads: usize,
+    /// The most accounts, and the most slots, that are kept in memory of the newest state, from one block to the next:
+    /// up to 600 bytes for one of both. With 0 each block reads all that it needs.
+    pub max_cached_state: usize,
     /// Canonical blocks that stay in memory although they could be persisted. A reorg within them
     /// is instant; a deeper one executes the blocks it undoes once more. Finalized blocks are
     /// persisted regardless.
@@ -48,6 +51,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             execution_threads: 1,
+            max_cached_state: 400_000,
             keep_in_memory: 32,
             max_reorg_depth: 1024,
             max_unpersisted: 256,

@@ -13,11 +13,12 @@ use crate::{
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{B256, map::B256Map};
 use lockstep_execution::StateCommitment;
-use lockstep_parallel::ParallelExecutor;
+use lockstep_parallel::{ParallelExecutor, StateCache};
 use lockstep_storage::{ExecutedBlock, Snapshot, Storage, StorageError};
 use parking_lot::{Mutex, RwLock};
 use std::{
     collections::VecDeque,
+    num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, OnceLock},
     thread::JoinHandle,
@@ -49,6 +50,8 @@ impl<C: Payloads> Clone for Engine<C> {
 #[derive(Debug)]
 pub(crate) struct Core<C: Payloads> {
     pub(crate) executor: Arc<ParallelExecutor>,
+    /// What was read of the state after the newest block.
+    pub(crate) cache: Option<Arc<StateCache>>,
     pub(crate) shared: Arc<Shared<C>>,
     pub(crate) config: EngineConfig,
     builder: RwLock<Arc<dyn PayloadBuilder<C>>>,
@@ -174,8 +177,10 @@ impl<C: Payloads> Engine<C> {
         let measure = Measure::new(chain.chain_id());
         let tree = RwLock::new(Tree::new(canonical));
         let executor = Arc::new(ParallelExecutor::new(config.execution_threads)?);
+        let cache = NonZeroUsize::new(config.max_cached_state);
         let core = Arc::new(Core {
             executor,
+            cache: cache.map(|entries| Arc::new(StateCache::new(entries))),
             shared: Arc::new(Shared { chain, tree, storage, updates }),
             builder: RwLock::new(builder),
             fork_choice: Mutex::new(()),

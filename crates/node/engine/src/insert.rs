@@ -139,17 +139,22 @@ impl<C: Payloads> Core<C> {
         let gas_used = block.header.gas_used();
         let number = block.header.number();
         let built = self.built.lock().take(&hash);
+        let was_built = built.is_some();
         let executed = match built {
             Some(block) => Ok(block),
             None => self.judge(execution, block, parent),
         };
         match executed {
             Ok(executed) => {
-                if !self.add(executed, log)? {
+                if !self.add(&executed, log)? {
                     // It is valid, and nothing can be built on it any more.
                     return Ok(PayloadStatus::from_status(PayloadStatusEnum::Syncing));
                 }
-                self.measure.executed(watch.elapsed(), gas_used);
+                if was_built {
+                    self.measure.gas(gas_used);
+                } else {
+                    self.measure.executed(watch.elapsed(), gas_used);
+                }
                 tracing::debug!(target: "lockstep_engine", number, %hash, gas_used, "added a block");
                 Ok(valid(hash))
             }
@@ -174,7 +179,9 @@ impl<C: Payloads> Core<C> {
     ) -> Result<Arc<ExecutedBlock<C>>, Fault> {
         let parent_hash = parent.header.seal();
         let block = self.validate_and_recover(block, &parent)?;
+        self.begin_cache(parent_hash);
         for _ in 0..MAX_UNWINDS {
+            parent = self.through_cache(parent);
             match self.execute_cached(execution, block.clone(), &parent) {
                 Err(Fault::Node(error)) if error.is_unwound() => {
                     let again = self.parent(&parent_hash).map_err(Fault::Node)?;
@@ -221,7 +228,7 @@ impl<C: Payloads> Core<C> {
 
     /// Writes a valid block down and puts it into the tree; `false`, and nothing is changed, if its
     /// parent has gone meanwhile. The caller holds the execution lock.
-    pub(crate) fn add(&self, block: Arc<ExecutedBlock<C>>, log: Log) -> Result<bool, EngineError> {
+    pub(crate) fn add(&self, block: &Arc<ExecutedBlock<C>>, log: Log) -> Result<bool, EngineError> {
         let hash = block.block.hash();
         {
             let tree = self.shared.tree.upgradable_read();
@@ -243,7 +250,12 @@ impl<C: Payloads> Core<C> {
         if !self.is_connected(&tree, &block.block)? {
             return Ok(false);
         }
-        RwLockUpgradableReadGuard::upgrade(tree).insert(block);
+        RwLockUpgradableReadGuard::upgrade(tree).insert(block.clone());
+        if let Some(cache) = &self.cache {
+            cache.advance(block.block.parent_hash(), hash, &block.changes);
+            self.measure.cache(&cache.statistics());
+        }
+        self.measure.execution(&self.executor.statistics());
         Ok(true)
     }
 

@@ -229,6 +229,8 @@ impl<C: Payloads> Engine<C> {
         let (built, commitment) = despite_unwinds(|| {
             let plan = core.plan(&parent, attributes)?;
             let parent = core.parent(&parent)?.ok_or(EngineError::UnknownBlock(parent))?;
+            core.begin_cache(parent.header.seal());
+            let parent = core.through_cache(parent);
             let (of, root) = (parent.header.seal(), parent.header.state_root());
             let mut commitment = execution.take_commitment(of, root);
             let builder = Some(&*builder);
@@ -298,7 +300,7 @@ impl<C: Payloads> Engine<C> {
         let block = self.build_now(parent, attributes)?.block;
         let _execution = core.execution.lock();
         if core.built.lock().take(&block.block.hash()).is_some() {
-            core.add(block.clone(), Log::Write)?;
+            core.add(&block, Log::Write)?;
         }
         Ok(block)
     }
@@ -381,6 +383,7 @@ impl<C: Payloads> Core<C> {
     fn build_task(&self, task: &Task<C>) -> Result<BuiltPayload<C>, EngineError> {
         let plan = self.plan(&task.parent, &task.attributes)?;
         let parent = self.parent(&task.parent)?.ok_or(EngineError::UnknownBlock(task.parent))?;
+        let parent = self.through_cache(parent);
         let builder = self.builder();
         let builder = (!task.is_first).then_some(&*builder);
         let mut commitment = C::Commitment::from_root(parent.header.state_root());

@@ -1,5 +1,6 @@
 //! What operators see of the engine.
 
+use lockstep_parallel::{CacheStatistics, Statistics};
 use metrics::{counter, gauge, histogram};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -19,12 +20,40 @@ impl Measure {
         [("chain", self.chain.clone())]
     }
 
-    pub(crate) fn executed(&self, took: Duration, gas: u64) {
-        histogram!("lockstep_engine_insert_seconds", &self.label()).record(took.as_secs_f64());
+    /// A block was added that uses so much gas.
+    pub(crate) fn gas(&self, gas: u64) {
         counter!("lockstep_engine_gas_total", &self.label()).increment(gas);
+    }
+
+    /// A block was executed and added.
+    pub(crate) fn executed(&self, took: Duration, gas: u64) {
+        self.gas(gas);
+        histogram!("lockstep_engine_insert_seconds", &self.label()).record(took.as_secs_f64());
         let seconds = took.as_secs_f64();
         if seconds > 0.0 {
             gauge!("lockstep_engine_gas_per_second", &self.label()).set(gas as f64 / seconds);
+        }
+    }
+
+    /// What has become of the transactions so far of all blocks, imported and built.
+    pub(crate) fn execution(&self, statistics: &Statistics) {
+        let Statistics { ahead, again, in_order, transfers } = *statistics;
+        let counts =
+            [("ahead", ahead), ("again", again), ("in_order", in_order), ("transfer", transfers)];
+        for (how, count) in counts {
+            let labels = [("chain", self.chain.clone()), ("how", how.to_owned())];
+            counter!("lockstep_engine_transactions_total", &labels).absolute(count);
+        }
+    }
+
+    /// How the cache of the newest state has done so far.
+    pub(crate) fn cache(&self, statistics: &CacheStatistics) {
+        let CacheStatistics { hits, misses, accounts, slots, codes } = *statistics;
+        counter!("lockstep_engine_cache_hits_total", &self.label()).absolute(hits);
+        counter!("lockstep_engine_cache_misses_total", &self.label()).absolute(misses);
+        for (kind, entries) in [("accounts", accounts), ("slots", slots), ("codes", codes)] {
+            let labels = [("chain", self.chain.clone()), ("kind", kind.to_owned())];
+            gauge!("lockstep_engine_cache_entries", &labels).set(entries as f64);
         }
     }
 

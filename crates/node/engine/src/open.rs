@@ -29,6 +29,8 @@ impl<C: Payloads> Engine<C> {
         core.check_running()?;
         let plan = core.plan(&parent, attributes)?;
         let parent = core.parent(&parent)?.ok_or(EngineError::UnknownBlock(parent))?;
+        core.begin_cache(parent.header.seal());
+        let parent = core.through_cache(parent);
         let (chain, parallel) = (core.chain().clone(), core.executor.clone());
         Ok(OpenBlock { chain, parent, plan, parallel })
     }
@@ -53,7 +55,7 @@ impl<C: Payloads> Engine<C> {
         let built = finish(&chain, &parent, plan, filled, &mut commitment)?;
         let block = built.block;
         execution.keep_commitment(block.block.hash(), commitment, core.config.max_trie_nodes);
-        core.add(block.clone(), Log::Write)?;
+        core.add(&block, Log::Write)?;
         Ok(block)
     }
 }

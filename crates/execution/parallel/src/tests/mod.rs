@@ -14,13 +14,13 @@ mod senders;
 mod transactions;
 mod world;
 
-use crate::{ParallelExecutor, memory::Tables};
+use crate::{ParallelExecutor, StateCache, memory::Tables};
 use failing::Failing;
 use generate::Case;
 use lockstep_chain::{Chain, Ethereum, Rollup};
 use lockstep_execution::{BlockOutput, ExecuteOptions, Speculate, StateReader, execute_block};
-use rng::Rng;
-use std::fmt::Debug;
+pub(crate) use rng::Rng;
+use std::{fmt::Debug, sync::Arc};
 
 type Output<C> = Result<BlockOutput<<C as Chain>::Receipt>, String>;
 
@@ -92,6 +92,20 @@ impl Trial {
     {
         let Case { chain, block, senders, state } = case;
         self.execute(seed, &Case { chain, block, senders, state: Failing::new(state, seed) });
+    }
+}
+
+/// Executes a block twice through a cache, which knows more the second time.
+pub(crate) fn assert_same_through(executor: &ParallelExecutor, cache: &Arc<StateCache>, seed: u64) {
+    let case = Case::<Ethereum>::new(seed);
+    let expected = serial(&case);
+    let Case { chain, block, senders, state } = &case;
+    let parent = block.header.parent_hash;
+    cache.begin(parent);
+    for _ in 0..2 {
+        let cached = cache.over(parent, state);
+        let found = executor.execute_block(chain, block, senders, &cached, recording());
+        assert_eq!(found.map_err(|error| error.to_string()), expected, "seed {seed}");
     }
 }
 
