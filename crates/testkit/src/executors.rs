@@ -1,6 +1,9 @@
 //! The executors that blocks of tests run on.
 
+mod ahead;
+
 use crate::{difference::difference_of_results, mainnet::Mismatch};
+use ahead::execute_ahead;
 use alloy_primitives::Address;
 use lockstep_chain::Block;
 use lockstep_execution::{
@@ -16,7 +19,8 @@ pub enum Executors {
     Serial,
     /// The one with several threads.
     Parallel(ParallelExecutor),
-    /// Both. What the serial one says counts, and the other one must say the same.
+    /// Both. What the serial one says counts, and the other one must say the same; as must a thread that executes each
+    /// transaction before its turn.
     Both(ParallelExecutor),
 }
 
@@ -66,8 +70,11 @@ impl Executors {
         if let Self::Both(parallel) = self {
             let serial = execute_block(chain, block, senders, state, recorded());
             let found = parallel.execute_block(chain, block, senders, state, recorded());
-            if let Some(mismatch) = difference_of_results(&serial, &found) {
-                return Err(BlockError::Disputed(mismatch));
+            let ahead = execute_ahead(chain, block, senders, state);
+            for found in [found, ahead] {
+                if let Some(mismatch) = difference_of_results(&serial, &found) {
+                    return Err(BlockError::Disputed(mismatch));
+                }
             }
             if !chain.has_intermediate_roots(&block.header) {
                 return serial.map_err(|error| error.to_string().into());
