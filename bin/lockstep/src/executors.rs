@@ -17,10 +17,16 @@ use std::{fmt, num::NonZeroUsize, thread, time::Duration};
 const MAX_THREADS: u16 = 1_024;
 
 #[derive(Clone, Copy, Debug, ClapArgs)]
-pub(crate) struct ParallelArgs {
+pub(crate) struct ThreadArgs {
     /// Threads of the parallel executor, with the one that calls it [default: one per core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_THREADS)))]
     threads: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct ParallelArgs {
+    #[command(flatten)]
+    threads: ThreadArgs,
     /// Tell the parallel executor beforehand what each block reads and writes (EIP-7928), or which of its transactions
     /// need others; an execution that is not measured finds that out.
     #[arg(long, value_name = "WHAT", value_enum)]
@@ -64,7 +70,7 @@ impl Fates {
     }
 }
 
-impl ParallelArgs {
+impl ThreadArgs {
     fn count(self) -> usize {
         let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         self.threads.map_or_else(cores, usize::from).min(MAX_THREADS.into())
@@ -132,7 +138,7 @@ impl Executors {
     /// # Errors
     /// If threads cannot be started.
     pub(crate) fn start(choice: Choice, args: ParallelArgs) -> Result<Self> {
-        let (threads, hints) = (args.count(), args.hints);
+        let (threads, hints) = (args.threads.count(), args.hints);
         let parallel = match choice {
             Choice::Serial => None,
             Choice::Parallel | Choice::Both => Some(ParallelExecutor::new(threads)?),
