@@ -3,7 +3,8 @@
 use crate::{
     Statistics,
     caution::Caution,
-    work::{Item, Next, Outcome, Place, Readiness, Work, Worker},
+    place::Place,
+    work::{Item, Next, Outcome, Readiness, Work, Worker},
 };
 use alloy_consensus::Transaction as _;
 use alloy_primitives::Address;

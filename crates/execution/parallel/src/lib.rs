@@ -35,6 +35,7 @@ mod hints;
 mod hot;
 mod memory;
 mod overlay;
+mod place;
 mod range;
 mod senders;
 mod table;

@@ -4,6 +4,7 @@ use crate::{
     hints::{Order, Wait},
     hot::HotContracts,
     memory::{Memory, Turn, View},
+    place::{LeftToItsTurn, Place},
 };
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, U256, map::AddressMap};
@@ -21,7 +22,7 @@ use std::{
     ops::Range,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -37,51 +38,8 @@ pub(crate) const MAX_GAS_AHEAD: u64 = 400_000_000;
 /// So many transactions a worker puts aside that wait for others, before it takes no more.
 const MAX_ASIDE: usize = 64;
 
-/// States of a transaction. Nobody has it;
-const FREE: u8 = 0;
-/// somebody executes it;
-const TAKEN: u8 = 1;
-/// it was executed, and waits for its turn;
-const DONE: u8 = 2;
-/// it has to be executed at its turn.
-const ORDERED: u8 = 3;
-
 /// The outcome of a transaction of chain `C`.
 pub(crate) type Outcome<C> = Box<Speculation<HaltReasonOf<C>>>;
-
-/// What has become of a transaction before its turn.
-#[derive(Debug)]
-pub(crate) struct Place<H> {
-    state: AtomicU8,
-    outcome: Mutex<Option<Box<Speculation<H>>>>,
-}
-
-impl<H> Default for Place<H> {
-    fn default() -> Self {
-        Self { state: AtomicU8::new(FREE), outcome: Mutex::new(None) }
-    }
-}
-
-impl<H> Place<H> {
-    /// Whether nobody else had the transaction.
-    pub(crate) fn take(&self) -> bool {
-        self.state.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    }
-
-    /// Whether somebody executes it now.
-    pub(crate) fn is_underway(&self) -> bool {
-        self.state.load(Ordering::Acquire) == TAKEN
-    }
-
-    /// Whether it was executed, and what it changed was told.
-    fn is_done(&self) -> bool {
-        self.state.load(Ordering::Acquire) == DONE
-    }
-
-    pub(crate) fn take_outcome(&self) -> Option<Box<Speculation<H>>> {
-        self.outcome.lock().take()
-    }
-}
 
 /// A transaction of a batch.
 pub(crate) struct Item<'w, C: Speculate> {
@@ -417,8 +375,7 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
             })
         };
         if is_done {
-            *place.outcome.lock() = Some(outcome);
-            place.state.store(DONE, Ordering::Release);
+            place.put(outcome);
         } else {
             worker.spare.push(outcome);
         }
@@ -483,22 +440,7 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
     /// Fetches what is there of these transactions, all at the same time.
     fn touch(&self, range: Range<usize>) {
         let places = self.places.get(range).unwrap_or_default();
-        let done = places.iter().filter(|place| place.is_done());
-        let sum = done.fold(0, |sum, place| {
-            sum ^ place.outcome.lock().as_ref().map_or(0, |outcome| outcome.touch())
-        });
-        black_box(sum);
-    }
-}
-
-/// Leaves a transaction that was taken to its turn when it is dropped, unless there is an outcome; also if a worker
-/// panics, since somebody may wait.
-pub(crate) struct LeftToItsTurn<'p, H>(pub(crate) &'p Place<H>);
-
-impl<H> Drop for LeftToItsTurn<'_, H> {
-    fn drop(&mut self) {
-        let order = Ordering::Release;
-        let _ = self.0.state.compare_exchange(TAKEN, ORDERED, order, Ordering::Relaxed);
+        black_box(places.iter().fold(0, |sum, place| sum ^ place.touch()));
     }
 }
 

@@ -86,6 +86,7 @@ mod payloads;
 mod persist;
 mod pool;
 mod replay;
+mod restore;
 mod tree;
 mod update;
 mod view;

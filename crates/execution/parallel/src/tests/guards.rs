@@ -11,7 +11,8 @@ use crate::{
     caution::Caution,
     hot::HotContracts,
     memory::{Memory, Tables, View},
-    work::{LeftToItsTurn, Next, Work},
+    place::LeftToItsTurn,
+    work::{Next, Work},
 };
 use alloy_consensus::{BlockBody, Header, SignableTransaction, Transaction as _, TxLegacy};
 use alloy_primitives::{Address, B256, Signature, TxKind, U256};
