@@ -49,6 +49,15 @@ impl<C: Speculate, S: StateReader> BlockExecutor<'_, C, S> {
         C::remembered(&mut self.evm)
     }
 
+    /// What the EVM would remember after a transaction, before there is one; `None` if the state cannot be read. What it reads
+    /// for that counts as accessed.
+    pub fn remembered_ahead(&mut self) -> Option<C::Remembered> {
+        let is_known = C::prepare(&mut self.evm);
+        // Whoever needs it will find that out.
+        let _ = self.evm.db_mut().take_error();
+        is_known.then(|| self.remembered())
+    }
+
     /// Makes the outcome of the next transaction, which was executed before its turn, permanent; as if
     /// [`Self::transact`] had executed it now. Whether it did: an outcome that follows from another state is
     /// refused, and nothing has changed.

@@ -245,6 +245,23 @@ impl Speculate for Rollup {
         evm.ctx_mut().chain.clone()
     }
 
+    /// What data on L1 costs, as the first transaction after the deposits finds it.
+    fn prepare<S: StateReader>(
+        evm: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<S>, NoOpInspector>,
+    ) -> bool {
+        let context = evm.ctx_mut();
+        let (number, spec) = (context.block.number, context.cfg.spec);
+        if context.chain.l2_block == Some(number) {
+            return true;
+        }
+        let Ok(costs) = L1BlockInfo::try_fetch(&mut context.journaled_state.database, number, spec)
+        else {
+            return false;
+        };
+        context.chain = costs;
+        true
+    }
+
     fn remember<V: SpeculativeView>(evm: &mut SpeculativeEvm<Self, V>, remembered: &L1BlockInfo) {
         evm.ctx_mut().chain = remembered.clone();
     }

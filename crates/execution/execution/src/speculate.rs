@@ -297,6 +297,14 @@ pub trait Speculate: Execute {
         evm: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<S>, NoOpInspector>,
     ) -> Self::Remembered;
 
+    /// Makes the EVM find out what it remembers, if it has not yet. Whether it knows: the state may not be readable.
+    fn prepare<S: StateReader>(
+        evm: &mut <Self::EvmFactory as EvmFactory>::Evm<BlockState<S>, NoOpInspector>,
+    ) -> bool {
+        let _ = evm;
+        true
+    }
+
     /// The same before a block's first transaction, if nothing in the block has a say in it. If not, its transactions are
     /// not executed ahead before the [`Self::ordered_prefix`] is.
     fn remembered_before(&self, header: &Self::Header) -> Option<Self::Remembered> {

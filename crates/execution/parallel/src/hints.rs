@@ -154,9 +154,7 @@ impl<S: StateReader> Memory<'_, S> {
                 info.code_hash = KECCAK256_EMPTY;
                 if !change.new_code.is_empty() && change.new_code.len() <= MAX_CODE_BYTES {
                     let raw = change.new_code.clone();
-                    // What looks like a malformed delegation (EIP-7702) is plain code.
-                    let code = Bytecode::new_raw_checked(raw.clone())
-                        .unwrap_or_else(|_| Bytecode::new_legacy(raw));
+                    let code = Bytecode::new_legacy(raw);
                     info.code_hash = keccak256(&change.new_code);
                     self.tell_code(info.code_hash, code);
                 }

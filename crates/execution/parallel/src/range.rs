@@ -75,13 +75,17 @@ impl ParallelExecutor {
         C: Speculate,
         S: StateReader + Sync,
     {
-        let mut overlay = Overlay::new(state);
+        // What those who execute ahead take for the parent's state.
+        let mut before = Overlay::new(state);
         for (at, blocks) in (0..).step_by(MAX_BLOCKS).zip(blocks.chunks(MAX_BLOCKS)) {
             let range = Range::new(chain, blocks, record_access);
             let mut each = |index, output| each(at + index, output);
-            if self.run(&range, state, &mut overlay, &mut each).is_break() {
+            let mut overlay = Overlay::new(&before);
+            if self.run(&range, &before, &mut overlay, &mut each).is_break() {
                 return;
             }
+            let changed = overlay.into_changed();
+            before.extend(changed);
         }
     }
 

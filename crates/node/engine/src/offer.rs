@@ -98,11 +98,13 @@ impl<'a, C: Payloads> BlockBuilder<'a, C> {
     {
         let PoolBatch { transactions, senders, .. } = candidates;
         let (chain, header) = (self.executor.chain(), self.contents.header);
-        let remembered = self.executor.remembered();
+        let ahead = self.executor.remembered_ahead();
+        let is_known = ahead.is_some();
+        let remembered = ahead.unwrap_or_else(|| self.executor.remembered());
         let batch = Batch { chain, header, transactions, senders, first: 0 };
         let (state, parallel) = (self.contents.state, self.contents.parallel);
-        let mut memory = self.contents.memory.take();
-        if memory.is_none() && parallel.is_worth_offering(&batch) {
+        let mut memory = self.contents.memory.take().filter(|_| is_known);
+        if memory.is_none() && is_known && parallel.is_worth_offering(&batch) {
             memory = Some(parallel.learn(chain, header, &state, &self.executor.changes()));
         }
         Offer { batch, remembered, state, parallel, memory }

@@ -10,12 +10,16 @@ use crate::{
 };
 use alloy_consensus::BlockHeader as _;
 use alloy_eips::BlockNumHash;
+use alloy_primitives::{Sealed, U256};
 use lockstep_execution::StateCommitment;
 use lockstep_parallel::{RangeBlock, RangeOutput};
 use lockstep_storage::{
     ExecutedBlock, LogEntry, OverlayState, RecoveredBlock, State, StorageError,
 };
 use std::{ops::ControlFlow, sync::Arc};
+
+/// Blocks that are read and executed in one run.
+const MAX_AT_ONCE: u64 = 64;
 
 impl<C: Payloads> Core<C> {
     /// Brings canonical blocks above `fork` back into memory if they are in storage only. The
@@ -71,50 +75,95 @@ impl<C: Payloads> Core<C> {
     ) -> Result<Vec<Arc<ExecutedBlock<C>>>, EngineError> {
         let stored = self.shared.storage.snapshot()?;
         let missing = |number| StorageError::Missing(format!("block {number}"));
-        let mut header = stored.header(fork)?.ok_or_else(|| missing(fork))?;
-        let mut total_difficulty = stored.total_difficulty(fork)?.ok_or_else(|| missing(fork))?;
-        let mut commitment = C::Commitment::from_root(header.state_root());
-        let base = stored.clone().state(fork)?;
-        let block = |number| stored.block(number)?.ok_or_else(|| missing(number));
-        let blocks = (fork.saturating_add(1)..=last).map(block).collect::<Result<Vec<_>, _>>()?;
-        let range = blocks.iter().map(|it| RangeBlock { block: &it.block, senders: &it.senders });
-        let range: Vec<_> = range.collect();
-        let mut restored: Vec<Arc<ExecutedBlock<C>>> = Vec::new();
-        let mut fault = None;
-        let mut restore = |block: &Arc<RecoveredBlock<C>>, output: RangeOutput<C, &dyn State>| {
-            let before = restored.iter().rev().cloned().collect();
-            let state = Arc::new(OverlayState::new(before, base.clone()));
-            let parent = Parent { header: header.clone(), total_difficulty, state };
-            let executed = if output.as_ref().is_ok_and(|output| output.lacks_intermediate_roots) {
-                execute(self.chain(), block.clone(), &parent, &mut commitment, None)?
-            } else {
-                complete(self.chain(), block.clone(), &parent, &mut commitment, output)?
-            };
-            if commitment.node_count() > self.config.max_trie_nodes {
-                commitment = C::Commitment::from_root(executed.state_root());
-            }
-            header = executed.block.sealed_header();
-            total_difficulty = executed.total_difficulty;
-            restored.push(Arc::new(executed));
-            Ok(())
+        let header = stored.header(fork)?.ok_or_else(|| missing(fork))?;
+        let mut restored = Restored {
+            commitment: C::Commitment::from_root(header.state_root()),
+            header,
+            total_difficulty: stored.total_difficulty(fork)?.ok_or_else(|| missing(fork))?,
+            base: stored.clone().state(fork)?,
+            blocks: Vec::new(),
         };
-        self.executor.execute_range(self.chain(), &range, &&*base, false, &mut |index, output| {
-            let Some(block) = blocks.get(index) else { return ControlFlow::Break(()) };
-            match restore(block, output) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    fault = Some((block.hash(), error));
-                    ControlFlow::Break(())
-                }
-            }
-        });
-        match fault {
-            Some((_, Fault::Node(error))) => return Err(error),
-            Some((hash, Fault::Invalid(reason))) => {
-                return Err(EngineError::Execution { hash, reason });
-            }
-            None => {}
+        let mut next = fork.saturating_add(1);
+        while next <= last {
+            let end = last.min(next.saturating_add(MAX_AT_ONCE - 1));
+            let block = |number| stored.block(number)?.ok_or_else(|| missing(number));
+            let blocks = (next..=end).map(block).collect::<Result<Vec<_>, _>>()?;
+            self.restore(&blocks, &mut restored)?;
+            next = end.saturating_add(1);
         }
-        Ok(restored)
+        Ok(restored.blocks)
+    }
+
+    /// Executes blocks that follow what is restored.
+    fn restore(
+        &self,
+        blocks: &[Arc<RecoveredBlock<C>>],
+        restored: &mut Restored<C>,
+    ) -> Result<(), EngineError> {
+        let range = blocks.iter().map(|it| RangeBlock { block: &it.block, senders: &it.senders });
+        let (range, before) = (range.collect::<Vec<_>>(), restored.state());
+        let mut fault = None;
+        self.executor.execute_range(
+            self.chain(),
+            &range,
+            &&*before,
+            false,
+            &mut |index, output| {
+                let Some(block) = blocks.get(index) else { return ControlFlow::Break(()) };
+                match restored.push(self, block, output) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        fault = Some((block.hash(), error));
+                        ControlFlow::Break(())
+                    }
+                }
+            },
+        );
+        match fault {
+            None => Ok(()),
+            Some((_, Fault::Node(error))) => Err(error),
+            Some((hash, Fault::Invalid(reason))) => Err(EngineError::Execution { hash, reason }),
+        }
+    }
+}
+
+/// Blocks that were executed once more, and what the next one stands on.
+struct Restored<C: Payloads> {
+    header: Sealed<C::Header>,
+    total_difficulty: U256,
+    commitment: C::Commitment,
+    /// The state before the first.
+    base: Arc<dyn State>,
+    blocks: Vec<Arc<ExecutedBlock<C>>>,
+}
+
+impl<C: Payloads> Restored<C> {
+    /// The state after the last.
+    fn state(&self) -> Arc<dyn State> {
+        let blocks = self.blocks.iter().rev().cloned().collect();
+        Arc::new(OverlayState::new(blocks, self.base.clone()))
+    }
+
+    fn push(
+        &mut self,
+        core: &Core<C>,
+        block: &Arc<RecoveredBlock<C>>,
+        output: RangeOutput<C, &dyn State>,
+    ) -> Result<(), Fault> {
+        let (header, total_difficulty) = (self.header.clone(), self.total_difficulty);
+        let parent = Parent { header, total_difficulty, state: self.state() };
+        let (chain, commitment) = (core.chain(), &mut self.commitment);
+        let executed = if output.as_ref().is_ok_and(|output| output.lacks_intermediate_roots) {
+            execute(chain, block.clone(), &parent, commitment, None)?
+        } else {
+            complete(chain, block.clone(), &parent, commitment, output)?
+        };
+        if self.commitment.node_count() > core.config.max_trie_nodes {
+            self.commitment = C::Commitment::from_root(executed.state_root());
+        }
+        self.header = executed.block.sealed_header();
+        self.total_difficulty = executed.total_difficulty;
+        self.blocks.push(Arc::new(executed));
+        Ok(())
     }
 }

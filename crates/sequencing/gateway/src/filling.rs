@@ -95,6 +95,20 @@ struct Supply {
     chain: ChainId,
     best: BestTransactions<Rollup>,
     harvest: Harvest,
+    /// Whose transactions wait for the next update.
+    skipped: AddressSet,
+    /// One that is known to call others, after those of the batch.
+    caller: Option<Arc<PoolTransaction<Rollup>>>,
+}
+
+impl Supply {
+    /// Leaves a transaction to be executed jointly, unless one of its sender before it waits.
+    fn pass_on(&mut self, caller: Arc<PoolTransaction<Rollup>>) {
+        self.best.mark_invalid(&caller);
+        if !self.skipped.contains(&caller.sender) {
+            self.harvest.callers.push((self.chain, caller));
+        }
+    }
 }
 
 /// One rollup's block.
@@ -268,17 +282,28 @@ impl<'a> Filling<'a> {
         pass: &mut Pass<'_>,
     ) -> Result<Harvest, GatewayError> {
         let best = self.desk.source.pool.best(self.builder.base_fee(), None);
-        let mut supply = Supply { chain, best, harvest: Harvest::default() };
+        let (harvest, skipped) = (Harvest::default(), AddressSet::default());
+        let mut supply = Supply { chain, best, harvest, skipped, caller: None };
         while self.may_take(limits, pass) {
             let wanted = iter::from_fn(|| self.next_wanted(&mut supply));
-            let Some(batch) = PoolBatch::take(wanted, self.builder.gas_left()) else { break };
-            let offer = self.builder.offer(&batch);
-            let (taken, offered) = offer.lead(limits.blocks, |turns| {
-                self.take_batch(limits, pass, &batch, turns, &mut supply)
-            });
-            self.builder.end_offer(offered);
-            if !taken? {
-                break;
+            let batch = PoolBatch::take(wanted, self.builder.gas_left());
+            if let Some(batch) = &batch {
+                let (taken, offered) = self.builder.offer(batch).lead(limits.blocks, |turns| {
+                    self.take_batch(limits, pass, batch, turns, &mut supply)
+                });
+                self.builder.end_offer(offered);
+                if !taken? {
+                    break;
+                }
+            }
+            match supply.caller.take() {
+                Some(caller) if !self.may_take(limits, pass) => {
+                    supply.best.mark_invalid(&caller);
+                    break;
+                }
+                Some(caller) => supply.pass_on(caller),
+                None if batch.is_none() => break,
+                None => {}
             }
         }
         self.desk.has_passed_over = !supply.harvest.callers.is_empty() || pass.is_over();
@@ -289,9 +314,13 @@ impl<'a> Filling<'a> {
         !self.is_full() && !limits.budget.is_exhausted() && !pass.is_over()
     }
 
-    /// The next transaction of the pool that is to be executed here, as far as it is known now.
+    /// The next transaction of the pool that is to be executed here; none after those that come before one that is known
+    /// to call others.
     fn next_wanted(&self, supply: &mut Supply) -> Option<Arc<PoolTransaction<Rollup>>> {
-        let Supply { chain, best, harvest } = supply;
+        let Supply { best, caller, .. } = supply;
+        if caller.is_some() {
+            return None;
+        }
         loop {
             let tx = best.next()?;
             if self.is_passed(&tx) {
@@ -302,9 +331,8 @@ impl<'a> Filling<'a> {
                 continue;
             }
             if self.desk.source.callers.contains_key(&tx.hash) {
-                best.mark_invalid(&tx);
-                harvest.callers.push((*chain, tx));
-                continue;
+                *caller = Some(tx);
+                return None;
             }
             return Some(tx);
         }
@@ -319,8 +347,7 @@ impl<'a> Filling<'a> {
         turns: &mut Turns<'_, '_, '_, '_, Rollup>,
         supply: &mut Supply,
     ) -> Result<bool, GatewayError> {
-        let Supply { chain, best, harvest } = supply;
-        let mut skipped = AddressSet::default();
+        let Supply { chain, best, harvest, skipped, .. } = supply;
         while self.may_take(limits, pass)
             && let Some(turn) = turns.next_turn()
         {

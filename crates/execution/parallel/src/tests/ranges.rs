@@ -98,27 +98,35 @@ fn a_range_ends_where_it_is_told_to() {
     }
 }
 
-/// More blocks than are looked at together.
+/// More blocks than are looked at together, with transactions to the end.
 #[test]
 fn a_long_range_is_executed_in_parts() {
     let executor = ParallelExecutor::new(2).expect("threads start").always_parallel();
-    let mut blocks = 0;
-    for seed in 0..20 {
+    let (mut transactions, mut most) = (0, 0);
+    for seed in 0..150 {
         let case = Case::<Ethereum>::new(seed);
-        let one_each: Vec<_> = cut(&case, &mut Rng::new(seed));
-        let mut many = one_each.clone();
-        while many.len() < 150 {
-            let number = case.block.header.number + many.len() as u64;
-            let parent = many.last().map(|(block, _)| block.header.hash_slow());
-            let (mut block, _) = one_each.first().expect("there is one").clone();
-            block.header.number = number;
-            block.header.parent_hash = parent.unwrap_or_default();
-            block.body.transactions.clear();
-            many.push((block, Vec::new()));
+        let mut blocks: Vec<(Block<Ethereum>, Vec<Address>)> = Vec::new();
+        let all = case.block.body.transactions.iter().zip(&case.senders).collect::<Vec<_>>();
+        // What the first blocks write, the 64th and the 128th read, with which parts begin.
+        for two in all.chunks(2) {
+            for part in [two, &[]].into_iter().chain(vec![&[][..]; 30]) {
+                let mut header = case.block.header.clone();
+                header.number += blocks.len() as u64;
+                if let Some((parent, _)) = blocks.last() {
+                    header.parent_hash = parent.header.hash_slow();
+                }
+                let (transactions, senders) =
+                    part.iter().map(|(tx, sender)| ((*tx).clone(), **sender)).unzip();
+                let body = BlockBody { transactions, ..Default::default() };
+                blocks.push((Block::<Ethereum>::new(header, body), senders));
+            }
         }
-        let expected = serial(&case, &many);
-        assert_eq!(in_one_run(&executor, &case, &many, usize::MAX), expected, "seed {seed}");
-        blocks = blocks.max(expected.len());
+        let expected = serial(&case, &blocks);
+        assert_eq!(in_one_run(&executor, &case, &blocks, usize::MAX), expected, "seed {seed}");
+        most = most.max(expected.len());
+        transactions +=
+            expected.iter().skip(64).flatten().map(|it| it.receipts.len()).sum::<usize>();
     }
-    assert_eq!(blocks, 150, "no range was valid to its end");
+    assert!(most > 130, "{most} blocks");
+    assert!(transactions > 300, "{transactions} transactions after the first 64 blocks");
 }
