@@ -98,35 +98,30 @@ fn a_range_ends_where_it_is_told_to() {
     }
 }
 
-/// More blocks than are looked at together, with transactions to the end.
+/// More blocks than are looked at together: what the first one writes, the last one reads, with which a part begins.
 #[test]
 fn a_long_range_is_executed_in_parts() {
-    let executor = ParallelExecutor::new(2).expect("threads start").always_parallel();
-    let (mut transactions, mut most) = (0, 0);
-    for seed in 0..150 {
+    let executor = ParallelExecutor::new(4).expect("threads start").always_parallel();
+    let mut valid = 0;
+    for seed in 0..400 {
         let case = Case::<Ethereum>::new(seed);
-        let mut blocks: Vec<(Block<Ethereum>, Vec<Address>)> = Vec::new();
         let all = case.block.body.transactions.iter().zip(&case.senders).collect::<Vec<_>>();
-        // What the first blocks write, the 64th and the 128th read, with which parts begin.
-        for two in all.chunks(2) {
-            for part in [two, &[]].into_iter().chain(vec![&[][..]; 30]) {
-                let mut header = case.block.header.clone();
-                header.number += blocks.len() as u64;
-                if let Some((parent, _)) = blocks.last() {
-                    header.parent_hash = parent.header.hash_slow();
-                }
-                let (transactions, senders) =
-                    part.iter().map(|(tx, sender)| ((*tx).clone(), **sender)).unzip();
-                let body = BlockBody { transactions, ..Default::default() };
-                blocks.push((Block::<Ethereum>::new(header, body), senders));
+        let (first, last) = all.split_at(all.len() / 3);
+        let mut blocks: Vec<(Block<Ethereum>, Vec<Address>)> = Vec::new();
+        for part in [first].into_iter().chain(vec![&[][..]; 63]).chain([last]) {
+            let mut header = case.block.header.clone();
+            header.number += blocks.len() as u64;
+            if let Some((parent, _)) = blocks.last() {
+                header.parent_hash = parent.header.hash_slow();
             }
+            let (transactions, senders) =
+                part.iter().map(|(tx, sender)| ((*tx).clone(), **sender)).unzip();
+            let body = BlockBody { transactions, ..Default::default() };
+            blocks.push((Block::<Ethereum>::new(header, body), senders));
         }
         let expected = serial(&case, &blocks);
         assert_eq!(in_one_run(&executor, &case, &blocks, usize::MAX), expected, "seed {seed}");
-        most = most.max(expected.len());
-        transactions +=
-            expected.iter().skip(64).flatten().map(|it| it.receipts.len()).sum::<usize>();
+        valid += usize::from(expected.len() == blocks.len());
     }
-    assert!(most > 130, "{most} blocks");
-    assert!(transactions > 300, "{transactions} transactions after the first 64 blocks");
+    assert!(valid > 100, "{valid} ranges were executed to their ends");
 }
