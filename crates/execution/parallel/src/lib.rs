@@ -9,7 +9,8 @@
 //! What conflicts with other executors does not here:
 //! - a balance that code does not look at counts by what was added and taken, for fee recipients, hot recipients and
 //!   senders alike;
-//! - the nonce that a transaction needs is what its sender is assumed to have.
+//! - the nonce that a transaction needs is what its sender is assumed to have, and that of another account without code
+//!   is not looked at.
 //!
 //! And what does nothing but pay needs no EVM ([`lockstep_execution::Transfer`]).
 //!
