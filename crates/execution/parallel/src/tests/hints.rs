@@ -155,9 +155,10 @@ fn with_right_hints_nothing_is_executed_again() {
 #[test]
 fn wrong_hints_change_nothing() {
     let executors = executors();
-    let mut again = 0;
+    let again = || executors.iter().map(|executor| executor.statistics().again).sum::<u64>();
     let mut other = BlockHints::default();
-    for seed in 0..CASES {
+    // The scheduler of the threads decides how often somebody is there to believe them.
+    for seed in (0..20 * CASES).take_while(|seed| *seed < CASES || again() < 50) {
         let mut rng = Rng::new(seed ^ 0x0bad);
         let case = Case::<Ethereum>::new(seed);
         let expected = serial(&case);
@@ -179,10 +180,7 @@ fn wrong_hints_change_nothing() {
         }
         other = right;
     }
-    for executor in &executors {
-        again += executor.statistics().again;
-    }
-    assert!(again > 50, "wrong hints were believed {again} times");
+    assert!(again() >= 50, "wrong hints were believed {} times", again());
 }
 
 pub(super) const WRONG_LISTS: u64 = 9;
