@@ -14,7 +14,7 @@ use lockstep_execution::{
 use std::{collections::BTreeSet, fmt, hint::spin_loop, ops::Range, thread};
 
 /// How often a thread looks whether another one has finished before it does something else.
-const SPINS: u32 = 400;
+const SPINS: u32 = 100;
 
 /// So many used outcomes are given back at once.
 const MIN_RETURNED: usize = 16;
@@ -139,6 +139,9 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Ahead<'x, 'w, 'a, C, S> {
             self.caution.vain_help += u32::from(self.helped.contains(&index));
         } else {
             self.statistics.in_order += 1;
+            if self.caution.note_left() {
+                self.work.end();
+            }
         }
         self.caution.note_spins(spins);
         self.execute(item, executor)
@@ -190,13 +193,7 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Ahead<'x, 'w, 'a, C, S> {
                 spin_loop();
                 continue;
             }
-            if self.ahead.is_empty()
-                && self.caution.may_help()
-                && let Next::Chunk(_, chunk) = self.work.take_chunk()
-            {
-                self.ahead = chunk;
-            }
-            let Some(index) = self.ahead.next() else {
+            let Some(index) = self.next_to_help_with() else {
                 thread::yield_now();
                 continue;
             };
@@ -211,6 +208,24 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Ahead<'x, 'w, 'a, C, S> {
             }
         }
         spins
+    }
+
+    /// What to execute ahead while there is nothing else to do: what comes soon, which other threads have left to this
+    /// one, then what they would come to next.
+    fn next_to_help_with(&mut self) -> Option<usize> {
+        if !self.caution.may_help() {
+            return self.ahead.next();
+        }
+        let soon = self.chunk.clone().find(|index| self.work.is_free(*index));
+        if soon.is_some() {
+            return soon;
+        }
+        if self.ahead.is_empty()
+            && let Next::Chunk(_, chunk) = self.work.take_chunk()
+        {
+            self.ahead = chunk;
+        }
+        self.ahead.next()
     }
 }
 

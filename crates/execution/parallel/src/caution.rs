@@ -3,6 +3,9 @@
 /// After this many outcomes it is seen whether executing ahead is worth it.
 const OUTCOMES: u32 = 16;
 
+/// So many transactions that others left to their turns, between so few outcomes, say the same as failures.
+const MAX_LEFT: u32 = 64;
+
 /// In a block, a thread waits this often in vain, and executes so many transactions ahead to no use while it waits: what
 /// is cheap at its turn may be dear on another state, and is not paid for there.
 const MAX_VAIN_SPINS: u32 = 1_000_000;
@@ -14,6 +17,8 @@ pub(crate) struct Caution {
     /// Of the outcomes that were looked at of late.
     outcomes: u32,
     failures: u32,
+    /// Transactions that others left to their turns since.
+    left: u32,
     /// How likely the next outcome is of use, in 256ths.
     trust: u32,
     vain_spins: u32,
@@ -27,6 +32,7 @@ impl Default for Caution {
         Self {
             outcomes: 0,
             failures: 0,
+            left: 0,
             trust: 128,
             vain_spins: 0,
             vain_help: 0,
@@ -62,8 +68,15 @@ impl Caution {
         self.trust = self.trust - self.trust / 4 + if was_of_use { 64 } else { 0 };
         if self.outcomes >= OUTCOMES {
             self.has_given_up |= self.failures * 2 > self.outcomes;
-            (self.outcomes, self.failures) = (0, 0);
+            (self.outcomes, self.failures, self.left) = (0, 0, 0);
         }
+        self.has_given_up
+    }
+
+    /// Notes a transaction that others looked at and left to its turn. Whether executing ahead does not pay, as above.
+    pub(crate) const fn note_left(&mut self) -> bool {
+        self.left += 1;
+        self.has_given_up |= self.left > MAX_LEFT;
         self.has_given_up
     }
 }

@@ -13,7 +13,7 @@ use revm::state::Account;
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
-    hash::Hash,
+    hash::{Hash, Hasher},
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -125,11 +125,26 @@ struct SlotCell {
     versions: Versions<U256>,
 }
 
+/// An account's slot, whose hash needs no loop over bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot(Address, U256);
+
+impl Hash for Slot {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self(address, slot) = self;
+        let first = address.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+        let last = address.last_chunk().map_or(0, |bytes| u128::from_ne_bytes(*bytes));
+        hasher.write_u128(last);
+        hasher.write_u64(first);
+        slot.as_limbs().iter().for_each(|limb| hasher.write_u64(*limb));
+    }
+}
+
 /// The tables of a [`Memory`], which are kept from one block to the next.
 #[derive(Debug)]
 pub(crate) struct Tables {
     accounts: Table<Address, AccountCell>,
-    slots: Table<(Address, U256), SlotCell>,
+    slots: Table<Slot, SlotCell>,
     codes: RwLock<B256Map<Bytecode>>,
 }
 
@@ -218,8 +233,20 @@ impl<'a, S: StateReader> Memory<'a, S> {
 
     fn slot_cell(&self, address: &Address, slot: &U256) -> Option<&'a SlotCell> {
         let made =
-            self.tables.slots.get_or_try_insert((*address, *slot), || Ok(SlotCell::default()));
+            self.tables.slots.get_or_try_insert(Slot(*address, *slot), || Ok(SlotCell::default()));
         made.unwrap_or_else(|never: Infallible| match never {})
+    }
+
+    /// The cell of a slot, with what the parent's state has there.
+    fn read_slot_cell(
+        &self,
+        address: &Address,
+        slot: &U256,
+    ) -> Result<Option<&'a SlotCell>, S::Error> {
+        self.tables.slots.get_or_try_insert(Slot(*address, *slot), || {
+            let parent = self.reader.storage(address, slot)?.into();
+            Ok(SlotCell { parent, ..SlotCell::default() })
+        })
     }
 
     fn parent_slot(
@@ -303,14 +330,15 @@ impl<'a, S: StateReader> Memory<'a, S> {
                 cell.versions.retract(turn);
             }
         }
-        for slot in outcome.changed_slots() {
-            if let Some(cell) = self.tables.slots.get(&slot) {
+        for (address, slot) in outcome.changed_slots() {
+            if let Some(cell) = self.tables.slots.get(&Slot(address, slot)) {
                 cell.versions.retract(turn);
             }
         }
     }
 
-    /// Puts right what hints said wrong of what a transaction was shown whose turn has come.
+    /// Puts right what a transaction was shown whose turn has come: what hints said, and what nobody told of, since nobody
+    /// had asked or since it seemed not to matter.
     pub(crate) fn correct<H>(
         &self,
         turn: Turn,
@@ -318,20 +346,28 @@ impl<'a, S: StateReader> Memory<'a, S> {
         account_now: impl Fn(&Address) -> Option<Option<AccountInfo>>,
         slot_now: impl Fn(&Address, &U256) -> Option<U256>,
     ) {
-        if !self.has_hints {
-            return;
-        }
         for address in outcome.seen_accounts() {
-            if let Some(cell) = self.tables.accounts.get(&address) {
-                let now = account_now(&address);
+            let now = account_now(&address);
+            if let Some(cell) = self.tables.accounts.get(&address)
+                && self.is_known(now.as_ref())
+            {
                 cell.versions.correct(turn, now.map(|info| info.as_ref().map(told)));
             }
         }
         for (address, slot) in outcome.seen_slots() {
-            if let Some(cell) = self.tables.slots.get(&(address, slot)) {
-                cell.versions.correct(turn, slot_now(&address, &slot));
+            let now = slot_now(&address, &slot);
+            if let Some(cell) = self.tables.slots.get(&Slot(address, slot))
+                && self.is_known(now.as_ref())
+            {
+                cell.versions.correct(turn, now);
             }
         }
+    }
+
+    /// Whether there is something to put right. What the block has not touched is the parent's value, whatever hints say;
+    /// without hints it may be what blocks of the same range wrote before, and they have told of it.
+    fn is_known<T>(&self, now: Option<&T>) -> bool {
+        self.has_hints || now.is_some()
     }
 
     /// An account as the parent's state has it, or as it would be if it existed; `None` if that cannot be kept.
@@ -456,7 +492,7 @@ impl<S: StateReader> StateReader for View<'_, '_, S> {
     }
 
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, S::Error> {
-        let Some(cell) = self.memory.slot_cell(address, slot) else {
+        let Some(cell) = self.memory.read_slot_cell(address, slot)? else {
             self.was_parents.set(true);
             return self.memory.reader.storage(address, slot);
         };

@@ -32,6 +32,11 @@ impl<H> Place<H> {
         self.state.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
+    /// Whether nobody has the transaction.
+    pub(crate) fn is_free(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == FREE
+    }
+
     /// Whether somebody executes it now.
     pub(crate) fn is_underway(&self) -> bool {
         self.state.load(Ordering::Acquire) == TAKEN

@@ -1,5 +1,6 @@
 //! A table that all workers fill and read at the same time.
 
+use alloy_primitives::map::DefaultHashBuilder;
 use std::{
     fmt,
     hash::{BuildHasher, Hash},
@@ -26,7 +27,7 @@ pub(crate) struct Table<K, V> {
     entries: Box<[OnceLock<(K, V)>]>,
     /// Numbers that were given away.
     used: AtomicU32,
-    hasher: alloy_primitives::map::DefaultHashBuilder,
+    hasher: DefaultHashBuilder,
 }
 
 impl<K, V> fmt::Debug for Table<K, V> {
@@ -43,7 +44,7 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
             index: std::iter::repeat_with(AtomicU32::default).take(places).collect(),
             entries: std::iter::repeat_with(OnceLock::new).take(capacity).collect(),
             used: AtomicU32::new(0),
-            hasher: Default::default(),
+            hasher: DefaultHashBuilder::default(),
         }
     }
 

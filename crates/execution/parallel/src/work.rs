@@ -305,6 +305,12 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
         worker.aside = aside;
     }
 
+    /// Whether a transaction can be executed ahead, and nobody has done so or does.
+    pub(crate) fn is_free(&self, index: usize) -> bool {
+        self.places.get(index).is_some_and(Place::is_free)
+            && self.readiness(index) == Readiness::Ready
+    }
+
     /// The turn of a transaction has come: those before it are in the block, or left out.
     pub(crate) fn reach(&self, index: usize) {
         if self.order.is_some() {
@@ -406,7 +412,7 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
         self.batch.chain.may_speculate(self.batch.transactions, index)
     }
 
-    /// Takes back what hints said that was wrong of what a transaction was shown whose turn has come.
+    /// Puts right what a transaction was shown whose turn has come.
     pub(crate) fn correct<R: StateReader>(
         &self,
         turn: Turn,

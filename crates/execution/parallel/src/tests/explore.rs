@@ -2,6 +2,7 @@
 
 use super::{Output, generate::Case, options, rng::Rng};
 use crate::memory::{Memory, Tables, View};
+use alloy_primitives::{Address, U256};
 use lockstep_execution::{
     BlockExecutor, BlockOutput, BlockParts, ExecutionError, HaltReasonOf, Speculate, Speculation,
     Speculator, StateReader,
@@ -113,6 +114,9 @@ impl<'c, C: Speculate, S: StateReader> Exploration<'c, C, S> {
                 return Ok(());
             }
             self.memory.retract(turn, &outcome);
+            let account_now = |address: &Address| executor.known_account(address);
+            let slot_now = |address: &Address, slot: &U256| executor.known_slot(address, slot);
+            self.memory.correct(turn, &outcome, account_now, slot_now);
         }
         executor.transact_and(transaction, sender, |state| {
             self.memory.tell(turn, &sender, state);

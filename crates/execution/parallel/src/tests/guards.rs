@@ -7,7 +7,7 @@ use super::{
     world::{NUMBER, user},
 };
 use crate::{
-    Ahead, Batch, ParallelExecutor,
+    Ahead, Batch, ParallelExecutor, Statistics,
     caution::Caution,
     hot::HotContracts,
     memory::{Memory, Tables, View},
@@ -106,12 +106,14 @@ fn ahead<C: Speculate, S: StateReader>(
     transactions.map(execute).collect()
 }
 
+/// Executes a block in order, and does something before each turn.
+type Lead<'l> = dyn Fn(&mut dyn FnMut(usize)) -> Statistics + 'l;
+
 /// Prepares a block's execution on several threads, which `run` is in the place of.
-fn with_work<C: Speculate, S: StateReader + Sync, T>(
+fn with_work<C: Speculate, S: StateReader + Sync>(
     case: &Case<C, S>,
-    run: impl FnOnce(&Work<'_, '_, C, S>, &dyn Fn()) -> T,
-) -> T
-where
+    run: impl FnOnce(&Work<'_, '_, C, S>, &Lead<'_>),
+) where
     super::Output<C>: PartialEq + std::fmt::Debug,
 {
     let Case { chain, block, senders, state } = case;
@@ -127,18 +129,21 @@ where
     let work = Work::new(batch, Some(&memory), 0, &hot);
     work.begin(executor.remembered());
     let executor = std::cell::Cell::new(Some(executor));
-    let lead = || {
+    let lead = |before_turn: &mut dyn FnMut(usize)| {
         let mut executor = executor.take().expect("a block is executed once");
         let mut caution = Caution::default();
         let mut ahead = Ahead::new(&work, &mut caution);
         while let Some(candidate) = ahead.next_turn() {
+            before_turn(candidate.index());
             candidate.transact(&mut executor).expect("the block is valid");
         }
+        let statistics = ahead.statistics();
         let parts = BlockParts { ommers: &block.body.ommers, withdrawals: &[] };
         let output = executor.finish(parts, true);
         assert_eq!(output.map_err(|error| error.to_string()), serial(case));
+        statistics
     };
-    run(&work, &lead)
+    run(&work, &lead);
 }
 
 #[test]
@@ -265,7 +270,48 @@ fn a_worker_that_panics_leaves_its_transaction_to_its_turn() {
         assert!(died.is_err());
         assert!(!place.is_underway(), "somebody would wait");
         assert!(!place.take(), "somebody would execute it ahead again");
-        lead();
+        lead(&mut |_| ());
+    });
+}
+
+#[test]
+fn what_was_wrong_once_is_put_right() {
+    // The first makes the beneficiary exist, which nobody has asked for who could be told.
+    let call = |nonce| TxLegacy { gas_price: 9, ..legacy(nonce, contract(0), U256::ZERO, 100_000) };
+    let case = case((0..4).map(call).collect(), state(rich(), &[vec![op::STOP]]));
+    with_work(&case, |work, lead| {
+        let mut worker = work.worker().expect("the chain can");
+        let statistics = lead(&mut |index| {
+            if index > 0 {
+                work.speculate(&mut worker, index);
+            }
+        });
+        let expected = Statistics { ahead: 2, again: 1, in_order: 1, transfers: 0 };
+        assert_eq!(statistics, expected);
+    });
+}
+
+#[test]
+fn a_chain_of_calls_ends_what_is_done_ahead() {
+    let counts = vec![op::PUSH1, 0, op::SLOAD, op::PUSH1, 1, op::ADD, op::PUSH1, 0, op::SSTORE];
+    let calls = (0..90).map(|nonce| legacy(nonce, contract(0), U256::ZERO, 100_000));
+    let case = case(calls.collect(), state(rich(), &[counts]));
+    with_work(&case, |work, lead| {
+        let mut worker = work.worker().expect("the chain can");
+        let mut over_at = None;
+        // Each knows what all but the one before it have left.
+        let statistics = lead(&mut |index| {
+            if work.is_over() {
+                over_at.get_or_insert(index);
+            }
+            work.speculate(&mut worker, index + 1);
+        });
+        assert_eq!(statistics.ahead, 0);
+        assert_eq!(
+            statistics.again, 3,
+            "two calls show what the contract is like, and one is done"
+        );
+        assert!(over_at.is_some_and(|index| index < 80), "over at {over_at:?}");
     });
 }
 
@@ -286,7 +332,7 @@ fn nobody_waits_for_ever() {
                 }
                 is_late
             });
-            lead();
+            lead(&mut |_| ());
             let _ = done.send(());
             assert!(!watch.join().expect("it watches"), "it has waited for ever");
         });
@@ -312,7 +358,7 @@ fn what_is_executed_ahead_is_bounded() {
         assert!((380_000_000..=430_000_000).contains(&first), "{first}");
         assert_eq!(work.begin_chunk(1), Some(1..2));
         assert_eq!(take_all(), GAS);
-        lead();
+        lead(&mut |_| ());
     });
 }
 
