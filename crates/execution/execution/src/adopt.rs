@@ -3,6 +3,7 @@
 use crate::{
     BlockExecutor, BlockState, Execute, ExecutionError, HaltReasonOf, Speculate, Speculation,
     StateError, StateReader, TransactionOutcome,
+    changes::EMPTY_CODE_WITH_STORAGE,
     executor::evm_failure,
     speculation::{ChangedAccount, ChangedSlot, Fate, Seen, SeenAccount},
     state::read_account,
@@ -373,7 +374,9 @@ impl Demand<'_> {
         };
         let leaves_enough =
             self.left.is_none_or(|left| now.balance >= shown.balance.saturating_sub(left));
-        let may_be_empty = shown.nonce == 0 && shown.code_hash == KECCAK256_EMPTY;
+        // Whoever has storage alone is as empty as others (EIP-161).
+        let has_no_code = [KECCAK256_EMPTY, EMPTY_CODE_WITH_STORAGE].contains(&shown.code_hash);
+        let may_be_empty = shown.nonce == 0 && has_no_code;
         is_enough
             && leaves_enough
             && (!may_be_empty || shown.balance.is_zero() == now.balance.is_zero())

@@ -235,6 +235,28 @@ fn the_hash_of_a_block_is_asked_for_and_recorded_once() {
     assert_eq!(executor.finish(parts, true).expect("it is valid"), expected);
 }
 
+#[test]
+fn whoever_has_storage_alone_is_empty_until_somebody_pays() {
+    let kept = Address::repeat_byte(0x77);
+    let pays = [
+        &[op::PUSH0, op::PUSH0, op::PUSH0, op::PUSH0, op::PUSH1, 1, op::PUSH20][..],
+        kept.as_slice(),
+        &[op::GAS, op::CALL],
+    ];
+    let asks = [&[op::PUSH20][..], kept.as_slice(), &[op::EXTCODEHASH, op::PUSH0, op::SSTORE]];
+    let mut state = state(rich(), &[pays.concat(), asks.concat()]);
+    state.set_account(kept, 0, U256::ZERO, Bytecode::default());
+    state.set_slot(kept, U256::ZERO, U256::ONE);
+    let call = |nonce| legacy(nonce, contract(nonce), U256::ZERO, 200_000);
+    let case = case(vec![call(0), call(1)], state);
+    with_work(&case, |work, lead| {
+        let mut worker = work.worker().expect("the chain can");
+        work.speculate(&mut worker, 1);
+        let statistics = lead(&mut |_| ());
+        assert_eq!(statistics.again, 1, "it was empty when it was executed ahead");
+    });
+}
+
 /// Panics when it is asked for one account the first time.
 struct Panicking {
     state: MemoryState,
