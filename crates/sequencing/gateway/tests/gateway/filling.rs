@@ -5,7 +5,7 @@ use crate::{
     world::{Random, Shown, World, now_shown},
 };
 use alloy_consensus::{Block, BlockBody, TxReceipt};
-use alloy_primitives::{Bytes, U256};
+use alloy_primitives::{Address, Bytes, U256};
 use lockstep_chain::Rollup;
 use lockstep_execution::{ExecuteOptions, StateReader, execute_block};
 use lockstep_pool::Origin;
@@ -102,6 +102,53 @@ fn what_is_shown_becomes_the_block_on_four_rollups() {
 #[test]
 fn without_an_interval_transactions_are_shown_as_they_come() {
     run(3, Duration::ZERO, 6, 3);
+}
+
+/// What a user wants of a rollup with much to execute: mostly calls, a few of which call another rollup.
+fn busy_wish(random: &mut Random, home: usize) -> Wish {
+    let (here, there) = (chain(home), chain(1 - home));
+    let nobody = Address::repeat_byte(100 + u8::try_from(random.below(70)).unwrap());
+    let mut wish = match random.below(20) {
+        // Each changes the slot that the others read.
+        0..3 => Wish::through(here, &[nobody]),
+        3 => Wish { input: vec![1].into(), ..Wish::new(here, BURNER) },
+        4 => Wish::through(here, &[proxy_of(there, APP)]),
+        5..8 => Wish { value: 1, ..Wish::new(here, nobody) },
+        _ => Wish { input: vec![2; 40].into(), value: 1, ..Wish::new(here, nobody) },
+    };
+    wish.tip = 1 + u128::from(random.below(5));
+    wish
+}
+
+/// Threads that execute ahead what a block is offered have no say in what becomes of it.
+#[test]
+fn large_batches_fill_the_same_blocks_with_any_number_of_threads() {
+    const USERS: u64 = 40;
+    let filled = |threads| {
+        let mut world = World::new(2, USERS);
+        world.execution_threads = threads;
+        let mut running = world.start();
+        let mut random = Random(11);
+        let mut blocks = Vec::new();
+        for _ in 0..3 {
+            for _ in 0..300 {
+                let home = usize::try_from(random.below(2)).unwrap();
+                let user = usize::try_from(random.below(USERS)).unwrap();
+                let wish = busy_wish(&mut random, home);
+                world.send(&running.pools, user, &wish);
+            }
+            let report = world.round(&mut running).unwrap().unwrap();
+            assert!(report.super_transactions > 0);
+            blocks.push((report.blocks, report.gas_used, report.super_transactions));
+        }
+        running.assert_agreement();
+        running.assert_executes_alone(&world);
+        blocks
+    };
+    let alone = filled(1);
+    for threads in [4, 7] {
+        assert_eq!(filled(threads), alone, "{threads} threads");
+    }
 }
 
 /// A super transaction and what its sender sends after it are in one block, in the order of their nonces.

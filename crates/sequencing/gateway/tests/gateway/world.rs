@@ -146,6 +146,8 @@ pub(crate) struct World {
     pub(crate) l1: Vec<FakeL1>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) settings: GatewaySettings,
+    /// Of each rollup's engine.
+    pub(crate) execution_threads: usize,
     folder: tempfile::TempDir,
     /// Everything that users sent, by home rollup.
     pub(crate) sent: Vec<(ChainId, OpTxEnvelope)>,
@@ -185,6 +187,8 @@ impl World {
             l1: (0..rollups).map(|_| l1.another()).collect(),
             clock: Arc::new(clock),
             settings: GatewaySettings { update_interval: TICK, ..GatewaySettings::default() },
+            // What several threads make is audited by one.
+            execution_threads: 3,
             folder: tempfile::tempdir().unwrap(),
             sent: Vec::new(),
             nonces: BTreeMap::new(),
@@ -219,7 +223,7 @@ impl World {
         let parts = self.plans.iter().zip(&self.storages).zip(&self.l1);
         for ((plan, storage), l1) in parts.take(rollups) {
             let id = plan.config.l2_chain_id;
-            let engine = open(plan, storage.clone());
+            let engine = open(plan, storage.clone(), self.execution_threads);
             let head = pool_head(&engine.view().snapshot()).unwrap();
             let pool = Pool::new(plan.chain.clone(), PoolConfig::default(), head);
             let preconfirmed = Arc::new(Preconfirmed::default());
@@ -333,9 +337,12 @@ fn l1_chain() -> Arc<Ethereum> {
     Arc::new(Ethereum::new(1337, forks))
 }
 
-pub(crate) fn open(plan: &Plan, storage: Arc<dyn Storage<Rollup>>) -> Engine<Rollup> {
-    // What several threads make is audited by one.
-    let config = EngineConfig { execution_threads: 3, ..EngineConfig::default() };
+fn open(
+    plan: &Plan,
+    storage: Arc<dyn Storage<Rollup>>,
+    execution_threads: usize,
+) -> Engine<Rollup> {
+    let config = EngineConfig { execution_threads, ..EngineConfig::default() };
     Engine::open(plan.chain.clone(), storage, Arc::new(NoTransactions), config).unwrap()
 }
 
@@ -409,7 +416,7 @@ impl Running {
     pub(crate) fn assert_executes_alone(&self, world: &World) {
         for plan in &world.plans {
             let id = plan.config.l2_chain_id;
-            let engine = open(plan, Arc::new(MemoryStorage::new(&plan.first)));
+            let engine = open(plan, Arc::new(MemoryStorage::new(&plan.first)), 1);
             let snapshot = self.snapshot(id);
             for number in 1..=snapshot.head().number {
                 let block = snapshot.block(number).unwrap().unwrap();
