@@ -138,9 +138,14 @@ impl<V: SpeculativeView> Database for SpeculativeState<V> {
         if code_hash == KECCAK256_EMPTY || code_hash == EMPTY_CODE_WITH_STORAGE {
             return Ok(Bytecode::default());
         }
-        let Ok(code) = self.view.code(&code_hash) else { return Err(self.fail()) };
-        self.seen.codes.push(code_hash);
-        Ok(code)
+        match self.view.code(&code_hash) {
+            // None has this hash: a reader of the parent's state does not know codes of this block.
+            Ok(code) if !code.is_empty() => {
+                self.seen.codes.push(code_hash);
+                Ok(code)
+            }
+            _ => Err(self.fail()),
+        }
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {

@@ -235,6 +235,34 @@ fn the_hash_of_a_block_is_asked_for_and_recorded_once() {
     assert_eq!(executor.finish(parts, true).expect("it is valid"), expected);
 }
 
+/// Knows no code.
+struct Codeless {
+    state: MemoryState,
+}
+
+impl StateReader for Codeless {
+    type Error = Infallible;
+
+    fn code(&self, _: &B256) -> Result<Bytecode, Infallible> {
+        Ok(Bytecode::default())
+    }
+
+    pass_on! {
+        account(address: &Address) -> Option<AccountInfo>;
+        storage(address: &Address, slot: &U256) -> U256;
+        has_storage(address: &Address) -> bool;
+        block_hash(number: u64) -> B256;
+    }
+}
+
+/// As a delegation (EIP-7702) from earlier in the block, of which others are not told.
+#[test]
+fn a_code_that_nobody_knows_is_not_empty() {
+    let call = legacy(0, contract(0), U256::ZERO, 100_000);
+    let state = Codeless { state: state(rich(), &[code_of(0)]) };
+    assert!(ahead(&case(vec![call], state)).iter().all(Option::is_none));
+}
+
 #[test]
 fn whoever_has_storage_alone_is_empty_until_somebody_pays() {
     let kept = Address::repeat_byte(0x77);
