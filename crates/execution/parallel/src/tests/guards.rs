@@ -41,7 +41,7 @@ use std::{
 const LARGE: U256 = U256::from_limbs([0, 0, 0, 1]);
 
 /// A transaction of the first type, at the base fee.
-fn legacy(nonce: u64, to: Address, value: U256, gas_limit: u64) -> TxLegacy {
+pub(super) fn legacy(nonce: u64, to: Address, value: U256, gas_limit: u64) -> TxLegacy {
     let to = TxKind::Call(to);
     TxLegacy { chain_id: None, nonce, gas_price: 7, gas_limit, to, value, ..Default::default() }
 }
@@ -51,7 +51,7 @@ fn signature() -> Signature {
 }
 
 /// User zero, with this balance, and two contracts.
-fn state(balance: U256, codes: &[Vec<u8>]) -> MemoryState {
+pub(super) fn state(balance: U256, codes: &[Vec<u8>]) -> MemoryState {
     let mut state = MemoryState::default();
     state.set_account(user(0), 0, balance, Bytecode::default());
     for (index, code) in (0..).zip(codes) {
@@ -75,7 +75,7 @@ fn header() -> Header {
 }
 
 /// A block of Cancun with transactions of user zero.
-fn case<S>(transactions: Vec<TxLegacy>, state: S) -> Case<Ethereum, S> {
+pub(super) fn case<S>(transactions: Vec<TxLegacy>, state: S) -> Case<Ethereum, S> {
     let senders = vec![user(0); transactions.len()];
     let sign = |tx: TxLegacy| EthereumTransaction::Legacy(tx.into_signed(signature()));
     let transactions = transactions.into_iter().map(sign).collect();
@@ -84,7 +84,7 @@ fn case<S>(transactions: Vec<TxLegacy>, state: S) -> Case<Ethereum, S> {
     Case { chain, block: Block::<Ethereum>::new(header(), body), senders, state }
 }
 
-fn rich() -> U256 {
+pub(super) fn rich() -> U256 {
     U256::from(10).pow(U256::from(30))
 }
 

@@ -1,12 +1,26 @@
 //! Blocks that follow each other, against the serial executor over the state that each leaves behind.
 
-use super::{generate::Case, options, rng::Rng};
+use super::{
+    generate::Case,
+    guards::{self, case, legacy, rich},
+    options,
+    programs::contract,
+    rng::Rng,
+};
 use crate::{ParallelExecutor, RangeBlock};
 use alloy_consensus::BlockBody;
-use alloy_primitives::Address;
+use alloy_eips::eip4788::BEACON_ROOTS_ADDRESS;
+use alloy_primitives::{Address, B256, U256};
 use lockstep_chain::{Block, Ethereum};
-use lockstep_execution::execute_block;
-use std::ops::ControlFlow;
+use lockstep_execution::{AccountInfo, Bytecode, MemoryState, StateReader, execute_block};
+use parking_lot::{Condvar, Mutex};
+use revm::bytecode::opcode as op;
+use std::{
+    convert::Infallible,
+    ops::ControlFlow,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread::{self, ThreadId},
+};
 
 type Output = super::Output<Ethereum>;
 
@@ -49,9 +63,9 @@ fn serial(case: &Case<Ethereum>, blocks: &[(Block<Ethereum>, Vec<Address>)]) -> 
     outputs
 }
 
-fn in_one_run(
+fn in_one_run<S: StateReader + Sync>(
     executor: &ParallelExecutor,
-    case: &Case<Ethereum>,
+    case: &Case<Ethereum, S>,
     blocks: &[(Block<Ethereum>, Vec<Address>)],
     stop_after: usize,
 ) -> Vec<Output> {
@@ -96,6 +110,102 @@ fn a_range_ends_where_it_is_told_to() {
         let found = in_one_run(&executor, &case, &blocks, 2);
         assert_eq!(found, expected.get(..2).unwrap_or(&expected), "seed {seed}");
     }
+}
+
+/// Lets the thread that leads begin a block after the first part of a range only when another one has read
+/// [`Gate::SLOT`] for it.
+struct Gate {
+    state: MemoryState,
+    leader: ThreadId,
+    /// Blocks that were begun.
+    begun: AtomicUsize,
+    is_read: (Mutex<bool>, Condvar),
+}
+
+impl Gate {
+    const SLOT: U256 = U256::from_limbs([9, 0, 0, 0]);
+}
+
+impl StateReader for Gate {
+    type Error = Infallible;
+
+    fn account(&self, address: &Address) -> Result<Option<AccountInfo>, Infallible> {
+        // Every block of Cancun begins with it (EIP-4788).
+        if *address == BEACON_ROOTS_ADDRESS && self.begun.fetch_add(1, Ordering::SeqCst) == PART {
+            let (is_read, rings) = &self.is_read;
+            let mut is_read = is_read.lock();
+            while !*is_read {
+                rings.wait(&mut is_read);
+            }
+        }
+        self.state.account(address)
+    }
+
+    fn storage(&self, address: &Address, slot: &U256) -> Result<U256, Infallible> {
+        let is_other = thread::current().id() != self.leader;
+        if is_other && *slot == Self::SLOT && self.begun.load(Ordering::SeqCst) >= PART {
+            *self.is_read.0.lock() = true;
+            self.is_read.1.notify_all();
+        }
+        self.state.storage(address, slot)
+    }
+
+    fn has_storage(&self, address: &Address) -> Result<bool, Infallible> {
+        self.state.has_storage(address)
+    }
+
+    fn code(&self, code_hash: &B256) -> Result<Bytecode, Infallible> {
+        self.state.code(code_hash)
+    }
+
+    fn block_hash(&self, number: u64) -> Result<B256, Infallible> {
+        self.state.block_hash(number)
+    }
+}
+
+/// Blocks that are looked at together.
+const PART: usize = 64;
+
+/// What the first part of a long range wrote is no parent's value to those who execute the next part ahead.
+#[test]
+fn a_part_of_a_range_begins_with_what_those_before_wrote() {
+    let counts = vec![
+        [op::PUSH1, 9, op::SLOAD, op::POP],
+        [op::PUSH0, op::SLOAD, op::PUSH1, 1],
+        [op::ADD, op::PUSH0, op::SSTORE, op::STOP],
+    ];
+    let call = |nonce| legacy(nonce, contract(0), U256::ZERO, 100_000);
+    let calls = (0..3).map(call).collect();
+    let case = case(calls, guards::state(rich(), &[counts.concat()]));
+    let mut all = case.block.body.transactions.iter().cloned().zip(case.senders.iter().copied());
+    let mut blocks: Vec<(Block<Ethereum>, Vec<Address>)> = Vec::new();
+    for index in 0..=PART {
+        let count = match index {
+            0 => 1,
+            PART => 2,
+            _ => 0,
+        };
+        let (transactions, senders) = all.by_ref().take(count).unzip();
+        let mut header = case.block.header.clone();
+        header.parent_beacon_block_root = Some(B256::ZERO);
+        header.number += index as u64;
+        if let Some((parent, _)) = blocks.last() {
+            header.parent_hash = parent.header.hash_slow();
+        }
+        let body = BlockBody { transactions, ..Default::default() };
+        blocks.push((Block::<Ethereum>::new(header, body), senders));
+    }
+    let expected = serial(&case, &blocks);
+    assert!(expected.len() == PART + 1 && expected.iter().all(Result::is_ok), "{expected:?}");
+
+    let Case { chain, block, senders, state } = case;
+    let (leader, begun, is_read) =
+        (thread::current().id(), AtomicUsize::new(0), Default::default());
+    let state = Gate { state, leader, begun, is_read };
+    let case = Case { chain, block, senders, state };
+    let executor = ParallelExecutor::new(2).expect("threads start").always_parallel();
+    assert_eq!(in_one_run(&executor, &case, &blocks, usize::MAX), expected);
+    assert!(executor.statistics().ahead > 0, "the other thread has executed what it had begun");
 }
 
 /// More blocks than are looked at together: what the first one writes, the last one reads, with which a part begins.
