@@ -221,7 +221,7 @@ impl<'x, 'w, 'a, C: Speculate, S: StateReader + Sync> Ahead<'x, 'w, 'a, C, S> {
             return soon;
         }
         if self.ahead.is_empty()
-            && let Next::Chunk(_, chunk) = self.work.take_chunk()
+            && let Next::Chunk(_, chunk) = self.work.take_chunk(0)
         {
             self.ahead = chunk;
         }

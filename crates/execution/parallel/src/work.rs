@@ -261,10 +261,11 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
     /// Executes transactions before their turns until there are no more.
     pub(crate) fn help(&self) {
         let Some(mut worker) = self.worker() else { return };
+        let mut skipped = 0;
         loop {
             self.resume(&mut worker);
             let has_room = worker.aside.len() < MAX_ASIDE;
-            let (at, chunk) = match if has_room { self.take_chunk() } else { Next::Later } {
+            let (at, chunk) = match if has_room { self.take_chunk(skipped) } else { Next::Later } {
                 Next::Chunk(at, chunk) => (at, chunk),
                 Next::Nothing if worker.aside.is_empty() => return,
                 Next::Later | Next::Nothing => {
@@ -272,9 +273,12 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
                     continue;
                 }
             };
+            skipped = 0;
             for index in chunk {
-                // The rest is faster executed in order than taken over.
+                // The rest is faster executed in order than taken over, and so is the next one: else the other thread
+                // would wait at the beginning of each.
                 if self.begun_chunks.load(Ordering::Relaxed) > at {
+                    skipped = 1;
                     break;
                 }
                 match self.readiness(index) {
@@ -331,12 +335,12 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
         if needed.iter().all(is_there) { Readiness::Ready } else { Readiness::Later }
     }
 
-    /// The next chunk that nobody has taken, after the current one.
-    pub(crate) fn take_chunk(&self) -> Next {
+    /// The next chunk that nobody has taken, after the current one and so many more.
+    pub(crate) fn take_chunk(&self, skipped: usize) -> Next {
         let mut next = self.next_chunk.load(Ordering::Relaxed);
         loop {
             let begun = self.begun_chunks.load(Ordering::Relaxed);
-            let taken = next.max(begun);
+            let taken = next.max(begun + skipped);
             let Some(chunk) = self.chunks.get(taken).filter(|_| !self.is_over()) else {
                 return Next::Nothing;
             };

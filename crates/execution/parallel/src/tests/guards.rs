@@ -398,10 +398,10 @@ fn what_is_executed_ahead_is_bounded() {
     with_work(&case, |work, lead| {
         let take_all = || {
             let mut gas = 0;
-            while let Next::Chunk(_, chunk) = work.take_chunk() {
+            while let Next::Chunk(_, chunk) = work.take_chunk(0) {
                 gas += chunk.len() as u64 * GAS;
             }
-            assert!(matches!(work.take_chunk(), Next::Later), "there is more, but not yet");
+            assert!(matches!(work.take_chunk(0), Next::Later), "there is more, but not yet");
             gas
         };
         let first = take_all();
