@@ -127,7 +127,10 @@ impl ParallelExecutor {
     {
         let needs_roots =
             options.intermediate_roots.is_some() && chain.has_intermediate_roots(&block.header);
-        if needs_roots || senders.len() != block.body.transactions.len() {
+        let transactions = block.body.transactions.len();
+        // Of one transaction nothing is executed ahead.
+        if needs_roots || senders.len() != transactions || transactions < 2 {
+            self.note(&Statistics { in_order: transactions as u64, ..Statistics::default() });
             return execute_block(chain, block, senders, state, options);
         }
         let blocks = [RangeBlock { block, senders }];

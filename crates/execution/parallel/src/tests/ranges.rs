@@ -169,7 +169,7 @@ const PART: usize = 64;
 /// What the first part of a long range wrote is no parent's value to those who execute the next part ahead.
 #[test]
 fn a_part_of_a_range_begins_with_what_those_before_wrote() {
-    let counts = vec![
+    let counts = [
         [op::PUSH1, 9, op::SLOAD, op::POP],
         [op::PUSH0, op::SLOAD, op::PUSH1, 1],
         [op::ADD, op::PUSH0, op::SSTORE, op::STOP],
