@@ -154,6 +154,9 @@ impl<S: StateReader> BlockState<S> {
         now: &mut Comparison,
     ) -> bool {
         let Speculation { seen, accounts, needed_balance, .. } = outcome;
+        if self.has_false_delegation {
+            return false;
+        }
         for account in &seen.accounts {
             let id = self.account_ids.get(&account.address).copied();
             let loaded = match id {

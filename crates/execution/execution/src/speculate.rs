@@ -10,7 +10,7 @@ use crate::{
     changes::EMPTY_CODE_WITH_STORAGE,
     executor::MAX_RECYCLED_ACCOUNTS,
     speculation::{NOWHERE, SHORT, Seen, SeenAccount, SeenSlot},
-    state::read_account,
+    state::{is_false_delegation, read_account},
     transfer::is_small,
 };
 use alloc::vec::Vec;
@@ -139,8 +139,9 @@ impl<V: SpeculativeView> Database for SpeculativeState<V> {
             return Ok(Bytecode::default());
         }
         match self.view.code(&code_hash) {
-            // None has this hash: a reader of the parent's state does not know codes of this block.
-            Ok(code) if !code.is_empty() => {
+            // None has the hash of an empty one: a reader of the parent's state does not know codes of this block. And
+            // what plain code is to this one may be a delegation to the block.
+            Ok(code) if !code.is_empty() && !is_false_delegation(&code) => {
                 self.seen.codes.push(code_hash);
                 Ok(code)
             }

@@ -60,6 +60,11 @@ pub struct Accessed {
     pub block_numbers: Vec<u64>,
 }
 
+/// Whether plain code looks like a delegation (EIP-7702). Both have the same hash.
+pub(crate) fn is_false_delegation(code: &Bytecode) -> bool {
+    !code.is_eip7702() && code.original_byte_slice().first() == Some(&0xef)
+}
+
 /// The state while a block runs, over the parent's state.
 pub struct BlockState<S: StateReader> {
     pub(crate) reader: S,
@@ -73,6 +78,8 @@ pub struct BlockState<S: StateReader> {
     pub(crate) codes_read: Vec<B256>,
     pub(crate) block_hashes: Vec<(u64, B256)>,
     pub(crate) comparison: Comparison,
+    /// Code was deployed that others may take for a delegation (EIP-7702): possible before London (EIP-3541).
+    pub(crate) has_false_delegation: bool,
     /// Writes down what transactions read and write, if that is asked for.
     pub(crate) recorder: Option<Box<Recorder>>,
     /// The first error of the reader, kept in its own type for the executor.
@@ -103,6 +110,7 @@ impl<S: StateReader> BlockState<S> {
             codes_read: Vec::new(),
             block_hashes: Vec::new(),
             comparison: Comparison::default(),
+            has_false_delegation: false,
             recorder: None,
             error: None,
         }
@@ -289,6 +297,7 @@ impl<S: StateReader> BlockState<S> {
     }
 
     pub(crate) fn deploy(&mut self, code_hash: B256, code: Bytecode) {
+        self.has_false_delegation |= is_false_delegation(&code);
         if self.codes.insert(code_hash, code.clone()).is_none() {
             self.changes.codes.push((code_hash, code));
         }

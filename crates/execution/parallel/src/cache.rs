@@ -214,7 +214,10 @@ impl StateCache {
             return Ok(code);
         }
         let code = read()?;
-        self.codes.insert(CODES, *hash, code.clone());
+        // An empty one is not what has this hash, and is not known.
+        if !code.is_empty() {
+            self.codes.insert(CODES, *hash, code.clone());
+        }
         Ok(code)
     }
 }

@@ -267,8 +267,11 @@ impl<'a, S: StateReader> Memory<'a, S> {
             return Ok(code.clone());
         }
         let code = self.reader.code(code_hash)?;
-        self.tables.codes.write().insert(*code_hash, code.clone());
-        Ok(code)
+        if code.is_empty() {
+            // It is not known. Somebody may tell of it.
+            return Ok(code);
+        }
+        Ok(self.tables.codes.write().entry(*code_hash).or_insert(code).clone())
     }
 
     fn has_storage(&self, address: &Address) -> Result<bool, S::Error> {
@@ -513,7 +516,9 @@ impl<S: StateReader> StateReader for View<'_, '_, S> {
             return Ok(code.clone());
         }
         let code = copied(&self.memory.code(code_hash)?);
-        self.codes.borrow_mut().insert(*code_hash, code.clone());
+        if !code.is_empty() {
+            self.codes.borrow_mut().insert(*code_hash, code.clone());
+        }
         Ok(code)
     }
 

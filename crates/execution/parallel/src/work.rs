@@ -269,6 +269,7 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
                 Next::Chunk(at, chunk) => (at, chunk),
                 Next::Nothing if worker.aside.is_empty() => return,
                 Next::Later | Next::Nothing => {
+                    skipped = 0;
                     thread::yield_now();
                     continue;
                 }
@@ -311,7 +312,8 @@ impl<'w, 'a, C: Speculate, S: StateReader + Sync> Work<'w, 'a, C, S> {
 
     /// Whether a transaction can be executed ahead, and nobody has done so or does.
     pub(crate) fn is_free(&self, index: usize) -> bool {
-        self.places.get(index).is_some_and(Place::is_free)
+        !self.is_over()
+            && self.places.get(index).is_some_and(Place::is_free)
             && self.readiness(index) == Readiness::Ready
     }
 

@@ -263,6 +263,38 @@ fn a_code_that_nobody_knows_is_not_empty() {
     assert!(ahead(&case(vec![call], state)).iter().all(Option::is_none));
 }
 
+/// Before London code may be deployed that has the bytes, and the hash, of a delegation.
+#[test]
+fn plain_code_with_the_hash_of_a_delegation_is_not_one() {
+    let (delegate, delegating) = (contract(0), Address::repeat_byte(0x77));
+    let stores = vec![op::PUSH1, 1, op::PUSH1, 0, op::SSTORE];
+    let mut state = state(rich(), &[stores]);
+    state.set_account(delegating, 1, U256::ZERO, Bytecode::new_eip7702(delegate));
+    // The beneficiary exists.
+    state.set_account(header().beneficiary, 0, U256::ONE, Bytecode::default());
+    let deploys = [
+        &[op::PUSH23, 0xef, 0x01, 0x00][..],
+        delegate.as_slice(),
+        &[op::PUSH1, 0, op::MSTORE, op::PUSH1, 23, op::PUSH1, 9, op::RETURN],
+    ];
+    let creation = TxLegacy {
+        to: TxKind::Create,
+        input: deploys.concat().into(),
+        ..legacy(0, Address::ZERO, U256::ZERO, 200_000)
+    };
+    let call = legacy(1, delegating, U256::ZERO, 100_000);
+    let mut case = case(vec![creation, call], state);
+    case.chain = Ethereum::new(1, ForkSchedule::<EthereumHardfork>::at(EthereumHardfork::Berlin));
+    let header = &mut case.block.header;
+    (header.base_fee_per_gas, header.blob_gas_used, header.excess_blob_gas) = (None, None, None);
+    with_work(&case, |work, lead| {
+        let mut worker = work.worker().expect("the chain can");
+        work.speculate(&mut worker, 1);
+        let statistics = lead(&mut |_| ());
+        assert_eq!(statistics.again, 1, "it ran the code of another");
+    });
+}
+
 #[test]
 fn whoever_has_storage_alone_is_empty_until_somebody_pays() {
     let kept = Address::repeat_byte(0x77);

@@ -20,6 +20,7 @@ use std::{
     ops::ControlFlow,
     sync::atomic::{AtomicUsize, Ordering},
     thread::{self, ThreadId},
+    time::Duration,
 };
 
 type Output = super::Output<Ethereum>;
@@ -134,9 +135,10 @@ impl StateReader for Gate {
         if *address == BEACON_ROOTS_ADDRESS && self.begun.fetch_add(1, Ordering::SeqCst) == PART {
             let (is_read, rings) = &self.is_read;
             let mut is_read = is_read.lock();
-            while !*is_read {
-                rings.wait(&mut is_read);
-            }
+            let is_late = rings
+                .wait_while_for(&mut is_read, |is_read| !*is_read, Duration::from_secs(60))
+                .timed_out();
+            assert!(!is_late, "nobody executes the block ahead");
         }
         self.state.account(address)
     }
