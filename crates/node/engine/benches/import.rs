@@ -35,7 +35,7 @@ use std::{
 };
 
 const CHAIN_ID: u64 = 1337;
-const BLOCKS: u64 = 70;
+const BLOCKS: u64 = 120;
 /// Blocks that are imported before time is taken.
 const WARM_UP: u64 = 40;
 const TRANSFERS: u64 = 500;

@@ -33,6 +33,9 @@ const GAS: u64 = BLOCKS * TRANSFERS * 21_000;
 /// Reads in one measurement.
 const READS: u64 = 1_000;
 
+/// So many times as many where threads are begun for them.
+const LONG: u64 = 20;
+
 /// Measurements for one ratio.
 const PAIRS: usize = 101;
 
@@ -223,12 +226,24 @@ fn benches(criterion: &mut Criterion) {
         bencher.iter(|| read_accounts(&*historical, next()));
     });
     group.finish();
-    println!("{}", ratio("newest state", &read_raw, &|round| read_accounts(&*newest, round)));
-    println!("{}", ratio("32 blocks ago", &read_raw, &|round| read_accounts(&*historical, round)));
+    let raw = "raw MDBX get";
+    println!("{}", ratio(raw, "newest state", &read_raw, &|round| read_accounts(&*newest, round)));
+    println!(
+        "{}",
+        ratio(raw, "32 blocks ago", &read_raw, &|round| read_accounts(&*historical, round))
+    );
+    let read_many = |round| (0..LONG).for_each(|part| read_accounts(&*newest, round * LONG + part));
+    let side_by_side = |round| {
+        std::thread::scope(|scope| {
+            scope.spawn(|| read_many(round));
+            read_many(round + PAIRS as u64);
+        });
+    };
+    println!("{}", ratio("one thread", "two, each as many", &read_many, &side_by_side));
 }
 
 /// The ratio of paired runs: each pair sees the same state of a noisy machine.
-fn ratio(name: &str, baseline: &dyn Fn(u64), ours: &dyn Fn(u64)) -> String {
+fn ratio(base_name: &str, name: &str, baseline: &dyn Fn(u64), ours: &dyn Fn(u64)) -> String {
     let mut ratios: Vec<f64> = (0..PAIRS as u64)
         .map(|round| {
             let base = timed(|| baseline(round)).as_secs_f64();
@@ -237,7 +252,7 @@ fn ratio(name: &str, baseline: &dyn Fn(u64), ours: &dyn Fn(u64)) -> String {
         .collect();
     ratios.sort_by(f64::total_cmp);
     let median = ratios.get(PAIRS / 2).copied().unwrap_or(f64::NAN);
-    format!("ratio {name}: lockstep / raw MDBX get = {median:.2} (median of {PAIRS} pairs)")
+    format!("ratio {name} / {base_name} = {median:.2} (median of {PAIRS} pairs)")
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]

@@ -70,7 +70,6 @@ pub struct ExecutedBlock<C: Chain> {
     /// The new nodes of the state trie.
     pub nodes: TrieNodes,
     accounts: AddressMap<AccountAfter>,
-    slots: HashMap<(Address, U256), U256>,
     codes: B256Map<Bytecode>,
     transactions: B256Map<usize>,
 }
@@ -81,6 +80,8 @@ pub(crate) struct AccountAfter {
     pub(crate) info: Option<AccountInfo>,
     /// Slots that the block does not list are zero.
     pub(crate) storage_cleared: bool,
+    /// The slots that changed.
+    pub(crate) slots: HashMap<U256, U256>,
 }
 
 impl<C: Chain> ExecutedBlock<C> {
@@ -94,13 +95,12 @@ impl<C: Chain> ExecutedBlock<C> {
         nodes: TrieNodes,
     ) -> Self {
         let mut accounts = AddressMap::default();
-        let mut slots = HashMap::default();
         for account in changes.accounts() {
             let address = account.address();
             let info = account.after().cloned();
             let storage_cleared = account.storage_cleared() || info.is_none();
-            accounts.insert(address, AccountAfter { info, storage_cleared });
-            slots.extend(changes.slots(account).map(|slot| ((address, slot.slot), slot.after)));
+            let slots = changes.slots(account).map(|slot| (slot.slot, slot.after)).collect();
+            accounts.insert(address, AccountAfter { info, storage_cleared, slots });
         }
         let codes = changes.codes().iter().cloned().collect();
         let hashes = block.transactions().iter().map(|transaction| *transaction.tx_hash());
@@ -113,7 +113,6 @@ impl<C: Chain> ExecutedBlock<C> {
             changes,
             nodes,
             accounts,
-            slots,
             codes,
             transactions,
         }
@@ -137,16 +136,6 @@ impl<C: Chain> ExecutedBlock<C> {
     /// The account after the block, if the block changed it.
     pub(crate) fn account(&self, address: &Address) -> Option<&AccountAfter> {
         self.accounts.get(address)
-    }
-
-    /// The slot after the block, if the block changed it.
-    pub(crate) fn slot(&self, address: &Address, slot: &U256) -> Option<U256> {
-        self.slots.get(&(*address, *slot)).copied()
-    }
-
-    /// The changed slots of one account after the block.
-    pub(crate) fn slots_of(&self, address: &Address) -> impl Iterator<Item = (U256, U256)> {
-        self.slots.iter().filter(move |((of, _), _)| of == address).map(|((_, s), v)| (*s, *v))
     }
 
     /// A code that was deployed in the block.

@@ -3,12 +3,14 @@
 mod codec;
 mod environment;
 pub(crate) mod history;
+mod moment;
 mod nodes;
 mod records;
 mod transaction;
 
 pub(crate) use codec::{Cursor, Malformed};
 pub(crate) use environment::{Environment, Table};
+pub(crate) use moment::Moment;
 pub(crate) use nodes::NodeWriter;
 pub(crate) use records::{
     BlockRow, Identity, Position, account, decode_account, decode_value, encode_account,

@@ -65,7 +65,8 @@
 //! # Limits
 //!
 //! - A row of a static file and an entry of the log have at most 1 GiB, a transaction's index 32
-//!   bits. 8192 snapshots may be open; an old one keeps MDBX from using the pages again that were
+//!   bits. 8192 snapshots may be open, with 2048 further read transactions for threads that read one
+//!   at the same time; an old one keeps MDBX from using the pages again that were
 //!   freed since, so hold it for one request only.
 //! - Trie nodes of an older state are computed from the change sets since, at most eight million
 //!   accounts and slots ([`StorageError::TooFar`]); everything else of it is read directly.

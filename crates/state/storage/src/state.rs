@@ -43,10 +43,11 @@ impl<C: Chain> StateReader for OverlayState<C> {
 
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, StorageError> {
         for block in &self.blocks {
-            if let Some(value) = block.slot(address, slot) {
-                return Ok(value);
+            let Some(account) = block.account(address) else { continue };
+            if let Some(value) = account.slots.get(slot) {
+                return Ok(*value);
             }
-            if block.account(address).is_some_and(|account| account.storage_cleared) {
+            if account.storage_cleared {
                 return Ok(U256::ZERO);
             }
         }
@@ -58,12 +59,13 @@ impl<C: Chain> StateReader for OverlayState<C> {
     fn has_storage(&self, address: &Address) -> Result<bool, StorageError> {
         let mut seen = HashSet::<U256>::default();
         for block in &self.blocks {
-            for (slot, value) in block.slots_of(address) {
-                if seen.insert(slot) && !value.is_zero() {
+            let Some(account) = block.account(address) else { continue };
+            for (slot, value) in &account.slots {
+                if seen.insert(*slot) && !value.is_zero() {
                     return Ok(true);
                 }
             }
-            if block.account(address).is_some_and(|account| account.storage_cleared) {
+            if account.storage_cleared {
                 return Ok(false);
             }
         }

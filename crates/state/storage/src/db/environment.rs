@@ -7,12 +7,19 @@ use signet_libmdbx::{
 };
 use std::{
     fmt, fs, io,
+    ops::Deref,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// Snapshots that may be open at the same time.
 pub(crate) const MAX_SNAPSHOTS: u64 = 8_192;
+
+/// Further transactions of snapshots that several threads read.
+pub(super) const MAX_FURTHER_READERS: usize = 2_048;
 
 /// How much the database file grows at once, in bytes.
 const GROWTH_STEP: isize = 16 << 20;
@@ -83,6 +90,39 @@ pub(crate) struct Environment {
     mdbx: signet_libmdbx::Environment,
     tables: Arc<[Database; Table::ALL.len()]>,
     path: Arc<PathBuf>,
+    further_readers: Arc<AtomicUsize>,
+}
+
+/// A reader beside a snapshot's first.
+pub(super) struct FurtherReader {
+    reader: Reader,
+    _counted: Counted,
+}
+
+/// Counts one until it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    /// `None` if there are `most` already.
+    fn new(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let more = |count| (count < most).then_some(count + 1);
+        count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Self(Arc::clone(count)))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Deref for FurtherReader {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
 }
 
 impl fmt::Debug for Environment {
@@ -106,7 +146,7 @@ impl Environment {
         let mut builder = signet_libmdbx::Environment::builder();
         builder
             .set_max_dbs(Table::ALL.len())
-            .set_max_readers(MAX_SNAPSHOTS)
+            .set_max_readers(MAX_SNAPSHOTS + MAX_FURTHER_READERS as u64)
             .set_flags(EnvironmentFlags {
                 mode: Mode::ReadWrite { sync_mode },
                 no_rdahead: true,
@@ -129,13 +169,24 @@ impl Environment {
             *slot = tx.create_db(name, DatabaseFlags::empty()).map_err(failed)?;
         }
         tx.commit().map_err(failed)?;
-        Ok(Self { mdbx, tables: Arc::new(tables), path: Arc::new(path) })
+        Ok(Self {
+            mdbx,
+            tables: Arc::new(tables),
+            path: Arc::new(path),
+            further_readers: Arc::default(),
+        })
     }
 
     /// Everything as it is now, to be read from any thread.
     pub(crate) fn read(&self) -> Result<Reader, StorageError> {
         let tx = self.mdbx.begin_ro_sync();
         Ok(Tx::new(tx.map_err(|error| self.error("begin to read", error))?, self.clone()))
+    }
+
+    /// As it is now, for a snapshot that has a reader; `None` if there are too many, or the database refuses.
+    pub(super) fn read_further(&self) -> Option<FurtherReader> {
+        let counted = Counted::new(&self.further_readers, MAX_FURTHER_READERS)?;
+        Some(FurtherReader { reader: self.read().ok()?, _counted: counted })
     }
 
     /// The one writer. Everything it does happens when it commits, or not at all.

@@ -107,6 +107,11 @@ impl<K: TransactionKind> Tx<K> {
         Ok(())
     }
 
+    /// Counts the commits before it: equal for those that see the same.
+    pub(super) fn id(&self) -> Result<u64, StorageError> {
+        self.mdbx.id().map_err(|error| self.environment.error("begin to read", error))
+    }
+
     /// The pages and rows of a table.
     pub(crate) fn stat(&self, table: Table) -> Result<Stat, StorageError> {
         let database = self.environment.database(table);

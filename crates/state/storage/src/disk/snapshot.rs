@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     ForkChoice, RecoveredBlock, Snapshot, State, StorageError, TransactionLocation,
-    db::{BlockRow, Cursor, Malformed, Position, Reader, Table},
+    db::{BlockRow, Cursor, Malformed, Moment, Position, Table},
     files::Kind,
 };
 use alloy_eips::BlockNumHash;
@@ -19,11 +19,11 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-/// One database transaction, and the static files up to its tip.
+/// One moment of the database, and the static files up to its tip.
 #[derive(Debug)]
 pub(super) struct DiskSnapshot<C: Chain> {
     pub(super) shared: Arc<Shared>,
-    pub(super) tx: Reader,
+    pub(super) moment: Moment,
     position: Position,
     /// The number of unwinds before the snapshot was made.
     unwinds: u64,
@@ -34,13 +34,13 @@ impl<C: Chain> DiskSnapshot<C> {
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, StorageError> {
         // Before the transaction begins: an unwind in between is then noticed.
         let unwinds = shared.unwinds.load(Ordering::SeqCst);
-        let tx = shared.environment.read()?;
-        let position = Position::read(&tx)?;
-        Ok(Self { shared, tx, position, unwinds, chain: PhantomData })
+        let moment = Moment::new(shared.environment.clone())?;
+        let position = Position::read(moment.first())?;
+        Ok(Self { shared, moment, position, unwinds, chain: PhantomData })
     }
 
     pub(super) fn row(&self, number: u64) -> Result<Option<BlockRow>, StorageError> {
-        self.tx.get(Table::Blocks, &number.to_be_bytes(), BlockRow::decode)
+        self.moment.lease().get(Table::Blocks, &number.to_be_bytes(), BlockRow::decode)
     }
 
     /// What a static file holds of a canonical block.
@@ -107,7 +107,7 @@ impl<C: Chain> Snapshot<C> for DiskSnapshot<C> {
     }
 
     fn number(&self, hash: &B256) -> Result<Option<u64>, StorageError> {
-        self.tx.get(Table::BlockNumbers, hash.as_slice(), decode_number)
+        self.moment.lease().get(Table::BlockNumbers, hash.as_slice(), decode_number)
     }
 
     fn header(&self, number: u64) -> Result<Option<Sealed<C::Header>>, StorageError> {
@@ -141,7 +141,7 @@ impl<C: Chain> Snapshot<C> for DiskSnapshot<C> {
     }
 
     fn transaction(&self, hash: &B256) -> Result<Option<TransactionLocation>, StorageError> {
-        self.tx.get(Table::Transactions, hash.as_slice(), decode_place)
+        self.moment.lease().get(Table::Transactions, hash.as_slice(), decode_place)
     }
 
     fn state(self: Arc<Self>, number: u64) -> Result<Arc<dyn State>, StorageError> {

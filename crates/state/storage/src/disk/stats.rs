@@ -51,7 +51,7 @@ impl<C: Chain> DiskStorage<C> {
     pub fn stats(&self) -> Result<StorageStats, StorageError> {
         let snapshot = self.disk_snapshot()?;
         let table = |table: Table| {
-            let stat = snapshot.tx.stat(table)?;
+            let stat = snapshot.moment.first().stat(table)?;
             let pages = stat.branch_pages() + stat.leaf_pages() + stat.overflow_pages();
             Ok(TableStats {
                 name: table.name(),

@@ -81,21 +81,22 @@ impl<C: Chain> StateReader for NewestView<C> {
     type Error = StorageError;
 
     fn account(&self, address: &Address) -> Result<Option<AccountInfo>, StorageError> {
-        account(&self.snapshot.tx, address)
+        account(&self.snapshot.moment.lease(), address)
     }
 
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, StorageError> {
         let key = slot_key(address.as_slice(), &B256::from(*slot));
-        Ok(self.snapshot.tx.get(Table::Storage, &key, decode_value)?.unwrap_or_default())
+        let value = self.snapshot.moment.lease().get(Table::Storage, &key, decode_value)?;
+        Ok(value.unwrap_or_default())
     }
 
     fn has_storage(&self, address: &Address) -> Result<bool, StorageError> {
-        let first = self.snapshot.tx.seek(Table::Storage, address.as_slice())?;
+        let first = self.snapshot.moment.lease().seek(Table::Storage, address.as_slice())?;
         Ok(first.is_some_and(|(key, _)| key.starts_with(address.as_slice())))
     }
 
     fn code(&self, code_hash: &B256) -> Result<Bytecode, StorageError> {
-        code(&self.snapshot.shared, &self.snapshot.tx, code_hash)
+        code(&self.snapshot.shared, &self.snapshot.moment.lease(), code_hash)
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, StorageError> {
@@ -107,7 +108,7 @@ impl<C: Chain> NodeSource for NewestView<C> {
     type Error = StorageError;
 
     fn node(&self, at: &NodePath, hash: B256) -> Result<Option<Bytes>, StorageError> {
-        NodesOf(&self.snapshot.tx).node(at, hash)
+        NodesOf(&self.snapshot.moment.lease()).node(at, hash)
     }
 
     fn is_trusted(&self) -> bool {
@@ -138,17 +139,14 @@ impl<C: Chain> HistoricalView<C> {
 
     /// The first block after this state that changed `subject`.
     fn next_change(&self, table: Table, subject: &[u8]) -> Result<Option<u64>, StorageError> {
-        history::first_after(&self.snapshot.tx, table, subject, self.number)
+        history::first_after(&self.snapshot.moment.lease(), table, subject, self.number)
     }
 
     fn slot(&self, address: &Address, slot: &B256) -> Result<U256, StorageError> {
         let key = slot_key(address.as_slice(), slot);
         let Some(changed) = self.next_change(Table::StorageHistory, &key)? else {
-            return Ok(self
-                .snapshot
-                .tx
-                .get(Table::Storage, &key, decode_value)?
-                .unwrap_or_default());
+            let value = self.snapshot.moment.lease().get(Table::Storage, &key, decode_value)?;
+            return Ok(value.unwrap_or_default());
         };
         let before = self.snapshot.changes(changed)?.slot(address, slot);
         before.ok_or_else(|| self.not_in_changes(changed, &format!("slot {slot} of {address}")))
@@ -178,7 +176,8 @@ impl<C: Chain> HistoricalView<C> {
         let Some(newest) = self.snapshot.row(tip)? else {
             return Err(StorageError::Missing(format!("block {tip}")));
         };
-        let (root, nodes) = reversal.nodes(newest.state_root, &NodesOf(&self.snapshot.tx))?;
+        let (root, nodes) =
+            reversal.nodes(newest.state_root, &NodesOf(&self.snapshot.moment.lease()))?;
         if root != self.root {
             let (number, expected) = (self.number, self.root);
             let reason = format!("the state after block {number} has root {root}, not {expected}");
@@ -193,7 +192,7 @@ impl<C: Chain> StateReader for HistoricalView<C> {
 
     fn account(&self, address: &Address) -> Result<Option<AccountInfo>, StorageError> {
         let Some(changed) = self.next_change(Table::AccountHistory, address.as_slice())? else {
-            return account(&self.snapshot.tx, address);
+            return account(&self.snapshot.moment.lease(), address);
         };
         let changes = self.snapshot.changes(changed)?;
         let before = changes.account(address).cloned();
@@ -209,7 +208,7 @@ impl<C: Chain> StateReader for HistoricalView<C> {
     fn has_storage(&self, address: &Address) -> Result<bool, StorageError> {
         let mut slots = std::collections::BTreeSet::new();
         for table in [Table::Storage, Table::StorageHistory] {
-            self.snapshot.tx.walk(table, address.as_slice(), |key, _| {
+            self.snapshot.moment.lease().walk(table, address.as_slice(), |key, _| {
                 slots.extend(key.get(20..52).and_then(|slot| B256::try_from(slot).ok()));
                 Ok(ControlFlow::Continue(()))
             })?;
@@ -223,7 +222,7 @@ impl<C: Chain> StateReader for HistoricalView<C> {
     }
 
     fn code(&self, code_hash: &B256) -> Result<Bytecode, StorageError> {
-        code(&self.snapshot.shared, &self.snapshot.tx, code_hash)
+        code(&self.snapshot.shared, &self.snapshot.moment.lease(), code_hash)
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, StorageError> {
@@ -242,7 +241,7 @@ impl<C: Chain> NodeSource for HistoricalView<C> {
             return Ok(Some(node.clone()));
         }
         // At this path the newest state may have another node.
-        Ok(any_node(&self.snapshot.tx, at)?.filter(|node| keccak256(node) == hash))
+        Ok(any_node(&self.snapshot.moment.lease(), at)?.filter(|node| keccak256(node) == hash))
     }
 
     fn is_trusted(&self) -> bool {

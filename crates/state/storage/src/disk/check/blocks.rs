@@ -38,7 +38,7 @@ impl<C: Chain> Check<'_, C> {
             (Table::BlockNumbers, total),
             (Table::Transactions, expected.transactions),
         ] {
-            let found = self.snapshot.tx.stat(table)?.entries() as u64;
+            let found = self.snapshot.moment.first().stat(table)?.entries() as u64;
             self.expect_count(table.name(), found, rows);
         }
         self.history(Table::AccountHistory, expected.account_changes)?;
@@ -118,7 +118,7 @@ impl<C: Chain> Check<'_, C> {
             .map(|(address, slot)| (Table::StorageHistory, slot_key(address.as_slice(), slot)));
         for (table, subject) in accounts.chain(slots) {
             let before = number.saturating_sub(1);
-            let found = history::first_after(&snapshot.tx, table, &subject, before);
+            let found = history::first_after(snapshot.moment.first(), table, &subject, before);
             if self.note(found)?.flatten() != Some(number) {
                 let subject = alloy_primitives::hex::encode_prefixed(subject);
                 self.problem(table.name(), format!("{subject} lacks block {number}"));
@@ -131,7 +131,7 @@ impl<C: Chain> Check<'_, C> {
 
     /// The index names as many changes as there are.
     fn history(&mut self, table: Table, expected: u64) -> Result<(), StorageError> {
-        let tx = &self.snapshot.tx;
+        let tx = self.snapshot.moment.first();
         let mut found = 0;
         let walked = tx.walk(table, &[], |key, value| {
             let numbers = history::Shard::decode(value).and_then(|shard| shard.numbers());

@@ -32,7 +32,7 @@ impl<C: Chain> Check<'_, C> {
 
     /// Every account has a hashed twin, and the other way round.
     fn plain_accounts(&mut self) -> Result<(), StorageError> {
-        let tx = &self.snapshot.tx;
+        let tx = self.snapshot.moment.first();
         let total = tx.stat(Table::Accounts)?.entries() as u64;
         let mut accounts = 0;
         let mut twinless = Vec::new();
@@ -56,10 +56,10 @@ impl<C: Chain> Check<'_, C> {
         for address in twinless {
             self.problem(format!("account {address}"), "its hashed row differs");
         }
-        let hashed = self.snapshot.tx.stat(Table::HashedAccounts)?.entries() as u64;
+        let hashed = self.snapshot.moment.first().stat(Table::HashedAccounts)?.entries() as u64;
         self.expect_count("hashed_accounts", hashed, total);
         for code_hash in code_hashes.iter().filter(|hash| **hash != KECCAK256_EMPTY) {
-            let tx = &self.snapshot.tx;
+            let tx = self.snapshot.moment.first();
             let code = tx.get(Table::Codes, code_hash.as_slice(), |_| Ok(()));
             if self.note(code)?.flatten().is_none() {
                 self.problem(format!("code {code_hash}"), "an account has it, and it is missing");
@@ -70,7 +70,7 @@ impl<C: Chain> Check<'_, C> {
 
     /// Every slot has a hashed twin, and the other way round.
     fn plain_slots(&mut self) -> Result<(), StorageError> {
-        let tx = &self.snapshot.tx;
+        let tx = self.snapshot.moment.first();
         let total = tx.stat(Table::Storage)?.entries() as u64;
         let mut slots = 0;
         let mut twinless = Vec::new();
@@ -92,7 +92,7 @@ impl<C: Chain> Check<'_, C> {
         for slot in twinless {
             self.problem(format!("slot {slot}"), "its hashed row differs");
         }
-        let hashed = self.snapshot.tx.stat(Table::HashedStorage)?.entries() as u64;
+        let hashed = self.snapshot.moment.first().stat(Table::HashedStorage)?.entries() as u64;
         self.expect_count("hashed_storage", hashed, total);
         Ok(())
     }
@@ -100,7 +100,7 @@ impl<C: Chain> Check<'_, C> {
     fn codes(&mut self) -> Result<(), StorageError> {
         let mut wrong = Vec::new();
         let mut codes = 0;
-        let walked = self.snapshot.tx.walk(Table::Codes, &[], |key, code| {
+        let walked = self.snapshot.moment.first().walk(Table::Codes, &[], |key, code| {
             codes += 1;
             if keccak256(code).as_slice() != key {
                 wrong.push(alloy_primitives::hex::encode_prefixed(key));
@@ -117,7 +117,7 @@ impl<C: Chain> Check<'_, C> {
 
     /// The state root, from the hashed tables alone.
     fn root(&mut self) -> Result<B256, StorageError> {
-        let tx = &self.snapshot.tx;
+        let tx = self.snapshot.moment.first();
         let total = tx.stat(Table::HashedAccounts)?.entries() as u64;
         let mut done = 0;
         let mut accounts = RootBuilder::new();

@@ -19,7 +19,7 @@ impl<C: Chain> Check<'_, C> {
     pub(super) fn tries(&mut self) -> Result<(), StorageError> {
         let tip = self.snapshot.tip().number;
         let Some(row) = self.note(self.snapshot.row(tip))?.flatten() else { return Ok(()) };
-        let tx = &self.snapshot.tx;
+        let tx = self.snapshot.moment.first();
         let account_nodes = tx.stat(Table::AccountNodes)?.entries() as u64;
         let storage_nodes = tx.stat(Table::StorageNodes)?.entries() as u64;
         let total = account_nodes + storage_nodes;
@@ -30,7 +30,8 @@ impl<C: Chain> Check<'_, C> {
             if hash == EMPTY_ROOT_HASH {
                 continue;
             }
-            let Some(rlp) = self.note(NodesOf(&self.snapshot.tx).node(&at, hash))? else {
+            let Some(rlp) = self.note(NodesOf(self.snapshot.moment.first()).node(&at, hash))?
+            else {
                 continue;
             };
             let Some(rlp) = rlp else {
