@@ -154,9 +154,6 @@ impl<S: StateReader> BlockState<S> {
         now: &mut Comparison,
     ) -> bool {
         let Speculation { seen, accounts, needed_balance, .. } = outcome;
-        if self.has_false_delegation {
-            return false;
-        }
         for account in &seen.accounts {
             let id = self.account_ids.get(&account.address).copied();
             let loaded = match id {
@@ -295,7 +292,7 @@ impl<S: StateReader> BlockState<S> {
             account_id: Some(id as usize),
             code,
         };
-        let is_deleted = self.deletes_empty_accounts && info.is_empty();
+        let is_deleted = self.rules.deletes_empty_accounts && info.is_empty();
         self.set_current(id, (!is_deleted).then_some(info));
     }
 

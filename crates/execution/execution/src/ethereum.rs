@@ -2,7 +2,7 @@
 
 use crate::{
     BlockState, EthereumEvmFactory, Execute, ExecutionError, ObserveBalances, Speculate,
-    SpeculativeEvm, SpeculativeView, StateReader, TransferRules,
+    SpeculativeEvm, SpeculativeView, StateReader, StateRules, TransferRules,
     evm::{EvmEnvOf, EvmOf},
     executor::{BlockParts, Progress, admit_gas, state_result},
     observe::install_observers,
@@ -106,8 +106,12 @@ impl Execute for Ethereum {
         EvmEnv::new(cfg, block)
     }
 
-    fn deletes_empty_accounts(&self, header: &Header) -> bool {
-        self.fork(header) >= EthereumHardfork::SpuriousDragon
+    fn state_rules(&self, header: &Header) -> StateRules {
+        let fork = self.fork(header);
+        StateRules {
+            deletes_empty_accounts: fork >= EthereumHardfork::SpuriousDragon,
+            has_delegations: fork >= EthereumHardfork::Prague,
+        }
     }
 
     fn has_intermediate_roots(&self, header: &Header) -> bool {
@@ -292,7 +296,7 @@ impl Speculate for Ethereum {
 
     fn transfer_rules(&self, header: &Header, (): &()) -> Option<TransferRules> {
         let fork = self.fork(header);
-        if !self.deletes_empty_accounts(header) {
+        if !self.state_rules(header).deletes_empty_accounts {
             return None;
         }
         let is_london = fork >= EthereumHardfork::London;

@@ -1,7 +1,7 @@
 //! What a chain adds to its definition so that its blocks can execute.
 
 use crate::{
-    BlockState, ExecutionError, ObserveBalances, StateCommitment, StateReader,
+    BlockState, ExecutionError, ObserveBalances, StateCommitment, StateReader, StateRules,
     executor::{BlockParts, Progress},
     instructions::{install_extcodehash, install_net_gas_metering},
 };
@@ -48,8 +48,8 @@ pub trait Execute: Chain {
     /// The environment of the block with this header.
     fn evm_env(&self, header: &Self::Header) -> EvmEnvOf<Self>;
 
-    /// Whether empty accounts that were touched are deleted (EIP-161).
-    fn deletes_empty_accounts(&self, header: &Self::Header) -> bool;
+    /// The rules of the state that hold in the block with this header.
+    fn state_rules(&self, header: &Self::Header) -> StateRules;
 
     /// Whether receipts carry the state root after their transaction (before EIP-658).
     fn has_intermediate_roots(&self, header: &Self::Header) -> bool;

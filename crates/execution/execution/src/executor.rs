@@ -143,7 +143,7 @@ impl<C: Execute, S: StateReader> fmt::Debug for BlockExecutor<'_, C, S> {
 impl<'a, C: Execute, S: StateReader> BlockExecutor<'a, C, S> {
     /// An executor for the block with this header over its parent's state.
     pub fn new(chain: &'a C, header: &'a C::Header, state: S) -> Self {
-        let state = BlockState::new(state, chain.deletes_empty_accounts(header));
+        let state = BlockState::new(state, chain.state_rules(header));
         let paused = PausedBlock { state, receipts: Vec::new(), progress: Progress::default() };
         Self::resume(chain, header, paused)
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     BlockState, Execute, ExecutionError, ObserveBalances, Speculate, SpeculativeEvm,
-    SpeculativeView, StateReader, TransferRules,
+    SpeculativeView, StateReader, StateRules, TransferRules,
     evm::{EvmEnvOf, EvmOf},
     executor::{BlockParts, Progress, admit_gas, state_result},
     observe::install_observers,
@@ -88,8 +88,9 @@ impl Execute for Rollup {
         EvmEnv::new(cfg, block)
     }
 
-    fn deletes_empty_accounts(&self, _: &Header) -> bool {
-        true
+    fn state_rules(&self, header: &Header) -> StateRules {
+        let has_delegations = self.fork(header) >= OpHardfork::Isthmus;
+        StateRules { deletes_empty_accounts: true, has_delegations }
     }
 
     fn has_intermediate_roots(&self, _: &Header) -> bool {

@@ -10,7 +10,7 @@ use crate::{
     changes::EMPTY_CODE_WITH_STORAGE,
     executor::MAX_RECYCLED_ACCOUNTS,
     speculation::{NOWHERE, SHORT, Seen, SeenAccount, SeenSlot},
-    state::{is_false_delegation, read_account},
+    state::{StateRules, read_account},
     transfer::is_small,
 };
 use alloc::vec::Vec;
@@ -36,6 +36,7 @@ pub trait SpeculativeView: StateReader {
 /// The state as a transaction is shown it before its turn. Whatever it is shown is written down.
 pub struct SpeculativeState<V> {
     view: V,
+    rules: StateRules,
     seen: Seen,
     /// Where accounts lie among those that were shown, if there are many.
     places: AddressMap<u32>,
@@ -51,9 +52,9 @@ impl<V> fmt::Debug for SpeculativeState<V> {
 }
 
 impl<V> SpeculativeState<V> {
-    fn new(view: V) -> Self {
+    fn new(view: V, rules: StateRules) -> Self {
         let (seen, places) = (Seen::default(), AddressMap::default());
-        Self { view, seen, places, sender: None, has_failed: false }
+        Self { view, rules, seen, places, sender: None, has_failed: false }
     }
 
     /// The place of an account among those that were shown.
@@ -139,11 +140,10 @@ impl<V: SpeculativeView> Database for SpeculativeState<V> {
             return Ok(Bytecode::default());
         }
         match self.view.code(&code_hash) {
-            // None has the hash of an empty one: a reader of the parent's state does not know codes of this block. And
-            // what plain code is to this one may be a delegation to the block.
-            Ok(code) if !code.is_empty() && !is_false_delegation(&code) => {
+            // None has the hash of an empty one: a reader of the parent's state does not know codes of this block.
+            Ok(code) if !code.is_empty() => {
                 self.seen.codes.push(code_hash);
-                Ok(code)
+                Ok(self.rules.understand(code))
             }
             _ => Err(self.fail()),
         }
@@ -198,7 +198,7 @@ impl<'a, C: Speculate, V: SpeculativeView> Speculator<'a, C, V> {
     /// A speculator for the block with this header; `None` if the chain's transactions can only be
     /// executed in order. `view` says what the state may be at a transaction's turn.
     pub fn new(chain: &'a C, header: &C::Header, view: V) -> Option<Self> {
-        let state = SpeculativeState::new(view);
+        let state = SpeculativeState::new(view, chain.state_rules(header));
         let evm = chain.evm_factory(header).create_evm(state, chain.evm_env(header));
         Some(Self { chain, evm: C::observe_balances(evm).ok()? })
     }

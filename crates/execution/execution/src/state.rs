@@ -60,16 +60,38 @@ pub struct Accessed {
     pub block_numbers: Vec<u64>,
 }
 
-/// Whether plain code looks like a delegation (EIP-7702). Both have the same hash.
-pub(crate) fn is_false_delegation(code: &Bytecode) -> bool {
-    !code.is_eip7702() && code.original_byte_slice().first() == Some(&0xef)
+/// What a fork says of the state itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateRules {
+    /// Empty accounts that were touched are deleted: from Spurious Dragon on (EIP-161).
+    pub deletes_empty_accounts: bool,
+    /// An account may delegate to the code of another: from Prague on (EIP-7702).
+    pub has_delegations: bool,
+}
+
+impl StateRules {
+    /// Those of the newest forks.
+    pub const NEWEST: Self = Self { deletes_empty_accounts: true, has_delegations: true };
+
+    /// Code as the fork understands it. A reader that knows its bytes alone cannot tell a delegation from code that was
+    /// deployed before London (EIP-3541) and looks like one.
+    pub(crate) fn understand(&self, code: Bytecode) -> Bytecode {
+        let looks_like_delegation = code.original_byte_slice().first() == Some(&0xef);
+        if !looks_like_delegation || code.is_eip7702() == self.has_delegations {
+            return code;
+        }
+        let raw = code.original_bytes();
+        match Bytecode::new_raw_checked(raw.clone()) {
+            Ok(delegation) if self.has_delegations => delegation,
+            _ => Bytecode::new_legacy(raw),
+        }
+    }
 }
 
 /// The state while a block runs, over the parent's state.
 pub struct BlockState<S: StateReader> {
     pub(crate) reader: S,
-    /// Empty accounts that were touched are deleted (EIP-161).
-    pub(crate) deletes_empty_accounts: bool,
+    pub(crate) rules: StateRules,
     pub(crate) account_ids: AddressMap<u32>,
     /// By [`slot_key`].
     slot_ids: FbMap<36, u32>,
@@ -78,8 +100,6 @@ pub struct BlockState<S: StateReader> {
     pub(crate) codes_read: Vec<B256>,
     pub(crate) block_hashes: Vec<(u64, B256)>,
     pub(crate) comparison: Comparison,
-    /// Code was deployed that others may take for a delegation (EIP-7702): possible before London (EIP-3541).
-    pub(crate) has_false_delegation: bool,
     /// Writes down what transactions read and write, if that is asked for.
     pub(crate) recorder: Option<Box<Recorder>>,
     /// The first error of the reader, kept in its own type for the executor.
@@ -97,12 +117,10 @@ impl<S: StateReader> fmt::Debug for BlockState<S> {
 
 impl<S: StateReader> BlockState<S> {
     /// The state at the start of a block.
-    ///
-    /// `deletes_empty_accounts` from Spurious Dragon on (EIP-161).
-    pub fn new(reader: S, deletes_empty_accounts: bool) -> Self {
+    pub fn new(reader: S, rules: StateRules) -> Self {
         Self {
             reader,
-            deletes_empty_accounts,
+            rules,
             account_ids: AddressMap::default(),
             slot_ids: FbMap::default(),
             changes: StateChanges::default(),
@@ -110,7 +128,6 @@ impl<S: StateReader> BlockState<S> {
             codes_read: Vec::new(),
             block_hashes: Vec::new(),
             comparison: Comparison::default(),
-            has_false_delegation: false,
             recorder: None,
             error: None,
         }
@@ -291,13 +308,12 @@ impl<S: StateReader> BlockState<S> {
         let info = account.after.get_or_insert_default();
         info.account_id = Some(id as usize);
         change(info);
-        if self.deletes_empty_accounts && info.is_empty() {
+        if self.rules.deletes_empty_accounts && info.is_empty() {
             account.after = None;
         }
     }
 
     pub(crate) fn deploy(&mut self, code_hash: B256, code: Bytecode) {
-        self.has_false_delegation |= is_false_delegation(&code);
         if self.codes.insert(code_hash, code.clone()).is_none() {
             self.changes.codes.push((code_hash, code));
         }
@@ -385,7 +401,7 @@ impl<S: StateReader> BlockState<S> {
                 self.write_slot(id, *slot, value.present_value);
             }
         }
-        if self.deletes_empty_accounts && account.info.is_empty() {
+        if self.rules.deletes_empty_accounts && account.info.is_empty() {
             self.set_current(id, None);
             return;
         }
@@ -487,6 +503,7 @@ impl<S: StateReader> Database for BlockState<S> {
         }
         match self.reader.code(&code_hash) {
             Ok(code) => {
+                let code = self.rules.understand(code);
                 self.codes.insert(code_hash, code.clone());
                 self.codes_read.push(code_hash);
                 Ok(code)

@@ -180,7 +180,7 @@ impl<S: StateReader> BlockState<S> {
     /// Pays, and whether it did: if not, nothing has changed, and only the EVM can tell what becomes of it.
     pub(crate) fn transfer(&mut self, transfer: &Transfer) -> Result<bool, StateError> {
         let Transfer { sender, to, nonce, value, needed, fees, cost } = transfer;
-        if !self.deletes_empty_accounts || !is_small(needed) {
+        if !self.rules.deletes_empty_accounts || !is_small(needed) {
             return Ok(false);
         }
         let sender = self.load(sender)?;

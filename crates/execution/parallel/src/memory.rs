@@ -20,9 +20,6 @@ use std::{
     },
 };
 
-/// With what delegations begin, and no other code since London (EIP-3541).
-const MAGIC: u8 = 0xef;
-
 /// A transaction's turn: its place in the block, counted from one. What comes before the first transaction is
 /// written in turn zero.
 pub(crate) type Turn = u32;
@@ -397,12 +394,8 @@ impl<'a, S: StateReader> Memory<'a, S> {
         }
     }
 
-    /// Tells of code, unless it looks like a delegation (EIP-7702): whether it is one depends on who wrote it, and codes are
-    /// relied on by their hashes alone.
+    /// Tells of code.
     pub(crate) fn tell_code(&self, code_hash: B256, code: Bytecode) {
-        if code.original_byte_slice().first() == Some(&MAGIC) {
-            return;
-        }
         self.tables.codes.write().insert(code_hash, code);
     }
 

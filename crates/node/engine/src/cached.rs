@@ -70,4 +70,8 @@ impl State for Cached {
     fn state_root(&self) -> B256 {
         self.0.reader().state_root()
     }
+
+    fn prepare_for_threads(&self, threads: usize) {
+        self.0.reader().prepare_for_threads(threads);
+    }
 }

@@ -297,8 +297,16 @@ impl<C: Payloads> Core<C> {
         }
     }
 
-    /// A known valid block with the state after it; `None` if no such block is known.
+    /// A known valid block with the state after it, for all threads that execute; `None` if no such block is known.
     pub(crate) fn parent(&self, hash: &B256) -> Result<Option<Parent<C>>, EngineError> {
+        let parent = self.find_parent(hash)?;
+        if let Some(parent) = &parent {
+            parent.state.prepare_for_threads(self.executor.threads());
+        }
+        Ok(parent)
+    }
+
+    fn find_parent(&self, hash: &B256) -> Result<Option<Parent<C>>, EngineError> {
         let in_tree = self.shared.tree.read().blocks.get(hash).cloned();
         let snapshot = self.view().snapshot();
         if let Some(block) = in_tree {

@@ -88,7 +88,7 @@ impl<C: Inspect, S: StateReader> Prepared<C, S> {
 
     /// A state that forgets what a call does to it.
     pub(crate) fn fresh_state(&self, chain: &C) -> BlockState<&Overlay<S>> {
-        BlockState::new(&self.overlay, chain.deletes_empty_accounts(&self.header))
+        BlockState::new(&self.overlay, chain.state_rules(&self.header))
     }
 
     /// Runs a call, without an inspector where nobody may want to stop it.

@@ -184,7 +184,7 @@ impl<'p, 'a> Reach<'p> for Reached<'p, 'a> {
         let price = self.site.price_of(&block);
         let PeerBlock { chain: rollup, header, state } = block;
         let place = self.places.remove(&chain)?;
-        let state = BlockState::new(state, rollup.deletes_empty_accounts(&header));
+        let state = BlockState::new(state, rollup.state_rules(&header));
         // Nothing of what a peer does is recorded.
         let limits = Limits { trace_bytes: usize::MAX, ..self.site.limits };
         let watch = Watch::new(limits, Recorded::default());

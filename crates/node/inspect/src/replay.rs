@@ -106,7 +106,7 @@ impl<'a, C: Inspect, S: StateReader, I: Inspector<ContextOf<C, S>>> BlockReplay<
             let text = format!("{senders} senders were given for {transactions} transactions");
             return Err(InspectError::Replay(text));
         }
-        let state = BlockState::new(parent_state, chain.deletes_empty_accounts(header));
+        let state = BlockState::new(parent_state, chain.state_rules(header));
         let factory = chain.evm_factory(header);
         let mut evm = factory.create_evm_with_inspector(state, chain.evm_env(header), inspector);
         evm.disable_inspector();

@@ -35,7 +35,7 @@ impl Pooled for Rollup {
             ..Default::default()
         };
         let spec = self.evm_env(&header).cfg_env.spec;
-        let mut reader = BlockState::new(state, true);
+        let mut reader = BlockState::new(state, self.state_rules(&header));
         let l1 = L1BlockInfo::try_fetch(&mut reader, U256::from(head.number), spec)
             .inspect_err(|error| {
                 let head = head.number;

@@ -13,6 +13,9 @@ pub trait State:
 {
     /// The root of the state's trie.
     fn state_root(&self) -> B256;
+
+    /// So many threads are going to read it at the same time, and should not wait for each other.
+    fn prepare_for_threads(&self, _threads: usize) {}
 }
 
 /// The state after a chain of unpersisted blocks over a stored state.
@@ -106,5 +109,9 @@ impl<C: Chain> NodeSource for OverlayState<C> {
 impl<C: Chain> State for OverlayState<C> {
     fn state_root(&self) -> B256 {
         self.blocks.first().map_or_else(|| self.base.state_root(), |block| block.state_root())
+    }
+
+    fn prepare_for_threads(&self, threads: usize) {
+        self.base.prepare_for_threads(threads);
     }
 }

@@ -126,7 +126,7 @@ impl Prepared {
 /// the beneficiary exist even where no transaction did.
 fn pay_nothing(chain: &Ethereum, header: &Header, state: &mut MemoryState) {
     let beneficiary = header.beneficiary;
-    if !chain.deletes_empty_accounts(header) && state.get(&beneficiary).is_none() {
+    if !chain.state_rules(header).deletes_empty_accounts && state.get(&beneficiary).is_none() {
         state.set_account(beneficiary, 0, U256::ZERO, Bytecode::default());
     }
 }

@@ -81,7 +81,7 @@ impl Judgement {
         let nonce = self.transaction.nonce();
         state.set_account(self.signed.signer, nonce, U256::MAX, Bytecode::default());
         let header = &self.block.header;
-        let state = BlockState::new(&state, chain.deletes_empty_accounts(header));
+        let state = BlockState::new(&state, chain.state_rules(header));
         let mut evm = chain.evm_factory(header).create_evm(state, chain.evm_env(header));
         let mut tx_env = chain.tx_env(&self.transaction, self.signed.signer);
         // Nobody could pay the highest values, which are valid nevertheless.

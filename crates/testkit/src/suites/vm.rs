@@ -31,7 +31,7 @@ pub fn run(test: &VmTest) -> Result<(), String> {
     let transaction = transaction(test, intrinsic_gas)?;
     // Some frames have more gas than their block, which a transaction cannot.
     header.gas_limit = header.gas_limit.max(transaction.gas_limit());
-    let state = BlockState::new(&before, chain.deletes_empty_accounts(&header));
+    let state = BlockState::new(&before, chain.state_rules(&header));
     let mut evm = chain.evm_factory(&header).create_evm(state, chain.evm_env(&header));
     let result = evm
         .transact_commit(chain.tx_env(&transaction, exec.caller))

@@ -242,9 +242,10 @@ fn what_failed_can_be_tried_again() {
             state.state_root()
         };
         let expected = after(output.changes);
+        let rules = chain.state_rules(&block.header);
         for reads in 0.. {
             let left = Cell::new(reads);
-            let state = BlockState::new(Failing { state, left: &left }, true);
+            let state = BlockState::new(Failing { state, left: &left }, rules);
             let factory = chain.evm_factory(&block.header);
             let mut evm = factory.create_evm(state, chain.evm_env(&block.header));
             let (mut holder, mut failures) = (None, 0);

@@ -132,7 +132,7 @@ impl World {
         let Member { chain, header, state, .. } = &self.rollups[&id];
         assert_eq!(chain.chain_id(), id);
         let factory = RollupEvmFactory { union: Some(Arc::new(self.rules.clone())) };
-        factory.create_evm(BlockState::new(state, true), chain.evm_env(header))
+        factory.create_evm(BlockState::new(state, chain.state_rules(header)), chain.evm_env(header))
     }
 
     fn evms(&self) -> BTreeMap<ChainId, MemberEvm<'_>> {
@@ -189,7 +189,7 @@ impl World {
         tx: OpTx,
     ) -> (ExecutionResult<OpHaltReason>, B256) {
         let Member { chain, header, state, .. } = &self.rollups[&id];
-        let block = BlockState::new(state, true);
+        let block = BlockState::new(state, chain.state_rules(header));
         let mut evm = chain.evm_factory(header).create_evm(block, chain.evm_env(header));
         let result = evm.transact_commit(tx).unwrap();
         let mut state = state.clone();

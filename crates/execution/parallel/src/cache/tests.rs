@@ -3,7 +3,7 @@
 use super::*;
 use crate::{ParallelExecutor, memory::told, tests::Rng};
 use alloy_primitives::{KECCAK256_EMPTY, keccak256, map::AddressMap};
-use lockstep_execution::{BlockState, MemoryState, StateReader};
+use lockstep_execution::{BlockState, MemoryState, StateReader, StateRules};
 use revm::{
     Database, DatabaseCommit,
     state::{Account, EvmStorageSlot},
@@ -94,7 +94,7 @@ fn touched(rng: &mut Rng, block: &mut BlockState<&MemoryState>, at: Address) -> 
 
 /// What a block of some transactions changes.
 fn changes(rng: &mut Rng, state: &MemoryState) -> StateChanges {
-    let mut block = BlockState::new(state, true);
+    let mut block = BlockState::new(state, StateRules::NEWEST);
     for _ in 0..rng.below(4) {
         let mut transaction = AddressMap::default();
         for _ in 0..rng.below(4) {
@@ -247,7 +247,7 @@ fn what_a_block_leaves_alone_is_not_read_again() {
     assert_eq!(read_all(&cache, first, &state), 60, "codes are those of any state");
     assert_eq!(read_all(&cache, first, &state), 0);
 
-    let mut block = BlockState::new(&state, true);
+    let mut block = BlockState::new(&state, StateRules::NEWEST);
     block.add_balance(&address(3), U256::ONE).unwrap();
     let changes = block.into_changes();
     state.apply(&changes);

@@ -263,36 +263,32 @@ fn a_code_that_nobody_knows_is_not_empty() {
     assert!(ahead(&case(vec![call], state)).iter().all(Option::is_none));
 }
 
-/// Before London code may be deployed that has the bytes, and the hash, of a delegation.
+/// Before London (EIP-3541) code may be deployed that has the bytes, and the hash, of a delegation.
 #[test]
-fn plain_code_with_the_hash_of_a_delegation_is_not_one() {
-    let (delegate, delegating) = (contract(0), Address::repeat_byte(0x77));
+fn what_looks_like_a_delegation_is_one_if_the_fork_has_them() {
+    let (delegate, called) = (contract(0), Address::repeat_byte(0x77));
     let stores = vec![op::PUSH1, 1, op::PUSH1, 0, op::SSTORE];
-    let mut state = state(rich(), &[stores]);
-    state.set_account(delegating, 1, U256::ZERO, Bytecode::new_eip7702(delegate));
-    // The beneficiary exists.
-    state.set_account(header().beneficiary, 0, U256::ONE, Bytecode::default());
-    let deploys = [
-        &[op::PUSH23, 0xef, 0x01, 0x00][..],
-        delegate.as_slice(),
-        &[op::PUSH1, 0, op::MSTORE, op::PUSH1, 23, op::PUSH1, 9, op::RETURN],
-    ];
-    let creation = TxLegacy {
-        to: TxKind::Create,
-        input: deploys.concat().into(),
-        ..legacy(0, Address::ZERO, U256::ZERO, 200_000)
-    };
-    let call = legacy(1, delegating, U256::ZERO, 100_000);
-    let mut case = case(vec![creation, call], state);
-    case.chain = Ethereum::new(1, ForkSchedule::<EthereumHardfork>::at(EthereumHardfork::Berlin));
-    let header = &mut case.block.header;
-    (header.base_fee_per_gas, header.blob_gas_used, header.excess_blob_gas) = (None, None, None);
-    with_work(&case, |work, lead| {
-        let mut worker = work.worker().expect("the chain can");
-        work.speculate(&mut worker, 1);
-        let statistics = lead(&mut |_| ());
-        assert_eq!(statistics.again, 1, "it ran the code of another");
-    });
+    let delegation = Bytecode::new_eip7702(delegate);
+    let plain = Bytecode::new_legacy(delegation.original_bytes());
+    for code in [delegation, plain] {
+        let mut state = state(rich(), std::slice::from_ref(&stores));
+        state.set_account(called, 1, U256::ZERO, code);
+        let mut case = case(vec![legacy(0, called, U256::ZERO, 100_000)], state);
+        for (fork, is_delegation) in
+            [(EthereumHardfork::Cancun, false), (EthereumHardfork::Prague, true)]
+        {
+            case.chain = Ethereum::new(1, ForkSchedule::<EthereumHardfork>::at(fork));
+            let mut outcomes = ahead(&case);
+            let mut outcome = outcomes.pop().flatten().expect("it is executed ahead");
+            let mut in_order = BlockExecutor::new(&case.chain, &case.block.header, &case.state);
+            let mut adopting = BlockExecutor::new(&case.chain, &case.block.header, &case.state);
+            let (transaction, sender) = (&case.block.body.transactions[0], user(0));
+            let expected = in_order.transact(transaction, sender).expect("it is valid");
+            assert_eq!(expected.success, is_delegation, "{fork:?}");
+            let found = adopting.adopt(transaction, sender, &mut outcome).expect("it is valid");
+            assert_eq!(found.map(|it| it.gas_used), Some(expected.gas_used), "{fork:?}");
+        }
+    }
 }
 
 #[test]

@@ -6,12 +6,13 @@ use super::{
     options,
     programs::contract,
     rng::Rng,
+    world::user,
 };
 use crate::{ParallelExecutor, RangeBlock};
-use alloy_consensus::BlockBody;
+use alloy_consensus::{BlockBody, TxLegacy, TxReceipt as _};
 use alloy_eips::eip4788::BEACON_ROOTS_ADDRESS;
-use alloy_primitives::{Address, B256, U256};
-use lockstep_chain::{Block, Ethereum};
+use alloy_primitives::{Address, B256, TxKind, U256};
+use lockstep_chain::{Block, Ethereum, EthereumHardfork, ForkSchedule};
 use lockstep_execution::{AccountInfo, Bytecode, MemoryState, StateReader, execute_block};
 use parking_lot::{Condvar, Mutex};
 use revm::bytecode::opcode as op;
@@ -99,6 +100,46 @@ fn a_range_comes_to_what_its_blocks_come_to_one_after_the_other() {
     }
     assert!(valid > 1_000, "{valid} blocks were valid");
     assert!(ahead > 1_000, "{ahead} outcomes were of use");
+}
+
+/// As a block before it deployed it, and as a reader of the parent's state takes it for.
+#[test]
+fn code_that_looks_like_a_delegation_is_the_same_in_a_range() {
+    let (delegate, called) = (contract(0), user(0).create(0));
+    let mut state = guards::state(rich(), &[vec![op::PUSH1, 1, op::PUSH1, 0, op::SSTORE]]);
+    let designator = Bytecode::new_eip7702(delegate);
+    state.set_account(Address::repeat_byte(0x77), 1, U256::ZERO, designator.clone());
+    let deploys = [
+        &[op::PUSH23][..],
+        &designator.original_bytes(),
+        &[op::PUSH1, 0, op::MSTORE, op::PUSH1, 23, op::PUSH1, 9, op::RETURN],
+    ];
+    let creation = TxLegacy {
+        to: TxKind::Create,
+        input: deploys.concat().into(),
+        ..legacy(0, Address::ZERO, U256::ZERO, 200_000)
+    };
+    let calls = [called, Address::repeat_byte(0x77)];
+    let calls = (1..).zip(calls).map(|(nonce, to)| legacy(nonce, to, U256::ZERO, 100_000));
+    let mut case = case([creation].into_iter().chain(calls).collect(), state);
+    case.chain = Ethereum::new(1, ForkSchedule::<EthereumHardfork>::at(EthereumHardfork::Berlin));
+    let header = &mut case.block.header;
+    (header.base_fee_per_gas, header.blob_gas_used, header.excess_blob_gas) = (None, None, None);
+    let whole = (case.block.clone(), case.senders.clone());
+    let one_each = (0..3).map(|index| {
+        let mut block = case.block.clone();
+        block.header.number += index as u64;
+        block.body.transactions = vec![case.block.body.transactions[index].clone()];
+        (block, vec![case.senders[index]])
+    });
+    let executor = ParallelExecutor::new(2).expect("threads start").always_parallel();
+    for blocks in [vec![whole], one_each.collect()] {
+        let expected = serial(&case, &blocks);
+        let statuses = expected.iter().flat_map(|it| it.as_ref().expect("valid").receipts.clone());
+        let statuses: Vec<_> = statuses.map(|receipt| receipt.status()).collect();
+        assert_eq!(statuses, [true, false, false], "plain code that begins with an invalid opcode");
+        assert_eq!(in_one_run(&executor, &case, &blocks, usize::MAX), expected);
+    }
 }
 
 #[test]

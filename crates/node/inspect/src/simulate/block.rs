@@ -145,7 +145,7 @@ impl<'a, C: Inspect, S: StateReader + NodeSource> Simulation<'a, C, S> {
     }
 
     fn state(&self, header: &Header) -> BlockState<&Overlay<S>> {
-        BlockState::new(&self.overlay, self.chain.deletes_empty_accounts(header))
+        BlockState::new(&self.overlay, self.chain.state_rules(header))
     }
 
     fn environment(&self, planned: &Planned<'_>, header: &Header) -> EvmEnvOf<C> {

@@ -8,7 +8,7 @@ use alloy_evm::{Database, Evm, EvmFactory};
 use alloy_primitives::{Address, Log};
 use lockstep_execution::{
     BlockParts, BlockState, EvmEnvOf, Execute, ExecutionError, Progress, Speculate,
-    StateCommitment, StateReader,
+    StateCommitment, StateReader, StateRules,
 };
 use revm::{inspector::NoOpInspector, state::EvmState};
 
@@ -31,8 +31,8 @@ where
         self.chain.evm_env(header)
     }
 
-    fn deletes_empty_accounts(&self, header: &C::Header) -> bool {
-        self.chain.deletes_empty_accounts(header)
+    fn state_rules(&self, header: &C::Header) -> StateRules {
+        self.chain.state_rules(header)
     }
 
     fn has_intermediate_roots(&self, header: &C::Header) -> bool {

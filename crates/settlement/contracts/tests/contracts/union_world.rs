@@ -84,7 +84,7 @@ impl World {
 
     fn evm<'a>(&self, chain: ChainId, state: &'a MemoryState) -> MemberEvm<'a> {
         let chain = &self.chains[&chain];
-        let state = BlockState::new(state, true);
+        let state = BlockState::new(state, chain.state_rules(&self.header));
         chain.evm_factory(&self.header).create_evm(state, chain.evm_env(&self.header))
     }
 

@@ -16,7 +16,7 @@ use std::{
 const MAX_FURTHER: usize = 15;
 
 thread_local! {
-    /// Which of the further transactions this thread had last.
+    /// Which transaction this thread had last: zero for the first, then the further ones.
     static LAST_TAKEN: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -67,39 +67,65 @@ impl Moment {
 
     /// A transaction that no other thread uses; if all are in use, the first, for which the thread then waits.
     pub(crate) fn lease(&self) -> Lease<'_> {
-        let begun = self.further.get().and_then(|it| it.get(LAST_TAKEN.get()));
-        if let Some(lease) = begun.and_then(Further::lease) {
+        if let Some(last) = LAST_TAKEN.get().checked_sub(1)
+            && let Some(lease) = self.further.get().and_then(|it| it.get(last)?.lease())
+        {
             return lease;
         }
         if !self.is_first_taken.swap(true, Ordering::Acquire) {
+            LAST_TAKEN.set(0);
             return Lease { tx: &self.first, taken: Some(&self.is_first_taken) };
         }
         self.lease_further().unwrap_or(Lease { tx: &self.first, taken: None })
     }
 
+    /// Begins what so many threads need that read at the same time. Later, when something was committed, that cannot be
+    /// done any more.
+    pub(crate) fn prepare(&self, threads: usize) {
+        for place in self.places().take(threads.saturating_sub(1)) {
+            if !self.begin(place) {
+                return;
+            }
+        }
+    }
+
+    fn places(&self) -> impl Iterator<Item = &Further> {
+        self.further.get_or_init(Default::default).iter()
+    }
+
     #[cold]
     fn lease_further(&self) -> Option<Lease<'_>> {
-        let further = self.further.get_or_init(Default::default);
-        for (index, place) in further.iter().enumerate() {
-            self.begin(place);
+        for (last, place) in (1..).zip(self.places()) {
+            // The places after it are empty, too.
+            if !self.begin(place) {
+                return None;
+            }
             if let Some(lease) = place.lease() {
-                LAST_TAKEN.set(index);
+                LAST_TAKEN.set(last);
                 return Some(lease);
             }
         }
         None
     }
 
-    /// Begins a transaction, if that can be and there is none.
-    fn begin(&self, place: &Further) {
-        if place.tx.get().is_some() || self.is_past.load(Ordering::Relaxed) {
-            return;
+    /// Begins a transaction, if there is none; `false` if that cannot be done. Without it threads wait for each other, no
+    /// more.
+    fn begin(&self, place: &Further) -> bool {
+        if place.tx.get().is_some() {
+            return true;
         }
-        match self.environment.read_further() {
-            Some(tx) if tx.id().is_ok_and(|id| id == self.id) => drop(place.tx.set(tx)),
-            // Without it threads wait for each other, no more.
-            _ => self.is_past.store(true, Ordering::Relaxed),
+        if self.is_past.load(Ordering::Relaxed) {
+            return false;
         }
+        let Some(tx) = self.environment.read_further() else { return false };
+        let is_same = tx.id().is_ok_and(|id| id == self.id);
+        if is_same {
+            // Another thread may have been faster.
+            let _ = place.tx.set(tx);
+        } else {
+            self.is_past.store(true, Ordering::Relaxed);
+        }
+        is_same
     }
 }
 
@@ -141,6 +167,7 @@ mod tests {
         Options,
         db::{Environment, Table},
     };
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     const KEY: &[u8] = b"key";
 
@@ -188,13 +215,30 @@ mod tests {
     fn all_threads_read_one_moment_while_it_passes() {
         let (_folder, environment) = environment();
         let moment = Moment::new(environment.clone()).unwrap();
+        let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..2_000).for_each(|_| assert_eq!(read(&moment.lease()), b"old")));
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        assert_eq!(read(&moment.lease()), b"old");
+                    }
+                });
             }
             (0..20_u8).for_each(|value| write(&environment, &[value]));
+            is_over.store(true, Ordering::Relaxed);
         });
         assert_eq!(read(&moment.lease()), b"old");
+    }
+
+    #[test]
+    fn what_is_prepared_is_there_after_a_commit() {
+        let (_folder, environment) = environment();
+        let moment = Moment::new(environment.clone()).unwrap();
+        moment.prepare(3);
+        write(&environment, b"new");
+        let leases: Vec<_> = (0..4).map(|_| moment.lease()).collect();
+        assert_eq!(leases.iter().filter(|lease| lease.taken.is_some()).count(), 3);
+        assert!(leases.iter().all(|lease| read(lease) == b"old"));
     }
 
     #[test]
@@ -218,6 +262,8 @@ mod tests {
         assert_eq!(begin_all(&late), 0);
         assert_eq!(read(&late.lease()), b"old");
         drop(moments);
+        assert_eq!(begin_all(&late), MAX_FURTHER);
+        drop(late);
         assert_eq!(begin_all(&Moment::new(environment).unwrap()), MAX_FURTHER);
     }
 }

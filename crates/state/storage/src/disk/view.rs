@@ -1,6 +1,6 @@
 //! States to read.
 
-use super::{Shared, changes::Reversal, snapshot::DiskSnapshot};
+use super::{changes::Reversal, snapshot::DiskSnapshot};
 use crate::{
     Snapshot, State, StorageError, TrieNodes,
     db::{Table, Tx, account, decode_value, history, node_key, slot_key},
@@ -45,18 +45,16 @@ fn any_node<K: TransactionKind>(tx: &Tx<K>, at: &NodePath) -> Result<Option<Byte
 }
 
 /// The code with this hash.
-fn code<K: TransactionKind>(
-    shared: &Shared,
-    tx: &Tx<K>,
-    code_hash: &B256,
-) -> Result<Bytecode, StorageError> {
+fn code<C: Chain>(snapshot: &DiskSnapshot<C>, code_hash: &B256) -> Result<Bytecode, StorageError> {
+    let shared = &snapshot.shared;
     if *code_hash == KECCAK256_EMPTY {
         return Ok(Bytecode::default());
     }
     if let Some(code) = shared.codes.get(code_hash) {
         return Ok(code);
     }
-    let raw = tx.get(Table::Codes, code_hash.as_slice(), |raw| Ok(Bytes::copy_from_slice(raw)))?;
+    let read = |raw: &[u8]| Ok(Bytes::copy_from_slice(raw));
+    let raw = snapshot.moment.lease().get(Table::Codes, code_hash.as_slice(), read)?;
     let raw = raw.ok_or_else(|| StorageError::Missing(format!("code {code_hash}")))?;
     let bytes = raw.len() * 2 + 128;
     // What looks like a malformed delegation (EIP-7702) is plain code.
@@ -96,7 +94,7 @@ impl<C: Chain> StateReader for NewestView<C> {
     }
 
     fn code(&self, code_hash: &B256) -> Result<Bytecode, StorageError> {
-        code(&self.snapshot.shared, &self.snapshot.moment.lease(), code_hash)
+        code(&self.snapshot, code_hash)
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, StorageError> {
@@ -119,6 +117,10 @@ impl<C: Chain> NodeSource for NewestView<C> {
 impl<C: Chain> State for NewestView<C> {
     fn state_root(&self) -> B256 {
         self.root
+    }
+
+    fn prepare_for_threads(&self, threads: usize) {
+        self.snapshot.moment.prepare(threads);
     }
 }
 
@@ -222,7 +224,7 @@ impl<C: Chain> StateReader for HistoricalView<C> {
     }
 
     fn code(&self, code_hash: &B256) -> Result<Bytecode, StorageError> {
-        code(&self.snapshot.shared, &self.snapshot.moment.lease(), code_hash)
+        code(&self.snapshot, code_hash)
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, StorageError> {
@@ -252,5 +254,9 @@ impl<C: Chain> NodeSource for HistoricalView<C> {
 impl<C: Chain> State for HistoricalView<C> {
     fn state_root(&self) -> B256 {
         self.root
+    }
+
+    fn prepare_for_threads(&self, threads: usize) {
+        self.snapshot.moment.prepare(threads);
     }
 }
