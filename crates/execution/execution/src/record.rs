@@ -85,6 +85,8 @@ pub(crate) struct Recorder {
     touched_accounts: Vec<(u32, Basics)>,
     touched_slots: Vec<(u32, U256)>,
     reads: Reads,
+    /// The slots that the EVM has asked for in this step.
+    asked: Vec<u32>,
     /// As the EVM tells them.
     observed: Vec<Address>,
     balances: Vec<Change<U256>>,
@@ -123,6 +125,11 @@ impl Recorder {
         self.reads.slots.push(slot_id);
     }
 
+    /// The EVM has asked for a slot.
+    pub(crate) fn ask_slot(&mut self, slot_id: u32) {
+        self.asked.push(slot_id);
+    }
+
     /// Whose transaction it is. What nonce that account has follows from the transaction.
     pub(crate) const fn set_sender(&mut self, id: Option<u32>) {
         self.reads.sender = id;
@@ -142,7 +149,8 @@ impl Recorder {
 
     /// Forgets what a transaction read that came to nothing.
     pub(crate) fn forget_reads(&mut self) {
-        let Self { reads: Reads { sender, accounts, slots, balances }, observed, .. } = self;
+        let Self { reads: Reads { sender, accounts, slots, balances }, asked, observed, .. } = self;
+        asked.clear();
         *sender = None;
         accounts.clear();
         slots.clear();
@@ -184,6 +192,7 @@ impl Recorder {
 
     /// Ends what precedes or follows the transactions.
     pub(crate) fn end_step(&mut self, changes: &StateChanges) {
+        self.asked.clear();
         self.note_accounts(changes);
         self.note_slots(changes);
         self.step = self.step.saturating_add(1);
@@ -382,13 +391,16 @@ impl<S: StateReader> BlockState<S> {
     /// Notes what a transaction of this sender has read, before its changes are permanent.
     pub(crate) fn record_reads(&mut self, sender: &Address, state: &EvmState) {
         let Some(mut recorder) = self.recorder.take() else { return };
+        recorder.asked.sort_unstable();
         for (address, account) in state {
             let Some(id) = self.account_ids.get(address).copied() else { continue };
             recorder.read_account(id);
-            // The EVM knows that slots of a new account are empty, and reads none.
-            let slots = account.storage.keys().filter(|_| !account.is_created());
-            for slot in slots {
-                if let Some((slot_id, _)) = self.known_slot(id, slot) {
+            for slot in account.storage.keys() {
+                // The EVM knows that slots of a new account are empty, and asks for none; also if the account then
+                // does not come to be.
+                if let Some((slot_id, _)) = self.known_slot(id, slot)
+                    && recorder.asked.binary_search(&slot_id).is_ok()
+                {
                     recorder.read_slot(slot_id);
                 }
             }

@@ -325,7 +325,11 @@ impl<S: StateReader> BlockState<S> {
         let Some(account) = accounts.get_mut(id as usize) else { return Ok(U256::ZERO) };
         let vacant = match self.slot_ids.entry(slot_key(id, &slot)) {
             Entry::Occupied(known) => {
-                let known = slots.get(*known.get() as usize);
+                let slot_id = *known.get();
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.ask_slot(slot_id);
+                }
+                let known = slots.get(slot_id as usize);
                 return Ok(known.map(|slot| slot.change.after).unwrap_or_default());
             }
             Entry::Vacant(vacant) => vacant,
@@ -339,7 +343,10 @@ impl<S: StateReader> BlockState<S> {
             }
         };
         let change = SlotChange { slot, before: value, after: value };
-        vacant.insert(chain_slot(account, slots, change));
+        let slot_id = *vacant.insert(chain_slot(account, slots, change));
+        if let Some(recorder) = &mut self.recorder {
+            recorder.ask_slot(slot_id);
+        }
         Ok(value)
     }
 

@@ -15,7 +15,7 @@ use crate::{
     work::{Next, Work},
 };
 use alloy_consensus::{BlockBody, Header, SignableTransaction, Transaction as _, TxLegacy};
-use alloy_primitives::{Address, B256, Signature, TxKind, U256};
+use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
 use lockstep_chain::{
     Block, Ethereum, EthereumHardfork, EthereumTransaction, FeeParams, ForkSchedule, OpHardfork,
     PORT, Rollup, UnionRules,
@@ -193,6 +193,7 @@ macro_rules! pass_on {
         })*
     };
 }
+pub(super) use pass_on;
 
 impl StateReader for Counting {
     type Error = Infallible;
@@ -289,6 +290,40 @@ fn what_looks_like_a_delegation_is_one_if_the_fork_has_them() {
             assert_eq!(found.map(|it| it.gas_used), Some(expected.gas_used), "{fork:?}");
         }
     }
+}
+
+/// A creation that comes to nothing leaves slots behind that nobody has read: they are known to be empty.
+#[test]
+fn slots_of_what_was_nearly_created_are_not_needed() {
+    let init = [op::PUSH1, 0, op::SLOAD, op::PUSH1, 0, op::PUSH1, 0, op::REVERT];
+    let creates = [
+        &[op::PUSH8][..],
+        &init,
+        &[op::PUSH1, 0, op::MSTORE, op::PUSH1, 1, op::PUSH1, 8, op::PUSH1, 24],
+        &[op::PUSH1, 0, op::CREATE2],
+    ];
+    let mortal = contract(0).create2(U256::from(1).to_be_bytes::<32>(), keccak256(init));
+    // Without a payment it clears a slot, with one it ends.
+    let clears = [op::PUSH1, 0, op::PUSH1, 0, op::SSTORE, op::STOP];
+    let mut code = vec![op::CALLVALUE, op::PUSH1, 10, op::JUMPI];
+    code.extend(clears);
+    code.extend([op::JUMPDEST, op::PUSH1, 0x77, op::SELFDESTRUCT]);
+    let mut state = state(rich(), &[creates.concat()]);
+    state.set_account(mortal, 1, U256::ZERO, Bytecode::new_legacy(code.into()));
+    state.set_slot(mortal, U256::ZERO, U256::ONE);
+    state.set_account(header().beneficiary, 0, U256::ONE, Bytecode::default());
+    let calls = [(mortal, 0), (mortal, 1), (contract(0), 0)];
+    let calls = (0..).zip(calls).map(|(nonce, (to, value))| (nonce, to, U256::from(value)));
+    let calls = calls.map(|(nonce, to, value)| legacy(nonce, to, value, 200_000));
+    let mut case = case(calls.collect(), state);
+    case.chain = Ethereum::new(1, ForkSchedule::<EthereumHardfork>::at(EthereumHardfork::Shanghai));
+    let header = &mut case.block.header;
+    (header.blob_gas_used, header.excess_blob_gas) = (None, None);
+    with_work(&case, |work, lead| {
+        let mut worker = work.worker().expect("the chain can");
+        let statistics = lead(&mut |index| work.speculate(&mut worker, index));
+        assert_eq!(statistics.ahead, 3, "{statistics:?}");
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     generate::Case,
-    guards::{self, case, legacy, rich},
+    guards::{self, case, legacy, pass_on, rich},
     options,
     programs::contract,
     rng::Rng,
@@ -193,16 +193,10 @@ impl StateReader for Gate {
         self.state.storage(address, slot)
     }
 
-    fn has_storage(&self, address: &Address) -> Result<bool, Infallible> {
-        self.state.has_storage(address)
-    }
-
-    fn code(&self, code_hash: &B256) -> Result<Bytecode, Infallible> {
-        self.state.code(code_hash)
-    }
-
-    fn block_hash(&self, number: u64) -> Result<B256, Infallible> {
-        self.state.block_hash(number)
+    pass_on! {
+        has_storage(address: &Address) -> bool;
+        code(code_hash: &B256) -> Bytecode;
+        block_hash(number: u64) -> B256;
     }
 }
 
