@@ -2,7 +2,7 @@
 
 use alloy_consensus::EMPTY_ROOT_HASH;
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
-use lockstep_execution::{AccountInfo, Bytecode, StateReader};
+use lockstep_execution::{AccountInfo, Bytecode, StateReader, code_from};
 use lockstep_trie::{NodePath, NodeSet, NodeSource, StateTrie, TrieAccount};
 use std::{cell::RefCell, collections::HashMap};
 
@@ -64,7 +64,7 @@ impl StateReader for Stateless {
             return Ok(Bytecode::default());
         }
         let code = self.preimages.get(code_hash).cloned();
-        code.map(Bytecode::new_raw).ok_or_else(|| Missing(format!("code {code_hash}")))
+        code.map(code_from).ok_or_else(|| Missing(format!("code {code_hash}")))
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, Missing> {

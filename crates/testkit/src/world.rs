@@ -1,26 +1,20 @@
 //! States as fixtures describe them.
 
 use crate::model::account::{AccountFields, Accounts};
-use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
-use lockstep_execution::{AccountInfo, Bytecode, MemoryState, StateReader};
+use alloy_primitives::{Address, B256, Log, U256, keccak256};
+use lockstep_execution::{AccountInfo, Bytecode, MemoryState, StateReader, code_from};
 
 /// The state that a fixture lists.
 pub fn memory_state(accounts: &Accounts) -> MemoryState {
     let mut state = MemoryState::default();
     for (address, account) in accounts {
-        let code = bytecode(&account.code.0);
+        let code = code_from(account.code.0.clone());
         state.set_account(*address, account.nonce.0, account.balance.0, code);
         for (slot, value) in &account.storage {
             state.set_slot(*address, slot.0, value.0);
         }
     }
     state
-}
-
-/// Code as it stands in the state: a delegation (EIP-7702) where it is exactly one, otherwise
-/// instructions.
-pub fn bytecode(code: &Bytes) -> Bytecode {
-    Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code.clone()))
 }
 
 /// Keccak-256 of the RLP of a list of logs.

@@ -89,7 +89,7 @@ pub use speculate::{
     HaltReasonOf, Speculate, SpeculativeEvm, SpeculativeState, SpeculativeView, Speculator,
 };
 pub use speculation::Speculation;
-pub use state::{Accessed, BlockState, StateError, StateRules};
+pub use state::{Accessed, BlockState, StateError, StateRules, code_from};
 pub use transaction::{
     CheckedTransaction, TransactionError, check_rollup_transaction, check_transaction,
     validate_transaction,

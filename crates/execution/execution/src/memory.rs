@@ -3,6 +3,7 @@
 use crate::{
     StateChanges, StateReader,
     changes::{AccountChange, ChainedSlot, NO_SLOT, SlotChange},
+    state::code_from,
 };
 use alloy_genesis::Genesis;
 use alloy_primitives::{
@@ -45,10 +46,7 @@ impl MemoryState {
     pub fn from_genesis(genesis: &Genesis) -> Self {
         let mut state = Self::default();
         for (address, account) in &genesis.alloc {
-            let raw = account.code.clone().unwrap_or_default();
-            // What looks like a malformed delegation (EIP-7702) is plain code.
-            let code = Bytecode::new_raw_checked(raw.clone())
-                .unwrap_or_else(|_| Bytecode::new_legacy(raw));
+            let code = code_from(account.code.clone().unwrap_or_default());
             let nonce = account.nonce.unwrap_or_default();
             state.set_account(*address, nonce, account.balance, code);
             for (slot, value) in account.storage_slots() {

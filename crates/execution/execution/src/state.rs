@@ -14,7 +14,7 @@ use crate::{
 use alloc::{boxed::Box, vec::Vec};
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_primitives::{
-    Address, B256, FixedBytes, KECCAK256_EMPTY, U256,
+    Address, B256, Bytes, FixedBytes, KECCAK256_EMPTY, U256,
     map::{AddressMap, B256Map, Entry, FbMap},
 };
 use core::fmt;
@@ -76,16 +76,20 @@ impl StateRules {
     /// Code as the fork understands it. A reader that knows its bytes alone cannot tell a delegation from code that was
     /// deployed before London (EIP-3541) and looks like one.
     pub(crate) fn understand(&self, code: Bytecode) -> Bytecode {
-        let looks_like_delegation = code.original_byte_slice().first() == Some(&0xef);
+        let bytes = code.original_byte_slice();
+        let looks_like_delegation = bytes.len() == 23 && bytes.starts_with(&[0xef, 0x01, 0x00]);
         if !looks_like_delegation || code.is_eip7702() == self.has_delegations {
             return code;
         }
         let raw = code.original_bytes();
-        match Bytecode::new_raw_checked(raw.clone()) {
-            Ok(delegation) if self.has_delegations => delegation,
-            _ => Bytecode::new_legacy(raw),
-        }
+        if self.has_delegations { code_from(raw) } else { Bytecode::new_legacy(raw) }
     }
+}
+
+/// The code with these bytes, for a [`StateReader`]: what looks like a delegation (EIP-7702) is one, anything else is
+/// plain.
+pub fn code_from(raw: Bytes) -> Bytecode {
+    Bytecode::new_raw_checked(raw.clone()).unwrap_or_else(|_| Bytecode::new_legacy(raw))
 }
 
 /// The state while a block runs, over the parent's state.

@@ -76,11 +76,13 @@ impl<C: Payloads> Core<C> {
         let stored = self.shared.storage.snapshot()?;
         let missing = |number| StorageError::Missing(format!("block {number}"));
         let header = stored.header(fork)?.ok_or_else(|| missing(fork))?;
+        let base = stored.clone().state(fork)?;
+        base.prepare_for_threads(self.executor.threads());
         let mut restored = Restored {
             commitment: C::Commitment::from_root(header.state_root()),
             header,
             total_difficulty: stored.total_difficulty(fork)?.ok_or_else(|| missing(fork))?,
-            base: stored.clone().state(fork)?,
+            base,
             blocks: Vec::new(),
         };
         let mut next = fork.saturating_add(1);

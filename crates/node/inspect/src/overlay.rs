@@ -6,7 +6,7 @@ use alloy_primitives::{
     map::{AddressMap, B256Map, HashMap, U256Map},
 };
 use alloy_rpc_types_eth::state::{AccountOverride, StateOverride};
-use lockstep_execution::{AccountInfo, Bytecode, StateChanges, StateReader};
+use lockstep_execution::{AccountInfo, Bytecode, StateChanges, StateReader, code_from};
 use lockstep_trie::StateTrie;
 
 /// A state with changes on top, itself a state to read.
@@ -127,8 +127,7 @@ impl<S: StateReader> Overlay<S> {
         if code.is_empty() {
             return KECCAK256_EMPTY;
         }
-        let code = Bytecode::new_raw_checked(code.clone())
-            .unwrap_or_else(|_| Bytecode::new_legacy(code.clone()));
+        let code = code_from(code.clone());
         let hash = code.hash_slow();
         self.codes.insert(hash, code);
         hash

@@ -8,7 +8,7 @@ use alloy_primitives::{
 };
 use core::{cell::RefCell, fmt, mem};
 use lockstep_chain::genesis::L2_TO_L1_MESSAGE_PASSER;
-use lockstep_execution::{AccountInfo, Bytecode, StateChanges, StateReader};
+use lockstep_execution::{AccountInfo, Bytecode, StateChanges, StateReader, code_from};
 use lockstep_preimage::{Hint, PreimageKey, PreimageOracle};
 use lockstep_trie::{EMPTY_ROOT_HASH, NodePath, NodeSource, StateTrie, TrieAccount};
 
@@ -186,12 +186,7 @@ impl<O: PreimageOracle> StateReader for OracleState<'_, O> {
             return Ok(code.clone());
         }
         self.nodes.oracle.hint(&Hint::L2Code(*code_hash)).map_err(DataError::Oracle)?;
-        let code = data::keccak_preimage(self.nodes.oracle, *code_hash)?;
-        Bytecode::new_raw_checked(code).map_err(|error| DataError::Malformed {
-            what: "the code",
-            hash: *code_hash,
-            reason: alloc::format!("{error}"),
-        })
+        Ok(code_from(data::keccak_preimage(self.nodes.oracle, *code_hash)?))
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, Self::Error> {

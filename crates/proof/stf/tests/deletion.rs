@@ -11,7 +11,7 @@ use alloy_consensus::{Header, Sealable, TxReceipt};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B64, B256, Bytes, Sealed, U256, hex, keccak256};
 use lockstep_chain::{Block, Chain, FeeParams, ForkSchedule, OpHardfork, Rollup};
-use lockstep_execution::{Bytecode, ExecuteOptions, MemoryState, StateCommitment, execute_block};
+use lockstep_execution::{ExecuteOptions, MemoryState, StateCommitment, code_from, execute_block};
 use lockstep_preimage::{Hint, PreimageError, PreimageKey, PreimageOracle, PreimageSet};
 use lockstep_stf::{PayloadError, StatelessExecutor};
 use lockstep_trie::{NodePath, NodeSet, NodeSource, StateTrie};
@@ -31,6 +31,8 @@ const SENDER: Address = Address::repeat_byte(0xaa);
 const WRITER: &[u8] = &hex!("60005b803611600a57005b8060200135813555604001600256");
 /// Sends everything to whoever calls, and is gone (before EIP-6780).
 const QUITTER: &[u8] = &hex!("33ff");
+/// Begins like a delegation (EIP-7702), as the code of a genesis file may.
+const ODD: &[u8] = &hex!("ef01");
 
 /// A node with the whole state, which gives no more of it than it is asked for by hints.
 struct Host {
@@ -101,6 +103,8 @@ enum Call {
     Write { writer: u8, slots: Vec<(u8, u8)> },
     /// Lets a quitter go.
     Quit { quitter: u8 },
+    /// Fails.
+    Odd,
 }
 
 fn writer(number: u8) -> Address {
@@ -109,6 +113,10 @@ fn writer(number: u8) -> Address {
 
 fn quitter(number: u8) -> Address {
     Address::left_padding_from(&[0xc0, 2, number])
+}
+
+fn odd() -> Address {
+    Address::left_padding_from(&[0xc0, 3, 0])
 }
 
 fn chain(fork: OpHardfork) -> Rollup {
@@ -122,12 +130,13 @@ impl World {
         let mut state = MemoryState::default();
         let contracts = (0..writers)
             .map(|number| (writer(number), WRITER))
-            .chain((0..quitters).map(|number| (quitter(number), QUITTER)));
+            .chain((0..quitters).map(|number| (quitter(number), QUITTER)))
+            .chain([(odd(), ODD)]);
         let mut codes = BTreeMap::new();
         for (address, code) in contracts {
             let code = Bytes::from_static(code);
             codes.insert(keccak256(&code), code.clone());
-            state.set_account(address, 1, U256::from(5), Bytecode::new_raw(code));
+            state.set_account(address, 1, U256::from(5), code_from(code));
             for (slot, value) in slots {
                 state.set_slot(address, U256::from(*slot), U256::from(*value));
             }
@@ -212,6 +221,7 @@ fn deposit(call: &Call, index: u64) -> Bytes {
             (writer(*number), input.into())
         }
         Call::Quit { quitter: number } => (quitter(*number), Bytes::new()),
+        Call::Odd => (odd(), Bytes::new()),
     };
     let deposit = TxDeposit {
         source_hash: B256::from(U256::from(index)),
@@ -274,6 +284,17 @@ fn the_sibling_that_a_deletion_leaves_alone_is_asked_for_and_needed() {
         assert!(matches!(error, PayloadError::Data(_)), "{error}");
     }
     assert!(siblings >= 8, "one for each slot that is kept, got {siblings}");
+}
+
+#[test]
+fn code_that_only_begins_like_a_delegation_is_plain() {
+    let mut world = World::new(OpHardfork::Isthmus, &[], 1, 1);
+    let attributes = world.attributes(&[Call::Odd]);
+    let head = world.head.clone();
+    let made = StatelessExecutor::new(&world.chain, &world.host, head).execute(&attributes);
+    let made = made.expect("what the node can execute can be proven").block;
+    assert_eq!(world.execute(&made, made.hash()), 0);
+    assert_eq!(made.header.state_root, world.state.state_root());
 }
 
 fn calls() -> impl Strategy<Value = Call> {

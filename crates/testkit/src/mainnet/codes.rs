@@ -1,8 +1,8 @@
 //! Contract codes by their hashes.
 
-use crate::{Error, fields::HexBytes, json, source, world::bytecode};
+use crate::{Error, fields::HexBytes, json, source};
 use alloy_primitives::{B256, keccak256, map::B256Map};
-use lockstep_execution::Bytecode;
+use lockstep_execution::{Bytecode, code_from};
 use serde::Deserialize;
 use std::{
     io::{BufRead, BufReader, Read},
@@ -68,7 +68,7 @@ impl Codes {
         if self.by_hash.len() >= MAX_CODES {
             return Err(Error::Limit { file: file.into(), what: "codes", limit: MAX_CODES as u64 });
         }
-        self.by_hash.insert(line.hash, bytecode(&line.code.0));
+        self.by_hash.insert(line.hash, code_from(line.code.0));
         Ok(())
     }
 

@@ -7,7 +7,6 @@ use crate::{
     json,
     model::{header::HeaderFields, transaction::RpcTransaction},
     source::File,
-    world::bytecode,
 };
 use alloy_consensus::BlockBody;
 use alloy_eips::eip4895::{Withdrawal, Withdrawals};
@@ -15,7 +14,7 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use lockstep_chain::{Block, Chain, Ethereum, EthereumHardfork};
 use lockstep_execution::{
     AccountInfo, BlockOutput, Bytecode, ExecuteOptions, ExecutionError, MemoryState, StateReader,
-    execute_block,
+    code_from, execute_block,
 };
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -236,7 +235,7 @@ fn read_accounts(file: &File, codes: &Codes) -> Result<(MemoryState, usize), Err
     let mut missing_codes = BTreeSet::new();
     for (address, account) in accounts {
         let code = match (&account.code, account.code_hash) {
-            (Some(code), _) => bytecode(&code.0),
+            (Some(code), _) => code_from(code.0.clone()),
             (None, None | Some(KECCAK256_EMPTY)) => Bytecode::default(),
             (None, Some(hash)) => codes.get(&hash).cloned().unwrap_or_else(|| {
                 missing_codes.insert(hash);

@@ -7,7 +7,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use lockstep_chain::Chain;
-use lockstep_execution::{AccountInfo, Bytecode, StateReader};
+use lockstep_execution::{AccountInfo, Bytecode, StateReader, code_from};
 use lockstep_trie::{NodePath, NodeSource};
 use signet_libmdbx::TransactionKind;
 use std::{
@@ -57,8 +57,7 @@ fn code<C: Chain>(snapshot: &DiskSnapshot<C>, code_hash: &B256) -> Result<Byteco
     let raw = snapshot.moment.lease().get(Table::Codes, code_hash.as_slice(), read)?;
     let raw = raw.ok_or_else(|| StorageError::Missing(format!("code {code_hash}")))?;
     let bytes = raw.len() * 2 + 128;
-    // What looks like a malformed delegation (EIP-7702) is plain code.
-    let code = Bytecode::new_raw_checked(raw.clone()).unwrap_or_else(|_| Bytecode::new_legacy(raw));
+    let code = code_from(raw);
     shared.codes.insert(*code_hash, code.clone(), bytes);
     Ok(code)
 }
