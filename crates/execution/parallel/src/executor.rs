@@ -22,8 +22,12 @@ use std::{ops::ControlFlow, sync::Arc};
 
 /// Blocks whose code uses less gas are executed by one thread, and those with fewer transactions that run code: to
 /// wake others takes as long.
-const MIN_WORK: u64 = 4_000_000;
+const MIN_WORK: u64 = 5_000_000;
 const MIN_CALLS: usize = 18;
+
+/// What does nothing but pay needs no EVM here, with one thread either; but for so few it does not pay to prepare. Not
+/// before Spurious Dragon ([`Transfer`](lockstep_execution::Transfer)).
+const MIN_PAYMENTS: usize = 8;
 
 /// What any transaction costs before its first opcode (Yellow Paper, appendix G).
 const TRANSACTION_GAS: u64 = 21_000;
@@ -128,14 +132,18 @@ impl ParallelExecutor {
         let needs_roots =
             options.intermediate_roots.is_some() && chain.has_intermediate_roots(&block.header);
         let transactions = block.body.transactions.len();
-        // Of one transaction nothing is executed ahead.
-        if needs_roots || senders.len() != transactions || transactions < 2 {
-            self.note(&Statistics { in_order: transactions as u64, ..Statistics::default() });
-            return execute_block(chain, block, senders, state, options);
-        }
         let blocks = [RangeBlock { block, senders }];
         let ExecuteOptions { record_access, record_hints, hints, .. } = options;
         let range = Range::new(chain, &blocks, record_access).with_hints(record_hints, hints);
+        let has_payments = chain.state_rules(&block.header).deletes_empty_accounts
+            && transactions - block.body.transactions.iter().filter(|it| runs_code(*it)).count()
+                >= MIN_PAYMENTS;
+        let is_for_one = !has_payments && !self.is_worth_waking(&range);
+        // Of one transaction nothing is executed ahead.
+        if needs_roots || senders.len() != transactions || transactions < 2 || is_for_one {
+            self.note(&Statistics { in_order: transactions as u64, ..Statistics::default() });
+            return execute_block(chain, block, senders, state, options);
+        }
         let mut made = None;
         let _ = self.run(&range, state, &mut Overlay::new(state), &mut |_, output| {
             made = Some(output);

@@ -496,7 +496,7 @@ fn payments_to_the_port_of_a_union_are_no_transfers() {
     let member = rollup.clone().with_union(UnionRules::new([1, 2]));
     for (chain, transfers) in [(rollup, 2), (member, 1)] {
         let case = on_rollup(chain, PORT);
-        let executor = ParallelExecutor::new(1).expect("there is one");
+        let executor = ParallelExecutor::new(1).expect("there is one").always_parallel();
         let Case { chain, block, senders, state } = &case;
         let found = executor.execute_block(chain, block, senders, state, recording());
         assert_eq!(found.map_err(|error| error.to_string()), serial(&case));
